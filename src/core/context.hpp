@@ -1,0 +1,30 @@
+// The context switch: park the running C stack, carry on with another one.
+//
+// A parked context is nothing but its stack pointer; everything the ABI calls callee-saved,
+// the floating-point control words included, lies on the parked stack itself.
+#pragma once
+
+#include <cstddef>
+
+namespace stackless::core {
+
+// A parked context: the stack pointer beneath the registers it saved.
+using StackPointer = void*;
+
+// What a new context runs. It must not return: its last act is a switch away.
+using Entry = void (*)();
+
+// switch_context() parks the running context, stores where into *parked, and resumes `target`.
+// It returns when somebody switches back to what it stored.
+extern "C" void stackless_switch_context(StackPointer* parked, StackPointer target) noexcept
+    __attribute__((visibility("hidden")));
+
+// make_context() prepares the stack whose first byte beyond is `top` (16-byte aligned) so that
+// the first switch to the result calls entry() with the caller's floating-point control words.
+StackPointer make_context(void* top, Entry entry) noexcept;
+
+inline void switch_context(StackPointer* parked, StackPointer target) noexcept {
+  stackless_switch_context(parked, target);
+}
+
+}  // namespace stackless::core

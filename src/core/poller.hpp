@@ -1,0 +1,95 @@
+// Waiting for the outside world: epoll, edge-triggered, and an eventfd by which other threads
+// interrupt the wait.
+//
+// Facts that force the design: a descriptor is registered once, edge-triggered for both
+// directions, and stays registered until forget(); the caller always tries its system call before
+// it waits, so an edge that arrives while nobody waits can be dropped without loss. A descriptor
+// number can be reused after close, so each entry has a generation that every event carries;
+// events of an earlier generation are ignored. The kernel forgets a closed descriptor by itself;
+// the entry learns it from forget(), or, when it was closed behind our back, from watch(fd, true).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <signal.h>
+#include <vector>
+
+#include "core/timer_queue.hpp"
+
+namespace stackless::core {
+
+enum class Direction : std::uint8_t { read, write };
+
+// A PollWaiter stands in the queue of one descriptor and direction. It lies wherever its owner
+// keeps it and must be unlinked (by firing or by cancel()) before it dies.
+struct PollWaiter {
+  PollWaiter* next = nullptr;
+  PollWaiter* prev = nullptr;
+  int fd = -1;                  // -1 while not waiting
+  Direction direction = Direction::read;
+  bool waiting() const noexcept { return fd >= 0; }
+};
+
+class Poller {
+ public:
+  Poller() noexcept = default;
+  ~Poller();
+  Poller(const Poller&) = delete;
+  Poller& operator=(const Poller&) = delete;
+
+  // open() creates the descriptors; 0, or an errno value. Called before anything else, again
+  // after a failure, and once more in a forked child after abandon().
+  int open() noexcept;
+  bool is_open() const noexcept { return epoll_ >= 0; }
+  // abandon() closes the descriptors and drops every registration without touching the waiters
+  // (a forked child's first act: the parent's epoll set is not ours to change).
+  void abandon() noexcept;
+
+  // watch() makes sure that `fd` is registered; `fresh` says that the caller has not waited on
+  // this descriptor before, so an entry under the same number is a closed predecessor's.
+  // Returns 0 or an errno value (EPERM for files that are always ready, EBADF, ENOMEM ...).
+  int watch(int fd, bool fresh) noexcept;
+  // wait_for() queues `waiter` (fd and direction set by the call) behind others; fd is watched.
+  void wait_for(PollWaiter* waiter, int fd, Direction direction) noexcept;
+  // cancel() takes `waiter` out of its queue; nothing happens if it is in none.
+  void cancel(PollWaiter* waiter) noexcept;
+  // forget() is told that `fd` is about to be closed, and hands every waiter on it to `each`
+  // (unlinked, in queue order: readers, then writers).
+  template <class F>
+  void forget(int fd, F&& each) {
+    while (PollWaiter* waiter = forget_one(fd)) {
+      each(waiter);
+    }
+  }
+
+  // poll() waits until something happens, at most until `deadline` (monotonic; 0 = don't wait,
+  // negative = for ever). `mask`, if not null, is the signal mask during the wait, atomically.
+  // Returns the number of events taken, or -errno (EINTR included). Then next_ready() returns,
+  // one after another, the waiters to wake (unlinked), null at the end.
+  int poll(Nanoseconds deadline, const sigset_t* mask) noexcept;
+  PollWaiter* next_ready() noexcept;
+
+  // interrupt() ends the poll() under way in another thread, or the next one at once.
+  // The only member that other threads may call.
+  void interrupt() noexcept;
+
+  // waiters() returns how many waiters are queued.
+  std::size_t waiters() const noexcept { return waiters_; }
+
+ private:
+  struct Entry {
+    PollWaiter* first[2] = {nullptr, nullptr};  // by direction; first->prev is the last
+    std::uint32_t generation = 0;
+    bool registered = false;
+  };
+  PollWaiter* forget_one(int fd) noexcept;
+
+  int epoll_ = -1;
+  int wakeup_ = -1;
+  std::vector<Entry> entries_;  // by descriptor
+  std::size_t waiters_ = 0;
+  PollWaiter* ready_ = nullptr;      // list linked by next
+  PollWaiter* ready_last_ = nullptr;
+};
+
+}  // namespace stackless::core

@@ -1,0 +1,77 @@
+// What the rest of the house may know of CPython's internals: nothing but this interface.
+//
+// A suspended tasklet's share of PyThreadState (frames, data stack, exception state, recursion
+// budgets, context, tracing) is a Parked, which lies on the tasklet's own C stack. Which fields
+// that is differs by version: one file v3_<minor>.hpp each.
+#pragma once
+
+#include <Python.h>
+
+#include "core/stack_pool.hpp"
+
+namespace stackless::interp {
+
+struct Parked;
+
+// The bottom of a tasklet's C stack: what the interpreter wants to find beneath the first frame.
+// It lives in the entry function's frame for as long as the stack is in use.
+struct Base {
+  alignas(8) std::byte storage[64];
+};
+
+// ---- switching -----------------------------------------------------------------------------
+
+// switch_to() parks the running tasklet, stores where in *parked, and resumes `target`, which must
+// be parked. No exception may be set. It returns when somebody switches back.
+void switch_to(PyThreadState* ts, Parked** parked, Parked* target) noexcept;
+
+// start() parks likewise and calls entry() on `stack`, with the caller's thread state still loaded:
+// entry() calls begin() first.
+void start(PyThreadState* ts, Parked** parked, core::Stack* stack, core::Entry entry) noexcept;
+
+// leave_to() resumes `target` and never comes back; the stack it stands on may be reused.
+[[noreturn]] void leave_to(Parked* target) noexcept;
+
+// begin() gives the thread state a fresh share, standing on `base` and `stack`: no frame, no handled
+// exception, depth 0, no tracing; `context` (stolen, may be null) becomes the current one.
+void begin(PyThreadState* ts, Base* base, core::Stack* stack, PyObject* context) noexcept;
+
+// end() drops what a finished tasklet leaves in the thread state: its context, its trace functions.
+void end(PyThreadState* ts) noexcept;
+
+// ---- looking at tasklets ---------------------------------------------------------------------
+// Each takes the share of a suspended tasklet, or null for the running one.
+
+// frame() returns the topmost frame object (new reference), or null without an exception if there
+// is none (or, with one, if there is no memory).
+PyObject* frame(PyThreadState* ts, Parked* parked);
+// depth() returns the number of Python frames.
+int depth(PyThreadState* ts, Parked* parked) noexcept;
+// nesting() returns how many evaluation loops stand on the C stack above the first.
+int nesting(PyThreadState* ts, Parked* parked) noexcept;
+
+struct TraceFunction {
+  Py_tracefunc function;
+  PyObject* object;  // borrowed, may be null
+};
+TraceFunction trace_function(PyThreadState* ts, Parked* parked) noexcept;
+TraceFunction profile_function(PyThreadState* ts, Parked* parked) noexcept;
+// set_trace_function() and set_profile_function() do what sys.settrace() and sys.setprofile() do,
+// for a suspended tasklet; -1 with an exception on failure.
+int set_trace_function(PyThreadState* ts, Parked* parked, PyObject* function);
+int set_profile_function(PyThreadState* ts, Parked* parked, PyObject* function);
+
+// context() returns the context (borrowed), or null.
+PyObject* context(PyThreadState* ts, Parked* parked) noexcept;
+// set_context() replaces it; `context` is stolen.
+void set_context(PyThreadState* ts, Parked* parked, PyObject* context) noexcept;
+// in_context_run() tells whether the context has been entered by Context.run().
+bool in_context_run(PyThreadState* ts, Parked* parked) noexcept;
+
+// ---- import ----------------------------------------------------------------------------------
+
+// check_interpreter() returns 0 if this build fits the running interpreter, else -1 with an
+// ImportError that says what differs.
+int check_interpreter();
+
+}  // namespace stackless::interp

@@ -1,0 +1,104 @@
+// The part of a tasklet's share of PyThreadState that is spelled alike on every version.
+//
+// It is laid out for the switch: what is nearly always the same (no trace function) is tested, not
+// copied.
+#pragma once
+
+#include <Python.h>
+
+#include "core/stack_pool.hpp"
+
+namespace stackless::interp {
+
+struct CommonShare {
+  _PyStackChunk* chunk;
+  PyObject** data_top;
+  PyObject** data_limit;
+  _PyErr_StackItem* exc_info;
+  PyObject* context;
+  int recursion_headroom;
+  int tracing;
+  bool traced;  // the four below hold something
+  Py_tracefunc trace_function;
+  Py_tracefunc profile_function;
+  PyObject* trace_object;
+  PyObject* profile_object;
+
+  static bool is_traced(PyThreadState* ts) noexcept {
+    return ts->c_tracefunc != nullptr || ts->c_profilefunc != nullptr;
+  }
+
+  void save(PyThreadState* ts) noexcept {
+    chunk = ts->datastack_chunk;
+    data_top = ts->datastack_top;
+    data_limit = ts->datastack_limit;
+    exc_info = ts->exc_info;
+    context = ts->context;
+    recursion_headroom = ts->recursion_headroom;
+    tracing = ts->tracing;
+    traced = is_traced(ts);
+    if (traced) [[unlikely]] {
+      save_tracing(ts);
+    }
+  }
+
+  void load(PyThreadState* ts) const noexcept {
+    ts->datastack_chunk = chunk;
+    ts->datastack_top = data_top;
+    ts->datastack_limit = data_limit;
+    ts->exc_info = exc_info;
+    load_context(ts, context);
+    ts->recursion_headroom = recursion_headroom;
+    ts->tracing = tracing;
+    if (traced || is_traced(ts)) [[unlikely]] {
+      load_tracing(ts);
+    }
+  }
+
+  // The trace functions move with their references: CPython's count of traced threads
+  // (interp->sys_tracing_threads, 3.12+) goes on counting those of suspended tasklets, so that
+  // the instrumentation stays in place for them.
+  void save_tracing(PyThreadState* ts) noexcept {
+    trace_function = ts->c_tracefunc;
+    profile_function = ts->c_profilefunc;
+    trace_object = ts->c_traceobj;
+    profile_object = ts->c_profileobj;
+  }
+  void load_tracing(PyThreadState* ts) const noexcept {
+    ts->c_tracefunc = traced ? trace_function : nullptr;
+    ts->c_profilefunc = traced ? profile_function : nullptr;
+    ts->c_traceobj = traced ? trace_object : nullptr;
+    ts->c_profileobj = traced ? profile_object : nullptr;
+  }
+
+  // Context variables cache their value by context_ver (Python/context.c, PyContextVar_Get).
+  static void load_context(PyThreadState* ts, PyObject* context) noexcept {
+    if (ts->context != context) {
+      ts->context = context;
+      ++ts->context_ver;
+    }
+  }
+
+  static void fresh(PyThreadState* ts, _PyErr_StackItem* exc_item, core::Stack* stack,
+                    PyObject* context) noexcept {
+    exc_item->exc_value = nullptr;
+    exc_item->previous_item = nullptr;
+    ts->exc_info = exc_item;
+    auto* root = reinterpret_cast<_PyStackChunk*>(stack->data);
+    root->previous = nullptr;
+    root->size = static_cast<std::size_t>(stack->data_end - stack->data);
+    root->top = 0;
+    ts->datastack_chunk = root;
+    // Slot 0 stays unused, so that the root is never taken for an empty chunk and freed
+    // (Python/pystate.c, _PyThreadState_PopFrame).
+    ts->datastack_top = &root->data[1];
+    ts->datastack_limit = reinterpret_cast<PyObject**>(stack->data_end);
+    load_context(ts, context);
+    ts->recursion_headroom = 0;
+    ts->tracing = 0;
+    ts->c_tracefunc = ts->c_profilefunc = nullptr;
+    ts->c_traceobj = ts->c_profileobj = nullptr;
+  }
+};
+
+}  // namespace stackless::interp

@@ -1,0 +1,119 @@
+// CPython 3.11: frames hang off a chain of _PyCFrame, one for each evaluation loop, which also says
+// whether that loop traces.
+#pragma once
+
+#define Py_BUILD_CORE 1
+#include <internal/pycore_code.h>
+#include <internal/pycore_context.h>
+#include <internal/pycore_frame.h>
+#undef Py_BUILD_CORE
+
+#include "interp/manifest.hpp"
+#include "interp/share.hpp"
+
+namespace stackless::interp {
+
+struct BaseLayout {
+  _PyErr_StackItem exc_item;
+  _PyCFrame root;
+};
+
+struct Share : CommonShare {
+  _PyCFrame* cframe;
+  int depth;  // not what remains: sys.setrecursionlimit() shifts that for the running tasklet only
+  int what;
+  int trash_nesting;
+
+  // What Python/ceval.c keeps in step with c_tracefunc, c_profilefunc and tracing.
+  static std::uint8_t use_tracing(PyThreadState* ts) noexcept {
+    return ts->tracing == 0 && is_traced(ts) ? 255 : 0;
+  }
+
+  void save(PyThreadState* ts) noexcept {
+    CommonShare::save(ts);
+    cframe = ts->cframe;
+    depth = ts->recursion_limit - ts->recursion_remaining;
+    what = ts->tracing_what;
+    trash_nesting = ts->trash_delete_nesting;
+  }
+
+  void load(PyThreadState* ts) const noexcept {
+    CommonShare::load(ts);
+    cframe->use_tracing = use_tracing(ts);
+    ts->cframe = cframe;
+    ts->recursion_remaining = ts->recursion_limit - depth;
+    ts->tracing_what = what;
+    ts->trash_delete_nesting = trash_nesting;
+  }
+
+  static void fresh(PyThreadState* ts, BaseLayout* base, core::Stack* stack,
+                    PyObject* context) noexcept {
+    CommonShare::fresh(ts, &base->exc_item, stack, context);
+    base->root.current_frame = nullptr;
+    base->root.previous = nullptr;
+    base->root.use_tracing = 0;
+    ts->cframe = &base->root;
+    ts->recursion_remaining = ts->recursion_limit;
+    ts->tracing_what = 0;
+    ts->trash_delete_nesting = 0;
+  }
+};
+
+inline _PyInterpreterFrame* top_of(PyThreadState* ts) { return ts->cframe->current_frame; }
+inline _PyInterpreterFrame* top_of(const Share& share) { return share.cframe->current_frame; }
+inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) {
+  ts->cframe->current_frame = frame;
+}
+inline _PyInterpreterFrame* caller_of(_PyInterpreterFrame* frame) { return frame->previous; }
+inline bool is_entry(_PyInterpreterFrame* frame) { return frame->is_entry; }
+inline bool is_python(_PyInterpreterFrame* frame) {
+  return !_PyFrame_IsIncomplete(frame);
+}
+
+#define STACKLESS_TS(owner, name) STACKLESS_FIELD(PyThreadState, owner, name)
+inline constexpr Field manifest[] = {
+    STACKLESS_TS(thread, prev),
+    STACKLESS_TS(thread, next),
+    STACKLESS_TS(thread, interp),
+    STACKLESS_TS(thread, _initialized),
+    STACKLESS_TS(thread, _static),
+    STACKLESS_TS(tasklet, recursion_remaining),
+    STACKLESS_TS(thread, recursion_limit),
+    STACKLESS_TS(tasklet, recursion_headroom),
+    STACKLESS_TS(tasklet, tracing),
+    STACKLESS_TS(tasklet, tracing_what),
+    STACKLESS_TS(tasklet, cframe),
+    STACKLESS_TS(tasklet, c_profilefunc),
+    STACKLESS_TS(tasklet, c_tracefunc),
+    STACKLESS_TS(tasklet, c_profileobj),
+    STACKLESS_TS(tasklet, c_traceobj),
+    STACKLESS_TS(irrelevant, curexc_type),
+    STACKLESS_TS(irrelevant, curexc_value),
+    STACKLESS_TS(irrelevant, curexc_traceback),
+    STACKLESS_TS(tasklet, exc_info),
+    STACKLESS_TS(thread, dict),
+    STACKLESS_TS(thread, gilstate_counter),
+    STACKLESS_TS(thread, async_exc),
+    STACKLESS_TS(thread, thread_id),
+    STACKLESS_TS(thread, native_thread_id),
+    STACKLESS_TS(tasklet, trash_delete_nesting),
+    STACKLESS_TS(thread, trash_delete_later),
+    STACKLESS_TS(thread, on_delete),
+    STACKLESS_TS(thread, on_delete_data),
+    STACKLESS_TS(thread, coroutine_origin_tracking_depth),
+    STACKLESS_TS(thread, async_gen_firstiter),
+    STACKLESS_TS(thread, async_gen_finalizer),
+    STACKLESS_TS(tasklet, context),
+    STACKLESS_TS(thread, context_ver),
+    STACKLESS_TS(thread, id),
+    STACKLESS_TS(thread, trace_info),
+    STACKLESS_TS(tasklet, datastack_chunk),
+    STACKLESS_TS(tasklet, datastack_top),
+    STACKLESS_TS(tasklet, datastack_limit),
+    STACKLESS_TS(thread, exc_state),
+    STACKLESS_TS(thread, root_cframe),
+};
+static_assert(covers(manifest, 0, sizeof(PyThreadState)), "classify the new fields");
+static_assert(has_members<PyThreadState, std::size(manifest)>(), "classify the new fields");
+
+}  // namespace stackless::interp

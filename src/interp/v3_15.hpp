@@ -1,0 +1,162 @@
+// CPython 3.15: as 3.14, and every chain of frames ends at the thread's own base frame.
+#pragma once
+
+#define Py_BUILD_CORE 1
+#include <internal/pycore_code.h>
+#include <internal/pycore_context.h>
+#include <internal/pycore_interpframe.h>
+#include <internal/pycore_tstate.h>
+#undef Py_BUILD_CORE
+
+#include "interp/manifest.hpp"
+#include "interp/share.hpp"
+
+namespace stackless::interp {
+
+// What C code that never checks the limits may still use below the hard one.
+inline constexpr std::uintptr_t unchecked_headroom = 96 * 1024;
+
+struct BaseLayout {
+  _PyErr_StackItem exc_item;
+};
+
+struct Share : CommonShare {
+  _PyInterpreterFrame* frame;
+  PyObject* delete_later;
+  PyObject* executor;  // strong: a suspended tasklet's machine code must not be freed
+  std::uintptr_t stack_top;
+  std::uintptr_t soft_limit;
+  std::uintptr_t hard_limit;
+  int depth;  // not what remains: sys.setrecursionlimit() shifts that for the running tasklet only
+  int what_event;
+
+  void save(PyThreadState* ts) noexcept {
+    CommonShare::save(ts);
+    frame = ts->current_frame;
+    depth = ts->py_recursion_limit - ts->py_recursion_remaining;
+    what_event = ts->what_event;
+    delete_later = ts->delete_later;
+    executor = Py_XNewRef(ts->current_executor);
+    auto* impl = reinterpret_cast<_PyThreadStateImpl*>(ts);
+    stack_top = impl->c_stack_top;
+    soft_limit = impl->c_stack_soft_limit;
+    hard_limit = impl->c_stack_hard_limit;
+  }
+
+  void load(PyThreadState* ts) const noexcept {
+    CommonShare::load(ts);
+    ts->current_frame = frame;
+    ts->py_recursion_remaining = ts->py_recursion_limit - depth;
+    ts->what_event = what_event;
+    ts->delete_later = delete_later;
+    ts->current_executor = executor;
+    auto* impl = reinterpret_cast<_PyThreadStateImpl*>(ts);
+    impl->c_stack_top = stack_top;
+    impl->c_stack_soft_limit = soft_limit;
+    impl->c_stack_hard_limit = hard_limit;
+    Py_XDECREF(executor);  // the C stack that runs it holds its own reference
+  }
+
+  static void fresh(PyThreadState* ts, BaseLayout* base, core::Stack* stack,
+                    PyObject* context) noexcept {
+    CommonShare::fresh(ts, &base->exc_item, stack, context);
+    ts->current_frame = ts->base_frame;
+    ts->py_recursion_remaining = ts->py_recursion_limit;
+    ts->current_executor = nullptr;
+    auto* impl = reinterpret_cast<_PyThreadStateImpl*>(ts);
+    impl->c_stack_top = reinterpret_cast<std::uintptr_t>(stack->top());
+    impl->c_stack_hard_limit = reinterpret_cast<std::uintptr_t>(stack->low) + unchecked_headroom;
+    impl->c_stack_soft_limit = impl->c_stack_hard_limit + _PyOS_STACK_MARGIN_BYTES;
+    ts->what_event = -1;
+    ts->delete_later = nullptr;
+  }
+};
+
+inline _PyInterpreterFrame* top_of(PyThreadState* ts) { return ts->current_frame; }
+inline _PyInterpreterFrame* top_of(const Share& share) { return share.frame; }
+inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) {
+  ts->current_frame = frame;
+}
+inline _PyInterpreterFrame* caller_of(_PyInterpreterFrame* frame) { return frame->previous; }
+inline bool is_entry(_PyInterpreterFrame* frame) { return frame->owner >= FRAME_OWNED_BY_INTERPRETER; }
+inline bool is_python(_PyInterpreterFrame* frame) {
+  return !is_entry(frame) && !_PyFrame_IsIncomplete(frame);
+}
+
+#define STACKLESS_TS(owner, name) STACKLESS_FIELD(PyThreadState, owner, name)
+inline constexpr Field manifest[] = {
+    STACKLESS_TS(thread, prev),
+    STACKLESS_TS(thread, next),
+    STACKLESS_TS(thread, interp),
+    STACKLESS_TS(thread, eval_breaker),
+    STACKLESS_TS(thread, _status),
+    STACKLESS_TS(thread, holds_gil),
+    STACKLESS_TS(thread, gil_requested),
+    STACKLESS_TS(thread, _whence),
+    STACKLESS_TS(thread, state),
+    STACKLESS_TS(tasklet, py_recursion_remaining),
+    STACKLESS_TS(thread, py_recursion_limit),
+    STACKLESS_TS(tasklet, recursion_headroom),
+    STACKLESS_TS(tasklet, tracing),
+    STACKLESS_TS(tasklet, what_event),
+    STACKLESS_TS(tasklet, current_frame),
+    STACKLESS_TS(thread, base_frame),
+    STACKLESS_TS(thread, last_profiled_frame),
+    STACKLESS_TS(thread, last_profiled_frame_seq),
+    STACKLESS_TS(tasklet, c_profilefunc),
+    STACKLESS_TS(tasklet, c_tracefunc),
+    STACKLESS_TS(tasklet, c_profileobj),
+    STACKLESS_TS(tasklet, c_traceobj),
+    STACKLESS_TS(irrelevant, current_exception),
+    STACKLESS_TS(tasklet, exc_info),
+    STACKLESS_TS(thread, dict),
+    STACKLESS_TS(thread, gilstate_counter),
+    STACKLESS_TS(thread, async_exc),
+    STACKLESS_TS(thread, thread_id),
+    STACKLESS_TS(thread, native_thread_id),
+    STACKLESS_TS(tasklet, delete_later),
+    STACKLESS_TS(irrelevant, critical_section),
+    STACKLESS_TS(thread, coroutine_origin_tracking_depth),
+    STACKLESS_TS(thread, async_gen_firstiter),
+    STACKLESS_TS(thread, async_gen_finalizer),
+    STACKLESS_TS(tasklet, context),
+    STACKLESS_TS(thread, context_ver),
+    STACKLESS_TS(thread, id),
+    STACKLESS_TS(tasklet, datastack_chunk),
+    STACKLESS_TS(tasklet, datastack_top),
+    STACKLESS_TS(tasklet, datastack_limit),
+    STACKLESS_TS(thread, datastack_cached_chunk),
+    STACKLESS_TS(thread, exc_state),
+    STACKLESS_TS(tasklet, current_executor),
+    STACKLESS_TS(irrelevant, jit_exit),
+    STACKLESS_TS(thread, dict_global_version),
+    STACKLESS_TS(thread, threading_local_key),
+    STACKLESS_TS(thread, threading_local_sentinel),
+    STACKLESS_TS(thread, remote_debugger_support),
+    STACKLESS_TS(thread, ensure),
+};
+static_assert(covers(manifest, 0, sizeof(PyThreadState)), "classify the new fields");
+static_assert(has_members<PyThreadState, std::size(manifest)>(), "classify the new fields");
+
+#define STACKLESS_IMPL(owner, name) STACKLESS_FIELD(_PyThreadStateImpl, owner, name)
+inline constexpr Field impl_manifest[] = {
+    STACKLESS_IMPL(thread, base_frame),
+    STACKLESS_IMPL(thread, refcount),
+    STACKLESS_IMPL(tasklet, c_stack_top),
+    STACKLESS_IMPL(tasklet, c_stack_soft_limit),
+    STACKLESS_IMPL(tasklet, c_stack_hard_limit),
+    STACKLESS_IMPL(thread, c_stack_init_base),
+    STACKLESS_IMPL(thread, c_stack_init_top),
+    STACKLESS_IMPL(thread, asyncio_running_loop),
+    STACKLESS_IMPL(thread, asyncio_running_task),
+    STACKLESS_IMPL(irrelevant, generator_return_kind),
+    STACKLESS_IMPL(thread, asyncio_tasks_head),
+    STACKLESS_IMPL(thread, qsbr),
+    STACKLESS_IMPL(thread, mem_free_queue),
+};
+static_assert(covers(impl_manifest, sizeof(PyThreadState), sizeof(_PyThreadStateImpl)),
+              "classify the new fields");
+static_assert(has_members<_PyThreadStateImpl, std::size(impl_manifest) + 1>(),
+              "classify the new fields");
+
+}  // namespace stackless::interp

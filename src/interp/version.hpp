@@ -1,0 +1,23 @@
+// Picks the file for the interpreter this build is for. Each defines, in stackless::interp:
+//
+//   struct Share      the tasklet's part of PyThreadState: save(), load(), static fresh()
+//   struct BaseLayout what Base's storage holds
+//   top_of(), caller_of(), is_entry(), is_incomplete()   walking the interpreter's frames
+//   the manifest of the thread state
+#pragma once
+
+#include <Python.h>
+
+#if PY_VERSION_HEX >= 0x03100000 || PY_VERSION_HEX < 0x030B0000
+#error "stackless supports CPython 3.11 to 3.15"
+#elif PY_VERSION_HEX >= 0x030F0000
+#include "interp/v3_15.hpp"
+#elif PY_VERSION_HEX >= 0x030E0000
+#include "interp/v3_14.hpp"
+#elif PY_VERSION_HEX >= 0x030D0000
+#include "interp/v3_13.hpp"
+#elif PY_VERSION_HEX >= 0x030C0000
+#include "interp/v3_12.hpp"
+#else
+#include "interp/v3_11.hpp"
+#endif
