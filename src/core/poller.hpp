@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <vector>
 
 #include "core/timer_queue.hpp"
@@ -25,8 +26,10 @@ enum class Direction : std::uint8_t { read, write };
 struct PollWaiter {
   PollWaiter* next = nullptr;
   PollWaiter* prev = nullptr;
-  int fd = -1;                  // -1 while not waiting
+  int fd = -1;  // -1 while not waiting
   Direction direction = Direction::read;
+  bool ready = false;          // the poller's: in the list of those to wake
+  std::uint16_t lifetime = 0;  // the poller's: see Poller::lifetime_
   bool waiting() const noexcept { return fd >= 0; }
 };
 
@@ -77,19 +80,44 @@ class Poller {
   std::size_t waiters() const noexcept { return waiters_; }
 
  private:
+#ifdef STACKLESS_CORE_TINY
+  static constexpr int events_at_once = 1;
+#else
+  static constexpr int events_at_once = 128;
+#endif
+
+  // A Queue is a circular list; first->prev is the last.
+  struct Queue {
+    PollWaiter* first = nullptr;
+    void push_back(PollWaiter* waiter) noexcept;
+    void remove(PollWaiter* waiter) noexcept;
+    // append() moves everything in `other` behind what is here.
+    void append(Queue& other) noexcept;
+  };
   struct Entry {
-    PollWaiter* first[2] = {nullptr, nullptr};  // by direction; first->prev is the last
+    Queue queue[2];  // by direction
     std::uint32_t generation = 0;
     bool registered = false;
   };
+
+  Queue& queue_of(const PollWaiter& waiter) noexcept;
+  // unlink() takes `waiter` out of `queue`, for good.
+  void unlink(Queue& queue, PollWaiter* waiter) noexcept;
+  // make_ready() moves everyone who waits on `entry` for `direction` to the list of the ready.
+  void make_ready(Entry& entry, Direction direction) noexcept;
   PollWaiter* forget_one(int fd) noexcept;
+  int wait_for_events(Nanoseconds deadline, const sigset_t* mask) noexcept;
+  void dispatch(const epoll_event& event) noexcept;
 
   int epoll_ = -1;
   int wakeup_ = -1;
-  std::vector<Entry> entries_;  // by descriptor
+  bool has_pwait2_ = true;  // until the kernel says no
+  // How often abandon() was called: a waiter of an earlier lifetime is in none of our queues.
+  std::uint16_t lifetime_ = 0;
   std::size_t waiters_ = 0;
-  PollWaiter* ready_ = nullptr;      // list linked by next
-  PollWaiter* ready_last_ = nullptr;
+  std::vector<Entry> entries_;  // by descriptor
+  Queue ready_;
+  epoll_event events_[events_at_once];  // here, not on the stack of a tasklet that runs poll()
 };
 
 }  // namespace stackless::core

@@ -17,11 +17,11 @@ namespace stackless::core {
 // Python data stack) just above the object. `top` is placed in the middle of a page, so that a
 // tasklet that is shallow on both touches this one page and no other.
 struct Stack {
-  Stack* next_free;   // the pool's link
-  std::byte* low;     // lowest usable byte of the C stack, above the guard
-  std::byte* data;    // the data area: data .. data_end
+  Stack* next_free;  // the pool's link
+  std::byte* low;    // lowest usable byte of the C stack, above the guard
+  std::byte* data;   // the data area: data .. data_end
   std::byte* data_end;
-  bool deep;          // set by the user: this stack was seen deep, trim it when it comes back
+  bool deep;  // set by the user: this stack was seen deep, trim it when it comes back
 
   // top() returns the first byte above the C stack, 16-byte aligned.
   std::byte* top() noexcept { return reinterpret_cast<std::byte*>(this); }
@@ -72,7 +72,7 @@ class StackPool {
     --in_use_;
   }
 
-  // owns() tells whether `address` lies in the guard page of one of this pool's stacks.
+  // is_guard() tells whether `address` lies in the guard page of one of this pool's stacks.
   bool is_guard(const void* address) const noexcept;
 
   Statistics statistics() const noexcept;
@@ -81,13 +81,18 @@ class StackPool {
   struct Slab {
     std::byte* base;
     std::size_t bytes;
+    std::byte* first;  // the first slot; what lies before and behind the slots is alignment
+    std::size_t slots;
   };
 
   // One release in so many trims its stack without having been asked: what a stack has used is
   // not known to us, only to the kernel, and asking it each time would cost a system call.
   static constexpr std::uint32_t trim_every = 64;
 
+  // carve() makes a stack out of the next slot.
   Stack* carve() noexcept;
+  bool reserve_slab() noexcept;
+  bool install_guard(std::byte* guard) noexcept;
   // trim() gives the memory of the deeper part of an idle stack back to the kernel.
   void trim(Stack* stack) noexcept;
 
@@ -99,6 +104,7 @@ class StackPool {
   Guard guard_ = Guard::unknown;
   std::byte* next_slot_ = nullptr;  // what is left of the newest slab
   std::size_t slots_left_ = 0;
+  std::size_t slab_slots_;  // how many slots the next slab shall have
   std::vector<Slab> slabs_;
 };
 

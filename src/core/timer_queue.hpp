@@ -16,8 +16,8 @@ Nanoseconds monotonic_now() noexcept;
 // A Timer is armed while it is in a TimerQueue; it must outlive its stay there.
 struct Timer {
   Nanoseconds deadline = 0;
-  std::size_t place = npos;     // index in the heap; npos while not armed
-  std::uint64_t serial = 0;     // equal deadlines fire in the order they were armed
+  std::size_t place = npos;  // index in the heap; npos while not armed
+  std::uint64_t serial = 0;  // equal deadlines fire in the order they were armed
 
   static constexpr std::size_t npos = static_cast<std::size_t>(-1);
   bool armed() const noexcept { return place != npos; }
@@ -43,7 +43,15 @@ class TimerQueue {
     Nanoseconds deadline;
     std::uint64_t serial;
     Timer* timer;
+    bool operator<(const Slot& other) const noexcept {
+      return deadline != other.deadline ? deadline < other.deadline : serial < other.serial;
+    }
   };
+  void put(std::size_t place, const Slot& slot) noexcept;
+  // rise() and sink() find the place of `slot` from `place` upwards or downwards and put it there.
+  void rise(std::size_t place, const Slot& slot) noexcept;
+  void sink(std::size_t place, const Slot& slot) noexcept;
+
   std::vector<Slot> heap_;
   std::uint64_t next_serial_ = 0;
 };

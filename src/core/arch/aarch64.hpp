@@ -1,0 +1,31 @@
+// What lies on a parked stack, aarch64 AAPCS64. The offsets are known to arch/aarch64.S.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace stackless::core::arch {
+
+struct ParkedFrame {
+  std::uintptr_t x19;  // stackless_start_context calls what it finds here
+  std::uintptr_t x20_to_x28[9];
+  std::uintptr_t x29;
+  std::uintptr_t resume_at;  // x30, the link register
+  std::uint64_t d8_to_d15[8];
+  std::uint64_t fpcr;
+  std::uint64_t unused;
+  std::uintptr_t end_of_stack[2];  // only a new context: a null frame record
+
+  // start() fills in a frame whose first resumption calls `entry` by way of `start_context`.
+  void start(void (*entry)(), void (*start_context)()) noexcept {
+    asm volatile("mrs %0, fpcr" : "=r"(fpcr));
+    x19 = reinterpret_cast<std::uintptr_t>(entry);
+    resume_at = reinterpret_cast<std::uintptr_t>(start_context);
+  }
+};
+
+static_assert(offsetof(ParkedFrame, x29) == 80 && offsetof(ParkedFrame, d8_to_d15) == 96 &&
+              offsetof(ParkedFrame, fpcr) == 160 && offsetof(ParkedFrame, end_of_stack) == 176);
+static_assert(sizeof(ParkedFrame) % 16 == 0);  // sp is 16-byte aligned at all times
+
+}  // namespace stackless::core::arch
