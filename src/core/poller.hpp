@@ -69,8 +69,28 @@ class Poller {
   // negative = for ever). `mask`, if not null, is the signal mask during the wait, atomically.
   // Returns the number of events taken, or -errno (EINTR included). Then next_ready() returns,
   // one after another, the waiters to wake (unlinked), null at the end.
-  int poll(Nanoseconds deadline, const sigset_t* mask) noexcept;
+  int poll(Nanoseconds deadline, const sigset_t* mask) noexcept {
+    const int events = wait(deadline, mask);
+    dispatch(events);
+    return events;
+  }
+  // poll() is these two. wait() touches nothing but the room for events, so that other threads may
+  // call any member meanwhile; dispatch() is told what it returned.
+  int wait(Nanoseconds deadline, const sigset_t* mask) noexcept;
+  void dispatch(int events) noexcept;
   PollWaiter* next_ready() noexcept;
+
+  // expect_edge() says that the caller is about to try its system call; is_quiet() tells whether
+  // nothing has happened to the descriptor in that direction since. A read that took less than it
+  // asked for, on a quiet descriptor, has left nothing behind: the next one may wait at once.
+  void expect_edge(int fd, Direction direction) noexcept {
+    entries_[static_cast<std::size_t>(fd)].seen[static_cast<int>(direction)] = false;
+  }
+  bool is_quiet(int fd, Direction direction) const noexcept {
+    const auto index = static_cast<std::size_t>(fd);
+    return index < entries_.size() && entries_[index].registered && !entries_[index].hung_up &&
+           !entries_[index].seen[static_cast<int>(direction)];
+  }
 
   // interrupt() ends the poll() under way in another thread, or the next one at once.
   // The only member that other threads may call.
@@ -98,6 +118,8 @@ class Poller {
     Queue queue[2];  // by direction
     std::uint32_t generation = 0;
     bool registered = false;
+    bool seen[2] = {false, false};  // an edge since expect_edge(), by direction
+    bool hung_up = false;           // for good: what comes after it makes no edge of its own
   };
 
   Queue& queue_of(const PollWaiter& waiter) noexcept;
@@ -106,8 +128,7 @@ class Poller {
   // make_ready() moves everyone who waits on `entry` for `direction` to the list of the ready.
   void make_ready(Entry& entry, Direction direction) noexcept;
   PollWaiter* forget_one(int fd) noexcept;
-  int wait_for_events(Nanoseconds deadline, const sigset_t* mask) noexcept;
-  void dispatch(const epoll_event& event) noexcept;
+  void dispatch_one(const epoll_event& event) noexcept;
 
   int epoll_ = -1;
   int wakeup_ = -1;
