@@ -144,6 +144,7 @@ int Poller::watch(int fd, bool fresh) noexcept {
     }
   }
   entry.registered = true;
+  entry.hung_up = entry.seen[0] = entry.seen[1] = false;
   return 0;
 }
 
@@ -203,13 +204,10 @@ PollWaiter* Poller::forget_one(int fd) noexcept {
   return nullptr;
 }
 
-int Poller::poll(Nanoseconds deadline, const sigset_t* mask) noexcept {
-  // Nobody sleeps while somebody is to be woken.
-  const int count = wait_for_events(ready_.first != nullptr ? 0 : deadline, mask);
-  for (int i = 0; i < count; ++i) {
-    dispatch(events_[i]);
+void Poller::dispatch(int events) noexcept {
+  for (int i = 0; i < events; ++i) {
+    dispatch_one(events_[i]);
   }
-  return count;
 }
 
 PollWaiter* Poller::next_ready() noexcept {
@@ -249,8 +247,10 @@ void Poller::make_ready(Entry& entry, Direction direction) noexcept {
   }
 }
 
-// Returns the number of events now in events_, or -errno.
-int Poller::wait_for_events(Nanoseconds deadline, const sigset_t* mask) noexcept {
+int Poller::wait(Nanoseconds deadline, const sigset_t* mask) noexcept {
+  if (ready_.first != nullptr) {
+    deadline = 0;  // nobody sleeps while somebody is to be woken
+  }
   int milliseconds = deadline < 0 ? -1 : 0;
   if (deadline > 0) {
     const Nanoseconds left = std::max<Nanoseconds>(deadline - monotonic_now(), 0);
@@ -275,7 +275,7 @@ int Poller::wait_for_events(Nanoseconds deadline, const sigset_t* mask) noexcept
   return count >= 0 ? count : -errno;
 }
 
-void Poller::dispatch(const epoll_event& event) noexcept {
+void Poller::dispatch_one(const epoll_event& event) noexcept {
   if (event.data.u64 == wakeup_event) {
     std::uint64_t count;
     [[maybe_unused]] const ssize_t drained = read(wakeup_, &count, sizeof count);
@@ -288,10 +288,15 @@ void Poller::dispatch(const epoll_event& event) noexcept {
     return;  // about a closed predecessor, kept open by a duplicate
   }
   constexpr std::uint32_t broken = EPOLLERR | EPOLLHUP;
+  if (event.events & (EPOLLRDHUP | broken)) {
+    entry.hung_up = true;
+  }
   if (event.events & (EPOLLIN | EPOLLRDHUP | broken)) {
+    entry.seen[static_cast<int>(Direction::read)] = true;
     make_ready(entry, Direction::read);
   }
   if (event.events & (EPOLLOUT | broken)) {
+    entry.seen[static_cast<int>(Direction::write)] = true;
     make_ready(entry, Direction::write);
   }
 }

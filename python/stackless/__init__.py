@@ -1,0 +1,157 @@
+"""Stackless for stock CPython: tasklets, channels and a scheduler.
+
+A tasklet is a function that runs on a stack of its own; a channel passes objects between tasklets;
+the scheduler runs whoever is runnable, in a fixed order. The interface is that of Stackless Python;
+this is an independent implementation of it.
+
+    >>> import stackless
+    >>> channel = stackless.channel()
+    >>> def sender():
+    ...     channel.send("hello")
+    >>> def receiver():
+    ...     print(channel.receive())
+    >>> stackless.tasklet(sender)(); stackless.tasklet(receiver)()  # doctest: +SKIP
+    >>> stackless.run()  # doctest: +SKIP
+    hello
+"""
+
+from __future__ import annotations
+
+import sys as _sys
+import types as _types
+from contextlib import contextmanager as _contextmanager
+
+from stackless import _stackless
+from stackless._stackless import (
+    bomb,
+    channel,
+    enable_softswitch,
+    get_channel_callback,
+    get_schedule_callback,
+    get_thread_info,
+    getcurrent,
+    getcurrentid,
+    getdebug,
+    getmain,
+    getruncount,
+    getthreads,
+    getuncollectables,
+    pickle_flags,
+    pickle_flags_default,
+    pump,
+    run,
+    schedule,
+    schedule_remove,
+    set_channel_callback,
+    set_error_handler,
+    set_schedule_callback,
+    sleep,
+    statistics,
+    switch_trap,
+    tasklet,
+    timeout,
+)
+
+__version__ = "0.1.0"
+
+PICKLEFLAGS_PRESERVE_TRACING_STATE = 1
+PICKLEFLAGS_PRESERVE_AG_FINALIZER = 2
+PICKLEFLAGS_RESET_AG_FINALIZER = 4
+PICKLEFLAGS_PICKLE_CONTEXT = 8
+
+# What the original's star import gives, and what is ours.
+__all__ = [  # noqa: RUF022 -- the original's names first
+    "atomic",
+    "channel",
+    "enable_softswitch",
+    "get_channel_callback",
+    "get_schedule_callback",
+    "get_thread_info",
+    "getcurrent",
+    "getcurrentid",
+    "getdebug",
+    "getmain",
+    "getruncount",
+    "getthreads",
+    "getuncollectables",
+    "pickle_with_tracing_state",
+    "run",
+    "schedule",
+    "schedule_remove",
+    "set_channel_callback",
+    "set_error_handler",
+    "set_schedule_callback",
+    "switch_trap",
+    "tasklet",
+    "stackless",
+    "pump",
+    "sleep",
+    "timeout",
+]
+
+
+@_contextmanager
+def atomic():
+    """Keep the current tasklet from being interrupted for the length of a block.
+
+    Sets the tasklet's atomic flag and restores it at the end; blocks nest.
+    """
+    current = getcurrent()
+    before = current.set_atomic(True)
+    try:
+        yield
+    finally:
+        current.set_atomic(before)
+
+
+class cframe:
+    """A C function that takes part in soft switching; none exist here (the original's type)."""
+
+
+class cstack:
+    """A slice of a C stack; none exist here (the original's type)."""
+
+
+def _test_cframe_nr(switches):
+    result = None
+    for _ in range(switches):
+        result = schedule(None)
+    return result
+
+
+def _test_outside():
+    run()
+
+
+class _Module(_types.ModuleType):
+    """The module itself, with attributes that are computed when asked for."""
+
+    current = property(lambda self: getcurrent(), doc="The current tasklet.")
+    main = property(lambda self: getmain(), doc="The calling thread's main tasklet.")
+    runcount = property(lambda self: getruncount(), doc="The number of runnable tasklets.")
+    threads = property(lambda self: getthreads(), doc="The idents of all threads.")
+    debug = property(lambda self: getdebug(), doc="Whether this is a build with assertions.")
+    uncollectables = property(lambda self: getuncollectables(), doc="Tasklets with a C stack.")
+
+    @property
+    def pickle_with_tracing_state(self):
+        """Whether pickled tasklets keep their trace and profile functions."""
+        return bool(pickle_flags() & PICKLEFLAGS_PRESERVE_TRACING_STATE)
+
+    @pickle_with_tracing_state.setter
+    def pickle_with_tracing_state(self, value):
+        pickle_flags(
+            PICKLEFLAGS_PRESERVE_TRACING_STATE if value else 0, PICKLEFLAGS_PRESERVE_TRACING_STATE
+        )
+
+    def __reduce__(self):
+        return "stackless"
+
+    def __reduce_ex__(self, protocol):
+        return "stackless"
+
+
+test_cframe_nr = _test_cframe_nr
+test_outside = _test_outside
+stackless = _sys.modules[__name__]
+stackless.__class__ = _Module

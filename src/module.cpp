@@ -1,0 +1,144 @@
+// The extension module stackless._stackless: nothing but registration.
+#include <cstdlib>
+#include <new>
+
+#include "interp/interp.hpp"
+#include "io/socket.hpp"
+#include "runtime/bomb.hpp"
+#include "runtime/channel.hpp"
+#include "runtime/functions.hpp"
+#include "runtime/scheduler.hpp"
+#include "runtime/timeout.hpp"
+
+namespace stackless {
+
+Runtime* runtime = nullptr;
+
+namespace {
+
+// Set when a tasklet of the main thread has called sys.exit(): whatever the main tasklet makes of
+// the SystemExit, this is the status of the process. Outlives the runtime.
+int forced_status = -1;
+
+void force_exit_status() {
+  if (forced_status >= 0) {
+    std::exit(forced_status);
+  }
+}
+
+int fail(const char* message) {
+  PyErr_SetString(PyExc_ImportError, message);
+  return -1;
+}
+
+// A class SystemExit of its own name in builtins, where the original has it.
+int add_tasklet_exit(PyObject* module) {
+  Object builtins = Object::steal(PyImport_ImportModule("builtins"));
+  if (!builtins) {
+    return -1;
+  }
+  Object type = Object::steal(PyErr_NewExceptionWithDoc(
+      "builtins.TaskletExit",
+      "Ends a tasklet in silence. Raised in it by tasklet.kill(), and when nothing refers to it any "
+      "more.",
+      PyExc_SystemExit, nullptr));
+  if (!type || PyObject_SetAttrString(builtins.get(), "TaskletExit", type.get()) < 0 ||
+      PyModule_AddObjectRef(module, "TaskletExit", type.get()) < 0) {
+    return -1;
+  }
+  runtime->tasklet_exit = std::move(type);
+  return 0;
+}
+
+// The main thread's ident, whichever thread imports us first.
+int find_main_thread() {
+  Object threading = Object::steal(PyImport_ImportModule("threading"));
+  Object main = threading ? Object::steal(PyObject_CallMethod(threading.get(), "main_thread", nullptr))
+                          : Object();
+  Object id = main ? Object::steal(PyObject_GetAttrString(main.get(), "ident")) : Object();
+  if (!id) {
+    return -1;
+  }
+  runtime->main_thread = PyLong_AsUnsignedLong(id.get());
+  return PyErr_Occurred() ? -1 : 0;
+}
+
+int register_hooks(PyObject* module) {
+  Object atexit = Object::steal(PyImport_ImportModule("atexit"));
+  Object end = Object::steal(PyObject_GetAttrString(module, "_end_interpreter"));
+  Object registered =
+      atexit && end ? Object::steal(PyObject_CallMethod(atexit.get(), "register", "O", end.get()))
+                    : Object();
+  Object os = Object::steal(PyImport_ImportModule("os"));
+  Object forked = Object::steal(PyObject_GetAttrString(module, "_after_fork_in_child"));
+  Object hook = os ? Object::steal(PyObject_GetAttrString(os.get(), "register_at_fork")) : Object();
+  Object keywords = Object::steal(PyDict_New()), no_arguments = Object::steal(PyTuple_New(0));
+  if (!registered || !hook || !forked || !keywords || !no_arguments ||
+      PyDict_SetItemString(keywords.get(), "after_in_child", forked.get()) < 0 ||
+      !Object::steal(PyObject_Call(hook.get(), no_arguments.get(), keywords.get()))) {
+    return -1;
+  }
+  Py_AtExit(force_exit_status);
+  return 0;
+}
+
+int add_types(PyObject* module) {
+  for (PyTypeObject* type : {&BombType, &TaskletType, &ChannelType, &TimeoutType}) {
+    if (PyModule_AddType(module, type) < 0) {
+      return -1;
+    }
+  }
+  return 0;
+}
+
+struct ModuleState {
+  alignas(Runtime) char storage[sizeof(Runtime)];
+  bool in_use;
+};
+
+int execute(PyObject* module) {
+  if (interp::check_interpreter() < 0) {
+    return -1;
+  }
+  if (runtime != nullptr ||
+      PyInterpreterState_Get() != PyInterpreterState_Main()) {
+    return fail(
+        "stackless runs in one interpreter of a process only, the main one: import it there");
+  }
+  auto* state = static_cast<ModuleState*>(PyModule_GetState(module));
+  runtime = new (state->storage) Runtime{};
+  state->in_use = true;
+  if (find_main_thread() < 0 || add_types(module) < 0 || init_timeout() < 0 ||
+      add_tasklet_exit(module) < 0 || add_socket_type(module) < 0 || register_hooks(module) < 0) {
+    return -1;
+  }
+  return scheduler() != nullptr ? 0 : -1;
+}
+
+PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, reinterpret_cast<void*>(execute)},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, nullptr},
+};
+
+PyModuleDef definition = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "stackless._stackless",
+    .m_doc = "Tasklets, channels and the scheduler.",
+    .m_size = sizeof(ModuleState),
+    .m_methods = functions,
+    .m_slots = slots,
+    .m_traverse = nullptr,
+    .m_clear = nullptr,
+    .m_free = nullptr,
+};
+
+}  // namespace
+
+void request_exit(int status) { forced_status = status; }
+
+}  // namespace stackless
+
+PyMODINIT_FUNC PyInit__stackless() { return PyModuleDef_Init(&stackless::definition); }

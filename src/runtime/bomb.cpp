@@ -1,0 +1,134 @@
+#include "runtime/bomb.hpp"
+
+#include "runtime/runtime.hpp"
+
+namespace stackless {
+
+Object make_bomb(Object exception) {
+  auto* bomb = PyObject_GC_New(Bomb, &BombType);
+  if (bomb == nullptr) {
+    return nullptr;
+  }
+  new (&bomb->exception) Object(std::move(exception));
+  PyObject_GC_Track(bomb);
+  return Object::steal(reinterpret_cast<PyObject*>(bomb));
+}
+
+Object make_exception(PyObject* type, PyObject* value, PyObject* traceback) {
+  if (value == Py_None) {
+    value = nullptr;
+  }
+  if (traceback == Py_None) {
+    traceback = nullptr;
+  }
+  if (traceback != nullptr && !PyTraceBack_Check(traceback)) {
+    return raise(PyExc_TypeError, "throw() third argument must be a traceback object");
+  }
+  Object exception;
+  if (PyExceptionInstance_Check(type)) {
+    if (value != nullptr) {
+      return raise(PyExc_TypeError, "instance exception may not have a separate value");
+    }
+    exception = Object::share(type);
+  } else if (PyExceptionClass_Check(type)) {
+    if (value == nullptr) {
+      exception = Object::steal(PyObject_CallNoArgs(type));
+    } else if (PyObject_TypeCheck(value, reinterpret_cast<PyTypeObject*>(type))) {
+      exception = Object::share(value);
+    } else if (PyTuple_Check(value)) {
+      exception = Object::steal(PyObject_Call(type, value, nullptr));
+    } else {
+      exception = Object::steal(PyObject_CallOneArg(type, value));
+    }
+    if (exception && !PyExceptionInstance_Check(exception.get())) {
+      return raise(PyExc_TypeError,
+                   "calling %R should have returned an instance of BaseException, not %s", type,
+                   Py_TYPE(exception.get())->tp_name);
+    }
+  } else {
+    return raise(PyExc_TypeError,
+                 "exceptions must be classes, or instances, not %.200s", Py_TYPE(type)->tp_name);
+  }
+  if (exception && traceback != nullptr) {
+    PyException_SetTraceback(exception.get(), traceback);
+  }
+  return exception;
+}
+
+std::nullptr_t explode(Object bomb) {
+  restore_exception(reinterpret_cast<Bomb*>(bomb.get())->exception);
+  return nullptr;
+}
+
+namespace {
+
+PyObject* exception_of(PyObject* self) { return reinterpret_cast<Bomb*>(self)->exception.get(); }
+
+PyObject* get_type(PyObject* self, void*) {
+  PyObject* exception = exception_of(self);
+  return exception == nullptr ? Py_NewRef(Py_None)
+                              : Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(exception)));
+}
+PyObject* get_value(PyObject* self, void*) {
+  PyObject* exception = exception_of(self);
+  return Py_NewRef(exception == nullptr ? Py_None : exception);
+}
+PyObject* get_traceback(PyObject* self, void*) {
+  PyObject* exception = exception_of(self);
+  PyObject* traceback = exception == nullptr ? nullptr : PyException_GetTraceback(exception);
+  return traceback == nullptr ? Py_NewRef(Py_None) : traceback;
+}
+
+PyObject* bomb_new(PyTypeObject*, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"type", "value", "traceback", nullptr};
+  PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "|OOO:bomb", const_cast<char**>(names), &type,
+                                   &value, &traceback)) {
+    return nullptr;
+  }
+  if (type == nullptr) {
+    return make_bomb(nullptr).release();
+  }
+  Object exception = make_exception(type, value, traceback);
+  return exception ? make_bomb(std::move(exception)).release() : nullptr;
+}
+
+int bomb_traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(exception_of(self));
+  return 0;
+}
+int bomb_clear(PyObject* self) {
+  reinterpret_cast<Bomb*>(self)->exception.reset();
+  return 0;
+}
+void bomb_dealloc(PyObject* self) {
+  PyObject_GC_UnTrack(self);
+  bomb_clear(self);
+  PyObject_GC_Del(self);
+}
+
+PyGetSetDef bomb_attributes[] = {
+    {"type", get_type, nullptr, "The exception's class.", nullptr},
+    {"value", get_value, nullptr, "The exception.", nullptr},
+    {"traceback", get_traceback, nullptr, "Its traceback, or None.", nullptr},
+    {},
+};
+
+}  // namespace
+
+PyTypeObject BombType = {
+    .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
+    .tp_name = "stackless.bomb",
+    .tp_basicsize = sizeof(Bomb),
+    .tp_dealloc = bomb_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "bomb(type=None, value=None, traceback=None)\n--\n\n"
+              "An exception on its way to a tasklet: assigned to tasklet.tempval, it is raised when\n"
+              "the tasklet next runs. The arguments are those of the raise statement.\n",
+    .tp_traverse = bomb_traverse,
+    .tp_clear = bomb_clear,
+    .tp_getset = bomb_attributes,
+    .tp_new = bomb_new,
+};
+
+}  // namespace stackless

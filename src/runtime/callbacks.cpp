@@ -1,0 +1,101 @@
+#include "runtime/callbacks.hpp"
+
+#include "runtime/bomb.hpp"
+#include "runtime/channel.hpp"
+
+namespace stackless {
+
+void notify_switch(Scheduler* s, Tasklet* prev, Tasklet* next) {
+  if (!runtime->schedule_callback) [[likely]] {
+    return;
+  }
+  KeepException pending;
+  Locked locked(s);
+  Object callback = runtime->schedule_callback;
+  PyObject* arguments[] = {prev != nullptr ? as_object(prev) : Py_None,
+                           next != nullptr ? as_object(next) : Py_None};
+  auto keep_prev = Object::share(arguments[0]), keep_next = Object::share(arguments[1]);
+  Object result = Object::steal(PyObject_Vectorcall(callback.get(), arguments, 2, nullptr));
+  if (!result) {
+    PySys_WriteStderr("Error in scheduling callback\n");
+    PyErr_WriteUnraisable(callback.get());
+  }
+}
+
+int notify_channel(Scheduler* s, Channel* channel, Tasklet* tasklet, bool sending,
+                   bool will_block) {
+  if (!runtime->channel_callback) {
+    return 0;
+  }
+  if (s->locked > 0) {
+    raise(PyExc_RuntimeError, "Recursive channel call due to callbacks!");
+    return -1;
+  }
+  Locked locked(s);
+  Object callback = runtime->channel_callback;
+  Object is_sending = Object::steal(PyLong_FromLong(sending ? 1 : 0));
+  Object is_blocking = Object::steal(PyLong_FromLong(will_block ? 1 : 0));
+  PyObject* arguments[] = {reinterpret_cast<PyObject*>(channel), as_object(tasklet),
+                           is_sending.get(), is_blocking.get()};
+  Object result = Object::steal(PyObject_Vectorcall(callback.get(), arguments, 4, nullptr));
+  return result ? 0 : -1;
+}
+
+void update_attention() {
+  bool set = runtime->schedule_callback || runtime->channel_callback;
+  for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
+    if (set) {
+      s->attention |= Scheduler::callback;
+    } else {
+      s->attention &= ~Scheduler::callback;
+    }
+  }
+}
+
+namespace {
+
+int exit_status_of(PyObject* exception) {
+  Object code = Object::steal(PyObject_GetAttrString(exception, "code"));
+  if (!code) {
+    PyErr_Clear();
+    return 1;
+  }
+  if (code.get() == Py_None) {
+    return 0;
+  }
+  return PyLong_Check(code.get()) ? static_cast<int>(PyLong_AsLong(code.get())) & 0xFF : 1;
+}
+
+}  // namespace
+
+Object uncaught(Scheduler* s, bool* to_main) {
+  if (PyErr_ExceptionMatches(runtime->tasklet_exit.get())) {
+    PyErr_Clear();
+    return nullptr;
+  }
+  if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
+    Object exception = take_exception();
+    if (s->thread_id != runtime->main_thread) {
+      return nullptr;  // as in a plain thread: it ends the thread's work in silence
+    }
+    request_exit(exit_status_of(exception.get()));
+    *to_main = true;
+    return exception;
+  }
+  Object exception = take_exception();
+  if (!runtime->error_handler) {
+    return exception;
+  }
+  Object handler = runtime->error_handler;
+  Object traceback = Object::steal(PyException_GetTraceback(exception.get()));
+  PyObject* arguments[] = {reinterpret_cast<PyObject*>(Py_TYPE(exception.get())), exception.get(),
+                           traceback ? traceback.get() : Py_None};
+  Object result = Object::steal(PyObject_Vectorcall(handler.get(), arguments, 3, nullptr));
+  if (result) {
+    return nullptr;
+  }
+  return PyErr_ExceptionMatches(runtime->tasklet_exit.get()) ? (PyErr_Clear(), Object())
+                                                             : take_exception();
+}
+
+}  // namespace stackless

@@ -1,0 +1,44 @@
+// Calls out of the scheduler into the program: schedule callback, channel callback, error handler.
+#pragma once
+
+#include "runtime/scheduler.hpp"
+
+namespace stackless {
+
+struct Channel;
+
+// Locked forbids switching for as long as it lives.
+class Locked {
+ public:
+  explicit Locked(Scheduler* s) noexcept : scheduler_(s) {
+    ++s->locked;
+    s->attention |= Scheduler::lock;
+  }
+  ~Locked() {
+    if (--scheduler_->locked == 0) {
+      scheduler_->attention &= ~Scheduler::lock;
+    }
+  }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  Scheduler* scheduler_;
+};
+
+// notify_switch() calls the schedule callback, if there is one, with (prev, next); null is None.
+// What it raises is reported as unraisable.
+void notify_switch(Scheduler* s, Tasklet* prev, Tasklet* next);
+
+// notify_channel() calls the channel callback, if there is one; -1 with its exception set.
+int notify_channel(Scheduler* s, Channel* channel, Tasklet* tasklet, bool sending, bool will_block);
+
+// update_attention() tells every scheduler whether callbacks are set.
+void update_attention();
+
+// uncaught() decides about the exception that is set as the current tasklet's function ends: it
+// returns what is to be delivered to the run() caller, or null if it ends here. *to_main is set if
+// it goes to the main tasklet whoever has called run().
+Object uncaught(Scheduler* s, bool* to_main);
+
+}  // namespace stackless

@@ -1,0 +1,420 @@
+#include "runtime/channel.hpp"
+
+#include <cstddef>
+
+#include "runtime/bomb.hpp"
+#include "runtime/callbacks.hpp"
+#include "runtime/scheduler.hpp"
+
+namespace stackless {
+
+// ---- the queue ----------------------------------------------------------------------------------
+
+namespace {
+
+enum class Way { send, receive };
+
+// Queues a tasklet that is nowhere; the queue takes the reference.
+void enqueue(Channel* c, Ref<Tasklet> tasklet, Way way) {
+  Tasklet* t = tasklet.release();
+  t->prev = c->last;
+  t->next = nullptr;
+  (c->last != nullptr ? c->last->next : c->first) = t;
+  c->last = t;
+  c->balance += way == Way::send ? 1 : -1;
+  t->place = Place::channel;
+  t->channel = c;
+  t->sending = way == Way::send;
+}
+
+}  // namespace
+
+Ref<Tasklet> remove_from_queue(Tasklet* t) {
+  Channel* c = t->channel;
+  (t->prev != nullptr ? t->prev->next : c->first) = t->next;
+  (t->next != nullptr ? t->next->prev : c->last) = t->prev;
+  t->next = t->prev = nullptr;
+  c->balance += t->sending ? -1 : 1;
+  t->place = Place::nowhere;
+  t->channel = nullptr;
+  return Ref<Tasklet>::steal(t);
+}
+
+// ---- sending and receiving ----------------------------------------------------------------------
+
+namespace {
+
+// Nobody waits: the caller does.
+Object wait_in_queue(Scheduler* s, Channel* c, PyObject* value, Way way) {
+  Tasklet* self = s->current;
+  if (self->block_trap) {
+    return raise(PyExc_RuntimeError, "this tasklet does not like to be blocked.");
+  }
+  if (c->closing) {
+    return raise(PyExc_ValueError, "Send/receive operation on a closed channel");
+  }
+  if (!may_block(s)) {
+    return nullptr;
+  }
+  Object replaced = std::exchange(self->tempval, Object::share(value));
+  auto keep = Ref<Channel>::share(c);  // this tasklet may be all that holds the channel
+  enqueue(c, unlink(self), way);
+  return block(s);
+}
+
+// Somebody waits: `other` and the caller exchange values, and who goes on depends on the channel
+// (the table of the original's manual: preference, schedule_all).
+Object exchange(Scheduler* s, Channel* c, PyObject* value, Way way) {
+  Tasklet* self = s->current;
+  Tasklet* other = c->first;
+  c->last_user = self->serial;
+  self->used_channel = true;
+  if (other->scheduler != s) [[unlikely]] {
+    Object mine = std::exchange(self->tempval, Object());
+    self->tempval = std::exchange(other->tempval, Object::share(value));
+    insert_owned(remove_from_queue(other));
+    // Across threads the callback comes late, when the transfer has been made.
+    if ((s->attention & Scheduler::callback) != 0 &&
+        notify_channel(s, c, self, way == Way::send, false) < 0) {
+      return nullptr;
+    }
+    return claim(self);
+  }
+  bool yields = c->schedule_all;
+  bool partner_first = !yields && c->preference == (way == Way::send ? -1 : 1);
+  if (partner_first || yields) {
+    Tasklet* next = partner_first || self->next == self ? other : self->next;
+    if (switch_would_fail(s, next)) {
+      return nullptr;
+    }
+  }
+  Object mine = std::exchange(self->tempval, std::exchange(other->tempval, Object::share(value)));
+  Ref<Tasklet> partner = remove_from_queue(other);
+  if (partner_first) {
+    partner->place = Place::ring;
+    s->ring.insert_after(self, partner.release());
+    return hand_over(s, other);
+  }
+  insert_owned(std::move(partner));
+  return yields ? hand_over(s, self->next) : claim(self);
+}
+
+inline Object transfer(Channel* c, PyObject* value, Way way) {
+  Scheduler* s = scheduler();
+  if (s == nullptr) [[unlikely]] {
+    return nullptr;
+  }
+  bool ready = way == Way::send ? c->balance < 0 : c->balance > 0;
+  Tasklet* self = s->current;
+  if ((s->attention & (Scheduler::callback | Scheduler::lock)) != 0) [[unlikely]] {
+    if (s->locked > 0) {
+      return raise(PyExc_RuntimeError, "Recursive channel call due to callbacks!");
+    }
+    if (!ready || c->first->scheduler == s) {
+      // The callback finds the value in the mailbox.
+      Object replaced = std::exchange(self->tempval, Object::share(value));
+      int failed = notify_channel(s, c, self, way == Way::send, !ready);
+      self->tempval = std::move(replaced);
+      if (failed < 0) {
+        return nullptr;
+      }
+      ready = way == Way::send ? c->balance < 0 : c->balance > 0;
+    }
+  }
+  return ready ? exchange(s, c, value, way) : wait_in_queue(s, c, value, way);
+}
+
+}  // namespace
+
+Object send(Channel* channel, PyObject* value) {
+  Object result = transfer(channel, value, Way::send);
+  return result;
+}
+
+Object receive(Channel* channel) { return transfer(channel, nullptr, Way::receive); }
+
+namespace {
+
+// ---- methods ------------------------------------------------------------------------------------
+
+PyObject* send_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+  if (nargs != 1) {
+    return raise(PyExc_TypeError, "channel.send() takes exactly one argument (%zd given)", nargs);
+  }
+  return send(as_channel(self), args[0]).release();
+}
+
+PyObject* receive_method(PyObject* self, PyObject* const*, Py_ssize_t nargs) {
+  if (nargs != 0) {
+    return raise(PyExc_TypeError, "channel.receive() takes no arguments (%zd given)", nargs);
+  }
+  return receive(as_channel(self)).release();
+}
+
+PyObject* send_bomb(PyObject* self, Object exception) {
+  Object bomb = exception ? make_bomb(std::move(exception)) : Object();
+  return bomb ? send(as_channel(self), bomb.get()).release() : nullptr;
+}
+
+PyObject* send_exception(PyObject* self, PyObject* args) {
+  if (PyTuple_GET_SIZE(args) < 1) {
+    return raise(PyExc_TypeError, "send_exception() takes at least 1 argument (0 given)");
+  }
+  PyObject* type = PyTuple_GET_ITEM(args, 0);
+  if (!PyExceptionClass_Check(type)) {
+    return raise(PyExc_TypeError,
+                 "channel.send_exception needs Exception or string subclass as first parameter");
+  }
+  Object arguments = Object::steal(PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args)));
+  return arguments ? send_bomb(self, make_exception(type, arguments.get(), nullptr)) : nullptr;
+}
+
+PyObject* send_throw(PyObject* self, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"exc", "val", "tb", nullptr};
+  PyObject *type, *value = nullptr, *traceback = nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|OO:send_throw", const_cast<char**>(names),
+                                   &type, &value, &traceback)) {
+    return nullptr;
+  }
+  return send_bomb(self, make_exception(type, value, traceback));
+}
+
+PyObject* send_sequence(PyObject* self, PyObject* sequence) {
+  Object iterator = Object::steal(PyObject_GetIter(sequence));
+  if (!iterator) {
+    return nullptr;
+  }
+  Py_ssize_t count = 0;
+  while (Object item = Object::steal(PyIter_Next(iterator.get()))) {
+    if (!send(as_channel(self), item.get())) {
+      return nullptr;
+    }
+    ++count;
+  }
+  return PyErr_Occurred() ? nullptr : PyLong_FromSsize_t(count);
+}
+
+PyObject* next_value(PyObject* self) {
+  Channel* c = as_channel(self);
+  if (c->closing && c->balance <= 0) {
+    return nullptr;
+  }
+  return receive(c).release();
+}
+
+PyObject* close(PyObject* self, PyObject*) {
+  as_channel(self)->closing = true;
+  Py_RETURN_NONE;
+}
+PyObject* open(PyObject* self, PyObject*) {
+  as_channel(self)->closing = false;
+  Py_RETURN_NONE;
+}
+
+PyObject* reduce(PyObject* self, PyObject*) {
+  Channel* c = as_channel(self);
+  Object queue = Object::steal(PyList_New(0));
+  for (Tasklet* t = c->first; t != nullptr && queue; t = t->next) {
+    if (PyList_Append(queue.get(), as_object(t)) < 0) {
+      return nullptr;
+    }
+  }
+  int flags = (c->closing ? 1 : 0) | (c->preference & 3) << 1 | (c->schedule_all ? 8 : 0);
+  return queue ? Py_BuildValue("O()(niO)", Py_TYPE(self), c->balance, flags, queue.get())
+               : nullptr;
+}
+
+PyObject* set_state(PyObject* self, PyObject* args) {
+  Py_ssize_t balance;
+  int flags;
+  PyObject* queue;
+  if (!PyArg_ParseTuple(args, "(niO!):channel", &balance, &flags, &PyList_Type, &queue)) {
+    return nullptr;
+  }
+  Channel* c = as_channel(self);
+  if (PyList_GET_SIZE(queue) != (balance < 0 ? -balance : balance) || c->first != nullptr) {
+    return raise(PyExc_ValueError, "the channel's state is inconsistent");
+  }
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(queue); ++i) {
+    PyObject* item = PyList_GET_ITEM(queue, i);
+    if (!is_tasklet(item) || as_tasklet(item)->place != Place::nowhere || !alive(as_tasklet(item))) {
+      return raise(PyExc_ValueError, "a channel's queue holds paused tasklets only");
+    }
+  }
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(queue); ++i) {
+    Tasklet* t = as_tasklet(PyList_GET_ITEM(queue, i));
+    if (t->place == Place::nowhere) {
+      enqueue(c, Ref<Tasklet>::share(t), balance > 0 ? Way::send : Way::receive);
+    }
+  }
+  int preference = flags >> 1 & 3;
+  c->closing = (flags & 1) != 0;
+  c->preference = static_cast<signed char>(preference == 3 ? -1 : preference == 2 ? 0 : preference);
+  c->schedule_all = (flags & 8) != 0;
+  return Py_NewRef(self);
+}
+
+// ---- attributes -----------------------------------------------------------------------------------
+
+PyObject* get_balance(PyObject* self, void*) {
+  return PyLong_FromSsize_t(as_channel(self)->balance);
+}
+PyObject* get_queue(PyObject* self, void*) {
+  Tasklet* first = as_channel(self)->first;
+  return Py_NewRef(first != nullptr ? as_object(first) : Py_None);
+}
+PyObject* get_closing(PyObject* self, void*) { return PyBool_FromLong(as_channel(self)->closing); }
+PyObject* get_closed(PyObject* self, void*) {
+  Channel* c = as_channel(self);
+  return PyBool_FromLong(c->closing && c->balance == 0);
+}
+PyObject* get_preference(PyObject* self, void*) {
+  return PyLong_FromLong(as_channel(self)->preference);
+}
+int set_preference(PyObject* self, PyObject* value, void*) {
+  if (value == nullptr || !PyLong_Check(value)) {
+    raise(PyExc_TypeError, "preference must be set to an integer");
+    return -1;
+  }
+  int overflow;
+  long preference = PyLong_AsLongAndOverflow(value, &overflow);
+  if (overflow == 0 && preference == -1 && PyErr_Occurred()) {
+    return -1;
+  }
+  if (overflow != 0) {
+    preference = overflow;
+  }
+  as_channel(self)->preference = static_cast<signed char>((preference > 0) - (preference < 0));
+  return 0;
+}
+PyObject* get_schedule_all(PyObject* self, void*) {
+  return PyLong_FromLong(as_channel(self)->schedule_all ? 1 : 0);
+}
+int set_schedule_all(PyObject* self, PyObject* value, void*) {
+  if (value == nullptr || !PyLong_Check(value)) {
+    raise(PyExc_TypeError, "preference must be set to a bool or integer");
+    return -1;
+  }
+  as_channel(self)->schedule_all = PyObject_IsTrue(value) == 1;
+  return 0;
+}
+
+// ---- creation and destruction ---------------------------------------------------------------------
+
+PyObject* channel_new(PyTypeObject* type, PyObject*, PyObject*) {
+  PyObject* self = type->tp_alloc(type, 0);
+  if (self != nullptr) {
+    as_channel(self)->preference = -1;
+  }
+  return self;
+}
+// Whatever arguments a subclass takes are its own business.
+int channel_init(PyObject*, PyObject*, PyObject*) { return 0; }
+
+int channel_traverse(PyObject* self, visitproc visit, void* arg) {
+  for (Tasklet* t = as_channel(self)->first; t != nullptr; t = t->next) {
+    Py_VISIT(t);
+  }
+  return 0;
+}
+
+int channel_clear(PyObject* self) {
+  Channel* c = as_channel(self);
+  c->closing = c->closing || c->first != nullptr;
+  while (c->first != nullptr) {
+    remove_from_queue(c->first);
+  }
+  return 0;
+}
+
+void channel_dealloc(PyObject* self) {
+  PyObject_GC_UnTrack(self);
+  Channel* c = as_channel(self);
+  if (c->weak_references != nullptr) {
+    PyObject_ClearWeakRefs(self);
+  }
+  channel_clear(self);
+  Py_TYPE(self)->tp_free(self);
+}
+
+PyMethodDef channel_methods[] = {
+    {"send", method(send_method), METH_FASTCALL,
+     "send($self, value, /)\n--\n\n"
+     "Send a value through the channel: the tasklet that has waited longest to receive gets it.\n\n"
+     "With preference -1 the receiver runs at once and the caller when its turn comes; else the caller\n"
+     "goes on. If nobody waits, the caller blocks until somebody receives. Returns None.\n"
+     "Raises RuntimeError if blocking would be a deadlock or block_trap is set, ValueError if the\n"
+     "channel is closed and nobody waits. From the original's manual.\n"},
+    {"receive", method(receive_method), METH_FASTCALL,
+     "receive($self, /)\n--\n\n"
+     "Receive a value: from the tasklet that has waited longest to send.\n\n"
+     "With preference 1 that sender runs at once and the caller when its turn comes; else the caller\n"
+     "goes on. If nobody waits, the caller blocks until somebody sends. Returns the value, or raises\n"
+     "the exception that was sent.\n"
+     "Raises RuntimeError if blocking would be a deadlock or block_trap is set, ValueError if the\n"
+     "channel is closed and nobody waits. From the original's manual.\n"},
+    {"send_exception", send_exception, METH_VARARGS,
+     "send_exception($self, exc_class, /, *args)\n--\n\n"
+     "Send an exception: `exc_class(*args)` is raised in the receiver. Who runs next: see send().\n"
+     "Raises TypeError unless `exc_class` is an exception class.\n"},
+    {"send_throw", method(send_throw), METH_VARARGS | METH_KEYWORDS,
+     "send_throw($self, /, exc, val=None, tb=None)\n--\n\n"
+     "Send an exception given as for throw(), traceback included. Who runs next: see send().\n"
+     "Raises TypeError for what can't be raised.\n"},
+    {"send_sequence", send_sequence, METH_O,
+     "send_sequence($self, iterable, /)\n--\n\n"
+     "Send each item of an iterable, as send() would. Returns how many.\n"
+     "Raises what send() or the iterable raises.\n"},
+    {"close", close, METH_NOARGS,
+     "close($self, /)\n--\n\n"
+     "Close the channel: nobody can block on it any more, but who waits already is still served, and\n"
+     "iteration ends when the senders are through. The caller goes on. Returns None.\n"},
+    {"open", open, METH_NOARGS,
+     "open($self, /)\n--\n\nUndo close(). The caller goes on. Returns None.\n"},
+    {"__reduce__", reduce, METH_NOARGS, "__reduce__($self, /)\n--\n\nHelper for pickle.\n"},
+    {"__setstate__", set_state, METH_VARARGS,
+     "__setstate__($self, state, /)\n--\n\nHelper for pickle.\n"},
+    {},
+};
+
+PyGetSetDef channel_attributes[] = {
+    {"balance", get_balance, nullptr,
+     "The number of tasklets waiting to send, or minus the number waiting to receive.", nullptr},
+    {"queue", get_queue, nullptr,
+     "The tasklet that has waited longest, or None; its next is the one behind it.", nullptr},
+    {"closing", get_closing, nullptr, "Whether close() has been called.", nullptr},
+    {"closed", get_closed, nullptr, "Whether close() has been called and nobody waits.", nullptr},
+    {"preference", get_preference, set_preference,
+     "Who goes on when a value changes hands: -1 the receiver (the default), 0 whoever completes the\n"
+     "exchange, 1 the sender.",
+     nullptr},
+    {"schedule_all", get_schedule_all, set_schedule_all,
+     "If 1, every exchange lets all other runnable tasklets run first; preference is ignored.",
+     nullptr},
+    {},
+};
+
+}  // namespace
+
+PyTypeObject ChannelType = {
+    .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
+    .tp_name = "stackless.channel",
+    .tp_basicsize = sizeof(Channel),
+    .tp_dealloc = channel_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+    .tp_doc = "channel()\n--\n\n"
+              "Passes objects between tasklets: who finds nobody at the other end blocks until\n"
+              "somebody comes. Values are not copied, and none is ever lost. Iterating receives until\n"
+              "the channel is closed and no sender is left. From the original's manual.\n",
+    .tp_traverse = channel_traverse,
+    .tp_clear = channel_clear,
+    .tp_weaklistoffset = offsetof(Channel, weak_references),
+    .tp_iter = PyObject_SelfIter,
+    .tp_iternext = next_value,
+    .tp_methods = channel_methods,
+    .tp_getset = channel_attributes,
+    .tp_init = channel_init,
+    .tp_new = channel_new,
+};
+
+}  // namespace stackless

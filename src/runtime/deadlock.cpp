@@ -1,0 +1,149 @@
+#include "runtime/deadlock.hpp"
+
+#include "runtime/channel.hpp"
+
+namespace stackless {
+
+namespace {
+
+// A report must not fail for the sake of a detail: what can't be had is left out.
+Object or_unknown(Object text) {
+  if (!text) {
+    PyErr_Clear();
+    text = Object::steal(PyUnicode_FromString("?"));
+  }
+  return text;
+}
+
+Object name_of(PyObject* function) {
+  if (function == nullptr) {
+    return nullptr;
+  }
+  Object name = Object::steal(PyObject_GetAttrString(function, "__qualname__"));
+  if (!name) {
+    PyErr_Clear();
+    name = Object::steal(PyObject_Repr(function));
+  }
+  return or_unknown(std::move(name));
+}
+
+// "tasklet 7 'worker'"
+Object describe(Tasklet* tasklet) {
+  if (tasklet->is_main) {
+    return or_unknown(Object::steal(PyUnicode_FromString("the main tasklet")));
+  }
+  Object name = name_of(tasklet->function.get());
+  return or_unknown(Object::steal(PyUnicode_FromFormat(
+      "tasklet %llu '%U'", static_cast<unsigned long long>(tasklet->serial), name.get())));
+}
+
+// " at file.py:12 in f"
+Object place_of(Scheduler* s, Tasklet* tasklet) {
+  interp::Parked* parked = tasklet == s->current ? nullptr : tasklet->parked;
+  Object frame = Object::steal(interp::frame(s->ts, parked));
+  if (!frame) {
+    PyErr_Clear();
+    return or_unknown(Object::steal(PyUnicode_FromString("")));
+  }
+  auto* f = reinterpret_cast<PyFrameObject*>(frame.get());
+  Object code = Object::steal(reinterpret_cast<PyObject*>(PyFrame_GetCode(f)));
+  auto* c = reinterpret_cast<PyCodeObject*>(code.get());
+  return or_unknown(Object::steal(PyUnicode_FromFormat(
+      " at %U:%d in %U", c->co_filename, PyFrame_GetLineNumber(f), c->co_qualname)));
+}
+
+Object last_user(Scheduler* s, Channel* channel) {
+  if (channel->last_user == 0) {
+    return or_unknown(Object::steal(PyUnicode_FromString("never used before")));
+  }
+  if (channel->last_user == s->main->serial) {
+    return or_unknown(Object::steal(PyUnicode_FromString("last used by the main tasklet")));
+  }
+  for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
+    if (t->serial == channel->last_user) {
+      Object who = describe(t);
+      return or_unknown(Object::steal(PyUnicode_FromFormat("last used by %U", who.get())));
+    }
+  }
+  const Runtime::Departed& gone =
+      runtime->departed[channel->last_user % runtime->departed.size()];
+  if (gone.serial == channel->last_user) {
+    return or_unknown(Object::steal(PyUnicode_FromFormat(
+        "last used by tasklet %llu '%U', which has finished",
+        static_cast<unsigned long long>(gone.serial), gone.name.get())));
+  }
+  return or_unknown(Object::steal(
+      PyUnicode_FromFormat("last used by tasklet %llu, which is gone",
+                           static_cast<unsigned long long>(channel->last_user))));
+}
+
+void append_line(Scheduler* s, Object* text, Tasklet* tasklet) {
+  Object who = describe(tasklet), where = place_of(s, tasklet);
+  Object what;
+  if (tasklet->place == Place::channel) {
+    Object user = last_user(s, tasklet->channel);
+    what = or_unknown(Object::steal(PyUnicode_FromFormat(
+        "%s channel %p%U (%U)", tasklet->sending ? "sending on" : "receiving from",
+        static_cast<void*>(tasklet->channel), where.get(), user.get())));
+  } else {
+    what = or_unknown(Object::steal(PyUnicode_FromFormat("waiting%U", where.get())));
+  }
+  PyObject* whole = text->release();
+  Object line = Object::steal(PyUnicode_FromFormat("\n  %U: %U", who.get(), what.get()));
+  PyUnicode_Append(&whole, line.get());
+  *text = Object::steal(whole);
+}
+
+Object report(Scheduler* s, const char* headline, Tasklet* also) {
+  Object text = Object::steal(PyUnicode_FromString(headline));
+  if (also != nullptr && text) {
+    append_line(s, &text, also);
+  }
+  constexpr int most = 100;
+  int lines = 0, left_out = 0;
+  for (Tasklet* t = s->first_started; t != nullptr && text; t = t->next_started) {
+    if (t == also || !t->blocked()) {
+      continue;
+    }
+    if (++lines > most) {
+      ++left_out;
+    } else {
+      append_line(s, &text, t);
+    }
+  }
+  if (Tasklet* main = s->main.get(); text && main != also && main->blocked()) {
+    append_line(s, &text, main);
+  }
+  if (left_out > 0 && text) {
+    PyObject* whole = text.release();
+    Object line = Object::steal(PyUnicode_FromFormat("\n  ... and %d more", left_out));
+    PyUnicode_Append(&whole, line.get());
+    text = Object::steal(whole);
+  }
+  if (!text) {
+    return nullptr;
+  }
+  return Object::steal(PyObject_CallOneArg(PyExc_RuntimeError, text.get()));
+}
+
+}  // namespace
+
+Object deadlock_report(Scheduler* s, Tasklet* tasklet) {
+  return report(s, "Deadlock: the last runnable tasklet cannot be blocked.", tasklet);
+}
+
+Object lonely_main_report(Scheduler* s, Tasklet* main) {
+  return report(s,
+                main->sending ? "the main tasklet is sending without a receiver available."
+                              : "the main tasklet is receiving without a sender available.",
+                nullptr);
+}
+
+void remember_departed(Tasklet* tasklet) {
+  Object name = name_of(tasklet->function.get());
+  Runtime::Departed& slot = runtime->departed[tasklet->serial % runtime->departed.size()];
+  slot.serial = tasklet->serial;
+  slot.name = name ? std::move(name) : or_unknown(nullptr);
+}
+
+}  // namespace stackless

@@ -1,0 +1,17 @@
+// What a deadlock's error says: who waits, where, and on what.
+#pragma once
+
+#include "runtime/scheduler.hpp"
+
+namespace stackless {
+
+// deadlock_report() returns the RuntimeError for `tasklet`, the last runnable one, which is about to
+// block (or has); lonely_main_report() the one for a main tasklet that waits on a channel while
+// nobody is left. Null with an exception set if there is no memory.
+Object deadlock_report(Scheduler* s, Tasklet* tasklet);
+Object lonely_main_report(Scheduler* s, Tasklet* main);
+
+// remember_departed() keeps the name of a tasklet that ends, in case a report wants it.
+void remember_departed(Tasklet* tasklet);
+
+}  // namespace stackless

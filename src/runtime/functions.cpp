@@ -1,0 +1,452 @@
+#include "runtime/functions.hpp"
+
+#include "runtime/callbacks.hpp"
+#include "runtime/scheduler.hpp"
+#include "runtime/wait.hpp"
+
+namespace stackless {
+
+namespace {
+
+// ---- scheduling -----------------------------------------------------------------------------------
+
+// The one optional argument of schedule() and schedule_remove(); false with TypeError set.
+bool parse_retval(const char* name, PyObject* const* args, Py_ssize_t nargs, PyObject* names,
+                  PyObject** value) {
+  Py_ssize_t keywords = names != nullptr ? PyTuple_GET_SIZE(names) : 0;
+  if (nargs + keywords > 1) {
+    PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name,
+                 nargs + keywords);
+    return false;
+  }
+  if (keywords == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "retval") != 0) {
+    PyErr_Format(PyExc_TypeError, "'%U' is an invalid keyword argument for %s()",
+                 PyTuple_GET_ITEM(names, 0), name);
+    return false;
+  }
+  *value = nargs + keywords == 1 ? args[0] : nullptr;
+  return true;
+}
+
+PyObject* schedule_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
+  PyObject* value = nullptr;
+  if (nargs != 0 || names != nullptr) {
+    if (!parse_retval("schedule", args, nargs, names, &value)) {
+      return nullptr;
+    }
+  }
+  Scheduler* s = scheduler();
+  return s != nullptr ? schedule(s, value).release() : nullptr;
+}
+
+PyObject* schedule_remove_function(PyObject*, PyObject* const* args, Py_ssize_t nargs,
+                                   PyObject* names) {
+  PyObject* value = nullptr;
+  if (!parse_retval("schedule_remove", args, nargs, names, &value)) {
+    return nullptr;
+  }
+  Scheduler* s = scheduler();
+  return s != nullptr ? schedule_remove(s, value).release() : nullptr;
+}
+
+PyObject* run_function(PyObject*, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"timeout",        "threadblock",  "soft",
+                                "ignore_nesting", "totaltimeout", nullptr};
+  long timeout = 0;
+  int threadblock = 0, soft = 0, ignore_nesting = 0, totaltimeout = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "|lpppp:run", const_cast<char**>(names),
+                                   &timeout, &threadblock, &soft, &ignore_nesting,
+                                   &totaltimeout)) {
+    return nullptr;
+  }
+  if (timeout > 0) {
+    return raise(PyExc_NotImplementedError,
+                 "run(timeout) needs preemption, which this version does not have yet");
+  }
+  Scheduler* s = scheduler();
+  return s != nullptr
+             ? run(s, threadblock != 0 ? RunMode::threadblock : RunMode::own).release()
+             : nullptr;
+}
+
+PyObject* pump_function(PyObject*, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"max_wait", nullptr};
+  PyObject* seconds = nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O:pump", const_cast<char**>(names),
+                                   &seconds)) {
+    return nullptr;
+  }
+  core::Nanoseconds wait = 0;
+  if (seconds != nullptr) {
+    wait = parse_timeout(seconds, "max_wait");
+    if (wait == -2) {
+      return nullptr;
+    }
+    wait = wait == forever ? forever : wait - core::monotonic_now();
+    wait = wait != forever && wait < 0 ? 0 : wait;
+  }
+  Scheduler* s = scheduler();
+  return s != nullptr ? pump(s, wait).release() : nullptr;
+}
+
+PyObject* sleep_function(PyObject*, PyObject* seconds) {
+  core::Nanoseconds deadline = parse_timeout(seconds, "sleep length");
+  Scheduler* s = scheduler();
+  if (deadline == -2 || s == nullptr) {
+    return nullptr;
+  }
+  if (deadline == forever && seconds == Py_None) {
+    return raise(PyExc_TypeError, "sleep() takes a number of seconds, not None");
+  }
+  if (sleep_until(s, deadline == forever ? INT64_MAX : deadline) < 0) {
+    return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject* getcurrent(PyObject*, PyObject*) {
+  Scheduler* s = scheduler();
+  return s != nullptr ? Py_NewRef(as_object(s->current)) : nullptr;
+}
+
+PyObject* getmain(PyObject*, PyObject*) {
+  Scheduler* s = scheduler();
+  return s != nullptr ? Py_NewRef(s->main.object()) : nullptr;
+}
+
+PyObject* getruncount(PyObject*, PyObject*) {
+  Scheduler* s = scheduler();
+  return s != nullptr ? PyLong_FromSize_t(s->ring.size()) : nullptr;
+}
+
+PyObject* getcurrentid(PyObject*, PyObject*) {
+  Scheduler* s = scheduler();
+  if (s == nullptr) {
+    return nullptr;
+  }
+  return s->current->is_main ? PyLong_FromUnsignedLong(s->thread_id)
+                             : PyLong_FromVoidPtr(s->current);
+}
+
+PyObject* switch_trap(PyObject*, PyObject* args) {
+  int change = 0;
+  if (!PyArg_ParseTuple(args, "|i:switch_trap", &change)) {
+    return nullptr;
+  }
+  Scheduler* s = scheduler();
+  if (s == nullptr) {
+    return nullptr;
+  }
+  int before = s->switch_trap;
+  s->switch_trap += change;
+  if (s->switch_trap != 0) {
+    s->attention |= Scheduler::trap;
+  } else {
+    s->attention &= ~Scheduler::trap;
+  }
+  return PyLong_FromLong(before);
+}
+
+// ---- threads --------------------------------------------------------------------------------------
+
+Scheduler* scheduler_of(PyThreadState* ts) {
+  for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
+    if (s->ts == ts) {
+      return s;
+    }
+  }
+  return nullptr;
+}
+
+PyObject* getthreads(PyObject*, PyObject*) {
+  if (scheduler() == nullptr) {
+    return nullptr;
+  }
+  Object threads = Object::steal(PyList_New(0));
+  PyInterpreterState* interpreter = PyInterpreterState_Get();
+  for (PyThreadState* ts = PyInterpreterState_ThreadHead(interpreter); ts != nullptr && threads;
+       ts = PyThreadState_Next(ts)) {
+    if (ts->thread_id == 0) {
+      continue;
+    }
+    Object id = Object::steal(PyLong_FromUnsignedLong(ts->thread_id));
+    Py_ssize_t at = ts->thread_id == runtime->main_thread ? 0 : PyList_GET_SIZE(threads.get());
+    if (!id || PyList_Insert(threads.get(), at, id.get()) < 0) {
+      return nullptr;
+    }
+  }
+  return threads.release();
+}
+
+constexpr unsigned long with_stack_serials = 1UL << 30;
+constexpr unsigned long with_run_callers = 1UL << 31;
+
+PyObject* get_thread_info(PyObject*, PyObject* args) {
+  PyObject* id = nullptr;
+  unsigned long flags = 0;
+  if (!PyArg_ParseTuple(args, "|Ok:get_thread_info", &id, &flags)) {
+    return nullptr;
+  }
+  Scheduler* s = scheduler();
+  if (s == nullptr) {
+    return nullptr;
+  }
+  PyThreadState* ts = s->ts;
+  if (id != nullptr) {
+    long wanted = static_cast<long>(PyLong_AsUnsignedLongMask(id));
+    if (PyErr_Occurred()) {
+      return nullptr;
+    }
+    if (wanted != -1) {
+      ts = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+      while (ts != nullptr && ts->thread_id != static_cast<unsigned long>(wanted)) {
+        ts = PyThreadState_Next(ts);
+      }
+      if (ts == nullptr) {
+        return raise(PyExc_RuntimeError, "Thread id not found");
+      }
+      s = scheduler_of(ts);
+    }
+  }
+  PyObject* main = s != nullptr ? s->main.object() : Py_None;
+  PyObject* current = s != nullptr && s->current != nullptr ? as_object(s->current) : Py_None;
+  Object info = Object::steal(
+      Py_BuildValue("(OOn)", main, current, s != nullptr ? static_cast<Py_ssize_t>(s->ring.size())
+                                                         : Py_ssize_t{0}));
+  if (info && (flags & with_stack_serials) != 0) {
+    Object more = Object::steal(Py_BuildValue("(iiO)", 0, 0, Py_None));
+    info = more ? Object::steal(PySequence_Concat(info.get(), more.get())) : Object();
+  }
+  if (info && (flags & with_run_callers) != 0) {
+    Object more = Object::steal(
+        Py_BuildValue("(O)", s != nullptr ? s->run_callers.get() : Py_None));
+    info = more ? Object::steal(PySequence_Concat(info.get(), more.get())) : Object();
+  }
+  return info.release();
+}
+
+// ---- callbacks ------------------------------------------------------------------------------------
+
+PyObject* or_none(const Object& object) {
+  return Py_NewRef(object ? object.get() : Py_None);
+}
+
+PyObject* set_callable(Object* slot, PyObject* callable, const char* what) {
+  if (callable != Py_None && !PyCallable_Check(callable)) {
+    PyErr_Format(PyExc_TypeError, "%s must be callable", what);
+    return nullptr;
+  }
+  Object before = std::exchange(*slot, Object::share(callable == Py_None ? nullptr : callable));
+  update_attention();
+  return before ? before.release() : Py_NewRef(Py_None);
+}
+
+PyObject* set_schedule_callback(PyObject*, PyObject* callback) {
+  return set_callable(&runtime->schedule_callback, callback, "schedule callback");
+}
+PyObject* get_schedule_callback(PyObject*, PyObject*) {
+  return or_none(runtime->schedule_callback);
+}
+PyObject* set_channel_callback(PyObject*, PyObject* callback) {
+  return set_callable(&runtime->channel_callback, callback, "channel callback");
+}
+PyObject* get_channel_callback(PyObject*, PyObject*) { return or_none(runtime->channel_callback); }
+
+PyObject* set_error_handler(PyObject*, PyObject* args) {
+  PyObject* handler = Py_None;
+  if (!PyArg_ParseTuple(args, "|O:set_error_handler", &handler)) {
+    return nullptr;
+  }
+  return set_callable(&runtime->error_handler, handler, "error handler");
+}
+
+// ---- odds and ends --------------------------------------------------------------------------------
+
+PyObject* enable_softswitch(PyObject*, PyObject* flag) {
+  bool before = runtime->softswitch && runtime->profile != Profile::hard;
+  if (flag != Py_None) {
+    if (!PyLong_Check(flag)) {
+      return raise(PyExc_TypeError, "enable_softswitch() takes a bool or None");
+    }
+    runtime->softswitch = PyObject_IsTrue(flag) == 1;
+  }
+  return PyBool_FromLong(before ? 1 : 0);
+}
+
+PyObject* getuncollectables(PyObject*, PyObject*) {
+  Object list = Object::steal(PyList_New(0));
+  for (Scheduler* s = runtime->schedulers; s != nullptr && list; s = s->next) {
+    for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
+      if (PyList_Append(list.get(), as_object(t)) < 0) {
+        return nullptr;
+      }
+    }
+  }
+  return list.release();
+}
+
+PyObject* getdebug(PyObject*, PyObject*) {
+#ifdef NDEBUG
+  Py_RETURN_FALSE;
+#else
+  Py_RETURN_TRUE;
+#endif
+}
+
+constexpr long all_pickle_flags = 15;
+
+PyObject* change_pickle_flags(int* flags, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"new_flags", "mask", nullptr};
+  long replacement = -1, mask = -1;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "|ll", const_cast<char**>(names), &replacement,
+                                   &mask)) {
+    return nullptr;
+  }
+  if (replacement < -1 || replacement > all_pickle_flags) {
+    return raise(PyExc_ValueError, "new_flags must be -1 or a combination of PICKLEFLAGS_...");
+  }
+  if (mask < -1 || mask > all_pickle_flags) {
+    return raise(PyExc_ValueError, "mask must be -1 or a combination of PICKLEFLAGS_...");
+  }
+  int before = *flags;
+  if (replacement != -1) {
+    *flags = static_cast<int>((before & ~mask) | (replacement & mask & all_pickle_flags));
+  }
+  return PyLong_FromLong(before);
+}
+
+PyObject* pickle_flags(PyObject*, PyObject* args, PyObject* keywords) {
+  Scheduler* s = scheduler();
+  return s != nullptr ? change_pickle_flags(&s->pickle_flags, args, keywords) : nullptr;
+}
+PyObject* pickle_flags_default(PyObject*, PyObject* args, PyObject* keywords) {
+  return change_pickle_flags(&runtime->default_pickle_flags, args, keywords);
+}
+
+PyObject* statistics(PyObject*, PyObject*) {
+  std::size_t mounted = 0, stacks = 0, pooled = 0, bytes = 0, io = 0, timers = 0;
+  for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
+    for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
+      ++mounted;
+    }
+    auto pool = s->stacks.statistics();
+    stacks += pool.in_use;
+    pooled += pool.pooled;
+    bytes += pool.reserved_bytes;
+    io += s->io_waits;
+    timers += s->timers.size();
+  }
+  return Py_BuildValue("{s:n,s:n,s:n,s:n,s:n,s:n}", "mounted", mounted, "stacks_in_use", stacks,
+                       "stacks_pooled", pooled, "stack_bytes_reserved", bytes, "io_waiters", io,
+                       "timers", timers);
+}
+
+PyObject* set_test_profile(PyObject*, PyObject* name) {
+  if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "soft") == 0) {
+    runtime->profile = Profile::soft;
+  } else if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "hard") == 0) {
+    runtime->profile = Profile::hard;
+  } else {
+    return raise(PyExc_ValueError, "the profile is 'soft' or 'hard'");
+  }
+  Py_RETURN_NONE;
+}
+
+}  // namespace
+
+PyMethodDef functions[] = {
+    {"schedule", method(schedule_function), METH_FASTCALL | METH_KEYWORDS,
+     "schedule($module, /, retval=<the current tasklet>)\n--\n\n"
+     "Let the next tasklet in the run queue run; the caller becomes the last.\n\n"
+     "Returns `retval` when its turn comes again, at once if nobody else is runnable.\n"
+     "Raises RuntimeError under a switch_trap. From the original's manual.\n"},
+    {"schedule_remove", method(schedule_remove_function), METH_FASTCALL | METH_KEYWORDS,
+     "schedule_remove($module, /, retval=<the current tasklet>)\n--\n\n"
+     "Pause the caller until somebody inserts or runs it, and let the next tasklet run.\n\n"
+     "Returns `retval` then. Raises RuntimeError if that would be a deadlock, or under a\n"
+     "switch_trap. From the original's manual.\n"},
+    {"run", method(run_function), METH_VARARGS | METH_KEYWORDS,
+     "run($module, /, timeout=0, threadblock=False, soft=False, ignore_nesting=False, "
+     "totaltimeout=False)\n--\n\n"
+     "Run the scheduler until no tasklet is runnable and none waits for I/O or time; the caller waits\n"
+     "meanwhile. With `threadblock` also wait for other threads to make one runnable.\n\n"
+     "Returns None; raises what a tasklet did not catch, the others stay queued.\n"
+     "A `timeout` (in bytecodes) is not supported yet: NotImplementedError; the other arguments matter\n"
+     "only with one. From the original's manual.\n"},
+    {"pump", method(pump_function), METH_VARARGS | METH_KEYWORDS,
+     "pump($module, /, max_wait=0)\n--\n\n"
+     "Run what is runnable, look for I/O and timers once, run what those have woken, and return: for\n"
+     "programs with a main loop of their own.\n\n"
+     "`max_wait` is how many seconds to wait at most for something to happen, None for ever.\n"
+     "Returns None; raises what a tasklet did not catch.\n"},
+    {"sleep", sleep_function, METH_O,
+     "sleep($module, seconds, /)\n--\n\n"
+     "Block the calling tasklet, and no other, for that many seconds; 0 lets the others run once.\n\n"
+     "Returns None. Raises ValueError for a negative number.\n"},
+    {"getcurrent", getcurrent, METH_NOARGS,
+     "getcurrent($module, /)\n--\n\nReturn the tasklet that is running in the calling thread.\n"},
+    {"getmain", getmain, METH_NOARGS,
+     "getmain($module, /)\n--\n\nReturn the main tasklet of the calling thread.\n"},
+    {"getruncount", getruncount, METH_NOARGS,
+     "getruncount($module, /)\n--\n\n"
+     "Return the number of runnable tasklets of the calling thread, the current one included.\n"},
+    {"getcurrentid", getcurrentid, METH_NOARGS,
+     "getcurrentid($module, /)\n--\n\n"
+     "Return a number for the current tasklet: the thread's ident for a main tasklet, else its id().\n"},
+    {"switch_trap", switch_trap, METH_VARARGS,
+     "switch_trap($module, change=0, /)\n--\n\n"
+     "Add `change` to the thread's trap level and return the level before. While it is not 0, an\n"
+     "operation that would switch tasklets raises RuntimeError and changes nothing.\n"},
+    {"getthreads", getthreads, METH_NOARGS,
+     "getthreads($module, /)\n--\n\nReturn the idents of all threads, the main thread's first.\n"},
+    {"get_thread_info", get_thread_info, METH_VARARGS,
+     "get_thread_info($module, thread_id=-1, flags=0, /)\n--\n\n"
+     "Return (main tasklet, current tasklet, run count) of the thread with that ident; of the calling\n"
+     "thread for -1. Raises RuntimeError if there is no such thread.\n"},
+    {"set_schedule_callback", set_schedule_callback, METH_O,
+     "set_schedule_callback($module, callback, /)\n--\n\n"
+     "Set the function called as callback(prev, next) before every switch; None for none.\n\n"
+     "It must not switch. What it raises is reported as unraisable. Returns the previous callback.\n"
+     "Raises TypeError if it is not callable.\n"},
+    {"get_schedule_callback", get_schedule_callback, METH_NOARGS,
+     "get_schedule_callback($module, /)\n--\n\nReturn the schedule callback, or None.\n"},
+    {"set_channel_callback", set_channel_callback, METH_O,
+     "set_channel_callback($module, callback, /)\n--\n\n"
+     "Set the function called as callback(channel, tasklet, sending, willblock) at every channel\n"
+     "operation, before the transfer (after it, between threads); None for none.\n\n"
+     "It must not switch. What it raises comes out of the operation, which then does nothing. Returns\n"
+     "the previous callback. Raises TypeError if it is not callable.\n"},
+    {"get_channel_callback", get_channel_callback, METH_NOARGS,
+     "get_channel_callback($module, /)\n--\n\nReturn the channel callback, or None.\n"},
+    {"set_error_handler", set_error_handler, METH_VARARGS,
+     "set_error_handler($module, handler=None, /)\n--\n\n"
+     "Set the function called as handler(type, value, traceback) in a tasklet that ends with an\n"
+     "exception; if it returns, the exception is done with. None for none: the exception comes out of\n"
+     "run(). Returns the previous handler. Raises TypeError if it is not callable.\n"},
+    {"enable_softswitch", enable_softswitch, METH_O,
+     "enable_softswitch($module, flag, /)\n--\n\n"
+     "Set whether tasklets beneath pure Python code report nesting_level 0; None changes nothing.\n"
+     "Returns the old value. Raises TypeError for anything but a bool or None.\n"},
+    {"getuncollectables", getuncollectables, METH_NOARGS,
+     "getuncollectables($module, /)\n--\n\nReturn the tasklets that own a C stack.\n"},
+    {"getdebug", getdebug, METH_NOARGS,
+     "getdebug($module, /)\n--\n\nReturn whether this is a build with assertions.\n"},
+    {"pickle_flags", method(pickle_flags), METH_VARARGS | METH_KEYWORDS,
+     "pickle_flags($module, /, new_flags=-1, mask=-1)\n--\n\n"
+     "Set those of the thread's PICKLEFLAGS_... that `mask` names; -1 only asks. Returns the old ones.\n"
+     "Raises ValueError for undefined bits.\n"},
+    {"pickle_flags_default", method(pickle_flags_default), METH_VARARGS | METH_KEYWORDS,
+     "pickle_flags_default($module, /, new_flags=-1, mask=-1)\n--\n\n"
+     "The same for the flags that new threads start with.\n"},
+    {"statistics", statistics, METH_NOARGS,
+     "statistics($module, /)\n--\n\n"
+     "Return a dict of counts: tasklets with a C stack, stacks in use and pooled, bytes of address\n"
+     "space reserved for stacks, tasklets waiting for I/O, timers.\n"},
+    {"_set_test_profile", set_test_profile, METH_O,
+     "_set_test_profile($module, profile, /)\n--\n\nFor the conformance runner alone.\n"},
+    {"_end_interpreter", end_interpreter, METH_NOARGS, nullptr},
+    {"_after_fork_in_child", after_fork_in_child, METH_NOARGS, nullptr},
+    {},
+};
+
+}  // namespace stackless

@@ -1,0 +1,51 @@
+// What all threads of the interpreter share. It lives in the module's state; since a second
+// interpreter is refused, one pointer finds it without a detour.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "runtime/python.hpp"
+
+namespace stackless {
+
+struct Scheduler;
+
+// Guard marks the sections that touch what threads share: channels, the list of schedulers, the
+// callbacks. Under the GIL there is nothing for it to do.
+struct [[maybe_unused]] Guard {
+  Guard() noexcept {}
+  ~Guard() {}
+};
+
+// Which of the original's rules its tests are to find: see _set_test_profile().
+enum class Profile { ours, soft, hard };
+
+struct Runtime {
+  Object module;
+  Object tasklet_exit;  // builtins.TaskletExit
+  Object schedule_callback;
+  Object channel_callback;
+  Object error_handler;
+  Scheduler* schedulers = nullptr;
+  Profile profile = Profile::ours;
+  bool softswitch = true;
+  int default_pickle_flags = 0;
+  std::uint64_t last_serial = 0;
+  unsigned long main_thread = 0;
+
+  // Names of tasklets that used a channel and have finished, for deadlock reports.
+  struct Departed {
+    std::uint64_t serial = 0;
+    Object name;
+  };
+  std::array<Departed, 64> departed;
+};
+
+extern Runtime* runtime;
+
+// request_exit() makes `status` the status of the process, whatever becomes of the SystemExit on its
+// way to the main tasklet: a tasklet of the main thread has called sys.exit().
+void request_exit(int status);
+
+}  // namespace stackless

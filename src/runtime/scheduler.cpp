@@ -1,0 +1,443 @@
+#include "runtime/scheduler.hpp"
+
+#include "runtime/bomb.hpp"
+#include "runtime/callbacks.hpp"
+#include "runtime/channel.hpp"
+#include "runtime/deadlock.hpp"
+#include "runtime/wait.hpp"
+
+namespace stackless {
+
+// ---- the ring ---------------------------------------------------------------------------------
+
+void insert_owned(Ref<Tasklet> tasklet) {
+  Tasklet* t = tasklet.release();
+  assert(t->place == Place::nowhere);
+  Scheduler* home = t->scheduler;
+  home->ring.push_back(t);
+  t->place = Place::ring;
+  if (home != this_scheduler) {
+    wake(home);
+  }
+}
+
+void insert(Tasklet* tasklet) { insert_owned(Ref<Tasklet>::share(tasklet)); }
+
+Ref<Tasklet> unlink(Tasklet* tasklet) {
+  assert(tasklet->place == Place::ring);
+  tasklet->scheduler->ring.remove(tasklet);
+  tasklet->place = Place::nowhere;
+  return Ref<Tasklet>::steal(tasklet);
+}
+
+Ref<Tasklet> unblock(Tasklet* tasklet) {
+  if (tasklet->place == Place::channel) {
+    return remove_from_queue(tasklet);
+  }
+  return cancel_wait(tasklet);
+}
+
+void make_runnable(Tasklet* tasklet) {
+  switch (tasklet->place) {
+    case Place::ring:
+      return;
+    case Place::nowhere:
+      insert(tasklet);
+      return;
+    case Place::channel:
+    case Place::waiting:
+      insert_owned(unblock(tasklet));
+  }
+}
+
+Tasklet* innermost_run(Scheduler* s) {
+  Py_ssize_t size = PyList_GET_SIZE(s->run_callers.get());
+  return size > 1 ? as_tasklet(PyList_GET_ITEM(s->run_callers.get(), size - 1)) : s->main.get();
+}
+
+// ---- switching --------------------------------------------------------------------------------
+
+namespace {
+
+bool is_floating(const Tasklet* tasklet) { return tasklet->place == Place::nowhere; }
+
+// Whether, with nothing runnable, the thread is to wait: for I/O and time first, then for other
+// threads unless a run() caller only waits for its own tasklets.
+bool is_worth_waiting(Scheduler* s, Tasklet* waker) {
+  if (s->mode == RunMode::pump) {
+    return false;
+  }
+  if (s->has_waiters()) {
+    return true;
+  }
+  return (!is_floating(waker) || s->mode == RunMode::threadblock) && others_may_wake(s);
+}
+
+void explode_in(Tasklet* tasklet, Object exception) {
+  Object bomb = make_bomb(std::move(exception));
+  if (!bomb) {
+    bomb = make_bomb(take_exception());  // MemoryError instead
+  }
+  tasklet->tempval = std::move(bomb);
+}
+
+// Gives `next` the processor until somebody switches back to `self`.
+inline void switch_stacks(Scheduler* s, Tasklet* self, Tasklet* next) {
+  assert(self != next && s->current == self);
+  s->current = next;
+  if (next->parked != nullptr) {
+    interp::switch_to(s->ts, &self->parked, next->parked);
+  } else {
+    interp::start(s->ts, &self->parked, next->stack, tasklet_entry);
+  }
+  self->parked = nullptr;
+}
+
+// What has been left for whoever runs next: dropping a finished tasklet, and waiting when nothing
+// is runnable.
+void do_duties(Scheduler* s, Tasklet* self) {
+  s->duties = false;
+  if (s->departed) {
+    // What its destruction runs may switch, and so must not find this tasklet's mail.
+    Object mail = std::move(self->tempval);
+    if (s->idle_wanted) {
+      Locked locked(s);
+      s->departed.reset();
+    } else {
+      s->departed.reset();
+    }
+    self->tempval = std::move(mail);
+  }
+}
+
+void run_other(Scheduler* s, Tasklet* self, Tasklet* next) {
+  for (;;) {
+    switch_stacks(s, self, next);
+    if (!s->duties) [[likely]] {
+      return;
+    }
+    do_duties(s, self);
+    if (!s->idle_wanted) {
+      return;
+    }
+    s->idle_wanted = false;
+    next = idle(s, self);
+    s->ring.rotate_to(next);
+    if (next == self) {
+      return;
+    }
+    notify_switch(s, self, next);
+  }
+}
+
+// Makes sure that `next` has a stack to run on; MemoryError if there is none to be had.
+bool prepare(Scheduler* s, Tasklet* next) {
+  if (next->started || next->stack != nullptr) [[likely]] {
+    return true;
+  }
+  next->stack = s->stacks.acquire();
+  if (next->stack == nullptr) {
+    PyErr_SetString(PyExc_MemoryError,
+                    "no memory for the C stack of another tasklet (see stackless.statistics() and "
+                    "the limits on address space and mappings)");
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool switch_would_fail(Scheduler* s, Tasklet* next) {
+  if (next == s->current) {
+    return false;
+  }
+  if ((s->attention & (Scheduler::trap | Scheduler::lock)) != 0) [[unlikely]] {
+    if (s->switch_trap != 0) {
+      raise(PyExc_RuntimeError, "switch_trap");
+    } else {
+      raise(PyExc_RuntimeError, "no switch is possible inside a callback or a signal handler");
+    }
+    return true;
+  }
+  return !prepare(s, next);
+}
+
+bool may_block(Scheduler* s) {
+  Tasklet* self = s->current;
+  Tasklet* next = self->next;
+  if (next == self) {
+    Tasklet* waker = innermost_run(s);
+    next = waker == self || is_floating(waker) || is_worth_waiting(s, waker) ? waker : self;
+  }
+  return !switch_would_fail(s, next);
+}
+
+bool may_wait(Scheduler* s) {
+  Tasklet* next = s->current->next;
+  return !switch_would_fail(s, next != s->current ? next : innermost_run(s));
+}
+
+Object hand_over(Scheduler* s, Tasklet* next) {
+  Tasklet* self = s->current;
+  make_runnable(next);
+  if (next == self) {
+    s->ring.rotate_to(self);
+    return claim(self);
+  }
+  if (s->attention != 0) [[unlikely]] {
+    if ((s->attention & Scheduler::waiters) != 0) {
+      poll_now_and_then(s);
+    }
+    notify_switch(s, self, next);
+  }
+  s->ring.rotate_to(next);
+  run_other(s, self, next);
+  return claim(self);
+}
+
+Object block(Scheduler* s) {
+  if (Tasklet* next = s->ring.head()) [[likely]] {
+    return hand_over(s, next);
+  }
+  Tasklet* self = s->current;
+  Tasklet* waker = innermost_run(s);
+  if (is_worth_waiting(s, waker)) {
+    if (waker == self) {
+      Tasklet* next = idle(s, self);
+      s->ring.rotate_to(next);
+      return next == self ? claim(self) : hand_over(s, next);
+    }
+    notify_switch(s, self, waker);
+    s->idle_wanted = s->duties = true;
+    run_other(s, self, waker);
+    return claim(self);
+  }
+  if (is_floating(waker)) {
+    // The original passes an exception, and nothing else, on to whom it wakes.
+    if (waker != self && self->tempval && is_bomb(self->tempval.get())) {
+      waker->tempval = self->tempval;
+    }
+    return hand_over(s, waker);
+  }
+  Object report = deadlock_report(s, self);
+  make_runnable(self);
+  self->tempval.reset();
+  if (report) {
+    restore_exception(std::move(report));
+  }
+  return nullptr;
+}
+
+Object schedule(Scheduler* s, PyObject* value) {
+  Tasklet* self = s->current;
+  Tasklet* next = self->next;
+  if ((s->attention & Scheduler::waiters) != 0) [[unlikely]] {
+    poll_now_and_then(s);
+    next = self->next;
+  }
+  if (switch_would_fail(s, next)) {
+    return nullptr;
+  }
+  Object replaced = std::exchange(self->tempval, Object::share(value));
+  if (next != self) {
+    if ((s->attention & Scheduler::callback) != 0) [[unlikely]] {
+      notify_switch(s, self, next);
+    }
+    s->ring.rotate_to(next);
+    run_other(s, self, next);
+  }
+  if (!self->tempval) {
+    return Object::share(as_object(self));  // the default, resolved late: no cycle meanwhile
+  }
+  return claim(self);
+}
+
+Object schedule_remove(Scheduler* s, PyObject* value) {
+  Tasklet* self = s->current;
+  if (!may_block(s)) {
+    return nullptr;
+  }
+  Object replaced = std::exchange(self->tempval, Object::share(value));
+  Ref<Tasklet> keep = unlink(self);
+  Object result = block(s);
+  if (value == nullptr && result && result.get() == Py_None) {
+    return Object::share(as_object(self));
+  }
+  return result;
+}
+
+namespace {
+
+// The original's rule for a run() caller that runs again: those that called run() after it are
+// woken too, in order, innermost first.
+void pop_run_callers(Scheduler* s, Tasklet* self) {
+  PyObject* callers = s->run_callers.get();
+  int present = 0;
+  for (Py_ssize_t i = 1; i < PyList_GET_SIZE(callers); ++i) {
+    present |= PyList_GET_ITEM(callers, i) == as_object(self);
+  }
+  while (present != 0) {
+    Py_ssize_t last = PyList_GET_SIZE(callers) - 1;
+    auto caller = Ref<Tasklet>::share(as_tasklet(PyList_GET_ITEM(callers, last)));
+    PyList_SetSlice(callers, last, last + 1, nullptr);
+    if (caller.get() == self) {
+      return;
+    }
+    if (!caller->scheduled()) {
+      insert(caller.get());
+    }
+  }
+}
+
+}  // namespace
+
+Object pump(Scheduler* s, core::Nanoseconds max_wait) {
+  Object result = run(s, RunMode::pump);
+  if (!result || !s->has_waiters()) {
+    return result;
+  }
+  if (poll_for(s, max_wait) < 0) {
+    return nullptr;
+  }
+  return run(s, RunMode::pump);
+}
+
+Object run(Scheduler* s, RunMode mode) {
+  Tasklet* self = s->current;
+  RunMode outer = std::exchange(s->mode, mode);
+  bool waits = mode != RunMode::pump &&
+               (s->has_waiters() || (mode == RunMode::threadblock && others_may_wake(s)));
+  if (self->next == self && !waits) {
+    s->mode = outer;
+    return none();
+  }
+  if (switch_would_fail(s, self->next) ||
+      PyList_Append(s->run_callers.get(), as_object(self)) < 0) {
+    s->mode = outer;
+    return nullptr;
+  }
+  Ref<Tasklet> keep = unlink(self);
+  Object result = block(s);
+  s->mode = outer;
+  KeepException pending;
+  pop_run_callers(s, self);
+  return result ? none() : nullptr;
+}
+
+// ---- the life of a tasklet ----------------------------------------------------------------------
+
+namespace {
+
+// Picks who runs after the current tasklet, which has just ended with `exception` (or none) and is
+// out of the ring.
+Tasklet* successor(Scheduler* s, Object exception, bool to_main) {
+  Tasklet* next = s->ring.head();
+  if (next == nullptr || exception) {
+    Tasklet* waker = to_main ? s->main.get() : innermost_run(s);
+    if (!exception) {
+      // A main that is blocked without a run() is told at once, even if other threads exist.
+      bool waits = s->has_waiters() ||
+                   (is_floating(waker) && s->mode == RunMode::threadblock && others_may_wake(s));
+      if (waits && s->mode != RunMode::pump) {
+        s->idle_wanted = s->duties = true;
+        return waker;
+      }
+      if (!is_floating(waker)) {
+        exception = lonely_main_report(s, waker);
+      }
+    }
+    next = waker;
+    if (exception) {
+      explode_in(waker, std::move(exception));
+    }
+  }
+  make_runnable(next);
+  return next;
+}
+
+// Whether nobody will notice when the finished tasklet goes: no Python code runs then.
+bool goes_unnoticed(Tasklet* tasklet) {
+  return Py_IS_TYPE(as_object(tasklet), &TaskletType) && Py_REFCNT(tasklet) == 1 &&
+         tasklet->weak_references == nullptr;
+}
+
+// Ends the current tasklet; returns who runs next.
+Tasklet* finish(Scheduler* s, Tasklet* self, Object exception, bool to_main) {
+  Ref<Tasklet> keep = unlink(self);
+  Tasklet* next = successor(s, std::move(exception), to_main);
+  notify_switch(s, self, next);
+  if (!s->idle_wanted) {
+    s->ring.rotate_to(next);
+  }
+  self->tempval.reset();
+  if (self->used_channel) {
+    remember_departed(self);
+  }
+  remove_started(self);
+  self->stack = nullptr;
+  self->started = false;
+  if (!goes_unnoticed(self)) {
+    s->departed = std::move(keep);
+    s->duties = true;
+  }
+  return next;
+}
+
+void run_function(Scheduler* s, Tasklet* self, Object* exception, bool* to_main) {
+  Object mail = claim(self);
+  Object result;
+  if (mail) {
+    mail.reset();
+    PyObject* arguments = self->arguments.get();
+    if (!self->keywords) {
+      result = Object::steal(PyObject_Vectorcall(
+          self->function.get(), &PyTuple_GET_ITEM(arguments, 0),
+          static_cast<std::size_t>(PyTuple_GET_SIZE(arguments)), nullptr));
+    } else {
+      result =
+          Object::steal(PyObject_Call(self->function.get(), arguments, self->keywords.get()));
+    }
+  }
+  if (!result) {
+    *exception = uncaught(s, to_main);
+  }
+  result.reset();
+  forget_function(self);
+  interp::end(s->ts);
+}
+
+}  // namespace
+
+// What runs on a tasklet's stack, from its first switch to its last. A successor that has not
+// started yet takes the stack over, still hot.
+void tasklet_entry() {
+  interp::Base base;
+  for (;;) {
+    Scheduler* s = this_scheduler;
+    Tasklet* self = s->current;
+    core::Stack* stack = self->stack;
+    interp::begin(s->ts, &base, stack, self->context.release());
+    self->started = true;
+    add_started(self);
+    if (s->duties) {
+      do_duties(s, self);
+    }
+    Object exception;
+    bool to_main = false;
+    run_function(s, self, &exception, &to_main);
+    Tasklet* next = finish(s, self, std::move(exception), to_main);
+    s->current = next;
+    if (next->parked != nullptr) {
+      s->stacks.release(stack);
+      interp::leave_to(next->parked);
+    }
+    if (next->stack == nullptr) {
+      next->stack = stack;
+      continue;
+    }
+    // It was given a stack by somebody who then did not switch to it after all.
+    s->stacks.release(std::exchange(next->stack, stack));
+  }
+}
+
+}  // namespace stackless

@@ -1,0 +1,164 @@
+// One scheduler for each thread: its ring of runnable tasklets, and who runs next.
+//
+// Invariant: whenever Python code runs, the current tasklet is the head of the ring, except in
+// callbacks and signal handlers, where no switch is allowed.
+#pragma once
+
+#include "core/poller.hpp"
+#include "core/ring.hpp"
+#include "core/timer_queue.hpp"
+#include "runtime/runtime.hpp"
+#include "runtime/tasklet.hpp"
+
+namespace stackless {
+
+struct Wait;
+
+// What the innermost run() does when nothing is runnable and nobody waits for I/O or time.
+enum class RunMode : unsigned char {
+  own,          // it returns: other threads are not its business
+  threadblock,  // it waits for other threads
+  pump,         // it returns even if somebody waits
+};
+
+struct Scheduler {
+  PyThreadState* ts;  // null once the thread has ended
+  unsigned long thread_id;
+  Tasklet* current;
+  core::Ring<Tasklet> ring;
+  // Whatever makes the fast paths not good enough, a bit each: they test this one word.
+  unsigned attention;
+  // Left for whoever runs next, before it goes on: to wait for something runnable, to drop `departed`.
+  bool duties;
+  bool idle_wanted;
+  Ref<Tasklet> main;
+  Ref<Tasklet> departed;  // finished, to be dropped by whoever runs next
+  Object run_callers;     // list: [None, caller of the outermost run(), ..., innermost]
+  int switch_trap;
+  int locked;  // callbacks and signal handlers under way
+  RunMode mode;   // of the innermost run()
+  bool sleeping;  // in the poller now, without the GIL
+  bool helpless;  // so, and nothing of its own could wake it
+  int pickle_flags;
+  std::size_t references;  // tasklets, and the thread itself
+  Tasklet* first_started;
+  core::StackPool stacks;
+  core::Poller poller;
+  core::TimerQueue timers;
+  Wait* first_wait;  // descriptors waited for, to watch again after a fork
+  std::size_t io_waits;
+  unsigned rounds;  // switches since the last poll, while somebody waits
+  Scheduler* next;  // the runtime's list
+
+  enum Attention : unsigned {
+    trap = 1,      // switch_trap is set
+    callback = 2,  // a schedule or channel callback is set
+    lock = 4,      // locked > 0
+    waiters = 8,   // somebody waits for I/O or time: poll now and then
+  };
+
+  bool has_waiters() const noexcept { return io_waits > 0 || !timers.empty(); }
+};
+
+// The calling thread's scheduler, made on first use; null with MemoryError set.
+extern thread_local Scheduler* this_scheduler;
+Scheduler* make_scheduler();
+inline Scheduler* scheduler() {
+  Scheduler* mine = this_scheduler;
+  return mine != nullptr ? mine : make_scheduler();
+}
+
+// ---- the ring ---------------------------------------------------------------------------------
+
+// insert() puts a tasklet that is nowhere at the tail of its thread's ring (the ring takes a
+// reference) and wakes that thread if it sleeps.
+void insert(Tasklet* tasklet);
+void insert_owned(Ref<Tasklet> tasklet);
+// unlink() takes a tasklet out of its ring and returns the ring's reference.
+Ref<Tasklet> unlink(Tasklet* tasklet);
+// unblock() takes a blocked tasklet off its channel or wait; the queue's reference is returned.
+Ref<Tasklet> unblock(Tasklet* tasklet);
+// make_runnable() takes the tasklet from wherever it is into the ring, if it isn't there.
+void make_runnable(Tasklet* tasklet);
+
+// ---- switching --------------------------------------------------------------------------------
+
+// switch_would_fail() raises and returns true if the current tasklet can't switch to `next` now:
+// switch_trap is set, a callback is under way (RuntimeError), or there is no stack for a tasklet that
+// has not started yet (MemoryError).
+bool switch_would_fail(Scheduler* s, Tasklet* next);
+
+// hand_over() runs `next`, making it runnable first if need be, and returns the current tasklet's
+// mail when that runs again. The caller has asked switch_would_fail().
+Object hand_over(Scheduler* s, Tasklet* next);
+
+// block() suspends the current tasklet, which is not in the ring any more, until somebody makes it
+// runnable, and returns its mail. This is where "who runs next?" is answered: the ring, then those
+// who wait for I/O or time, then other threads, then the run() caller, then deadlock.
+Object block(Scheduler* s);
+
+// may_block() raises and returns false if block() would have to switch and may not. Called while
+// the current tasklet is still in the ring.
+bool may_block(Scheduler* s);
+// may_wait() is the same for a tasklet that is about to wait for I/O or time.
+bool may_wait(Scheduler* s);
+
+// innermost_run() is whom to wake when nothing is runnable: the innermost run() caller or main.
+Tasklet* innermost_run(Scheduler* s);
+
+// schedule() and schedule_remove() of the module; `value` null means the tasklet itself.
+Object schedule(Scheduler* s, PyObject* value);
+Object schedule_remove(Scheduler* s, PyObject* value);
+// run() and pump() of the module.
+Object run(Scheduler* s, RunMode mode);
+Object pump(Scheduler* s, core::Nanoseconds max_wait);
+
+// tasklet_entry() is what a C stack runs.
+void tasklet_entry();
+
+// ---- waiting ----------------------------------------------------------------------------------
+
+// idle() waits, on the stack of the run() caller or blocked main, until a tasklet is runnable, and
+// returns it (the caller itself if an exception came up or there is nothing left to wait for).
+Tasklet* idle(Scheduler* s, Tasklet* self);
+// poll_now_and_then() wakes whom descriptors and timers say, without waiting, once in a while: so
+// that those who are always runnable don't starve those who wait.
+void poll_now_and_then(Scheduler* s);
+// poll_for() does so now, and waits `max_wait` at most for something to happen; -1 with an exception
+// set by a signal handler, or OSError.
+int poll_for(Scheduler* s, core::Nanoseconds max_wait);
+
+// ---- threads ----------------------------------------------------------------------------------
+
+// wake() ends the other thread's sleep, so that it looks at its ring.
+void wake(Scheduler* s);
+// others_may_wake() tells whether another thread could still make one of ours runnable.
+bool others_may_wake(Scheduler* s);
+// kill_started() throws TaskletExit into every started tasklet but the main and current ones.
+void kill_started(Scheduler* s);
+// end_interpreter() is the atexit handler: it ends the tasklets of all threads.
+PyObject* end_interpreter(PyObject*, PyObject*);
+// after_fork_in_child() leaves the forking thread's tasklets alive, and those of others dead.
+PyObject* after_fork_in_child(PyObject*, PyObject*);
+
+inline void add_reference(Scheduler* s) noexcept { ++s->references; }
+void remove_reference(Scheduler* s) noexcept;
+
+inline void add_started(Tasklet* tasklet) noexcept {
+  Scheduler* s = tasklet->scheduler;
+  tasklet->prev_started = nullptr;
+  tasklet->next_started = s->first_started;
+  if (s->first_started != nullptr) {
+    s->first_started->prev_started = tasklet;
+  }
+  s->first_started = tasklet;
+}
+inline void remove_started(Tasklet* tasklet) noexcept {
+  (tasklet->prev_started != nullptr ? tasklet->prev_started->next_started
+                                    : tasklet->scheduler->first_started) = tasklet->next_started;
+  if (tasklet->next_started != nullptr) {
+    tasklet->next_started->prev_started = tasklet->prev_started;
+  }
+}
+
+}  // namespace stackless

@@ -1,0 +1,327 @@
+#include "runtime/tasklet.hpp"
+
+#include <cstddef>
+#include <cstring>
+#include <new>
+
+#include "runtime/bomb.hpp"
+#include "runtime/callbacks.hpp"
+#include "runtime/scheduler.hpp"
+
+namespace stackless {
+
+bool alive(const Tasklet* tasklet) noexcept {
+  return tasklet->scheduler->ts != nullptr && (tasklet->started || tasklet->function);
+}
+
+void forget_function(Tasklet* tasklet) {
+  tasklet->function.reset();
+  tasklet->arguments.reset();
+  tasklet->keywords.reset();
+}
+
+Object claim(Tasklet* tasklet) {
+  Object mail = std::move(tasklet->tempval);
+  if (!mail) {
+    return none();
+  }
+  if (is_bomb(mail.get())) [[unlikely]] {
+    return explode(std::move(mail));
+  }
+  return mail;
+}
+
+// ---- throwing ---------------------------------------------------------------------------------
+
+namespace {
+
+// Ends a tasklet that has nothing left to run, as TaskletExit would have.
+void take_away(Tasklet* tasklet) {
+  if (tasklet->blocked()) {
+    unblock(tasklet);
+  } else if (tasklet->place == Place::ring) {
+    unlink(tasklet);
+  }
+}
+
+Object throw_at_dead(Tasklet* tasklet, PyObject* exception) {
+  bool cut_off = tasklet->scheduler->ts == nullptr && (tasklet->started || tasklet->function);
+  if (cut_off && tasklet->started) {
+    return raise(PyExc_RuntimeError, "tasklet has no thread");
+  }
+  if (PyErr_GivenExceptionMatches(exception, runtime->tasklet_exit.get())) {
+    take_away(tasklet);
+    if (cut_off) {
+      forget_function(tasklet);
+    }
+    return none();
+  }
+  return raise(PyExc_RuntimeError, tasklet->scheduler->ts == nullptr
+                                       ? "tasklet has no thread"
+                                       : "You cannot throw to a dead tasklet");
+}
+
+}  // namespace
+
+Object throw_exception(Tasklet* tasklet, Object exception, bool pending) {
+  Scheduler* s = scheduler();
+  if (s == nullptr) {
+    return nullptr;
+  }
+  if (tasklet == s->current) {
+    restore_exception(std::move(exception));
+    return nullptr;
+  }
+  if (!alive(tasklet)) {
+    return throw_at_dead(tasklet, exception.get());
+  }
+  bool switches = !pending && tasklet->scheduler == s;
+  if (switches && switch_would_fail(s, tasklet)) {
+    return nullptr;
+  }
+  Object bomb = make_bomb(std::move(exception));
+  if (!bomb) {
+    return nullptr;
+  }
+  auto keep = Ref<Tasklet>::share(tasklet);
+  Object replaced = std::exchange(tasklet->tempval, std::move(bomb));
+  if (tasklet->scheduler->current == tasklet && tasklet->scheduler != s) {
+    // It is in the middle of its own thread's Python code, and finds the bomb when it next waits.
+    return none();
+  }
+  if (switches) {
+    return hand_over(s, tasklet);
+  }
+  make_runnable(tasklet);
+  return none();
+}
+
+// ---- creation and destruction -------------------------------------------------------------------
+
+namespace {
+
+// Tasklets of the exact type come and go by the thousand: their memory is kept.
+constexpr int most_spare = 1024;
+Tasklet* spare = nullptr;  // linked by next
+int spares = 0;
+
+PyObject* tasklet_call(PyObject* self, PyObject* const* args, std::size_t nargsf,
+                       PyObject* names) {
+  auto count = PyVectorcall_NARGS(nargsf);
+  Object arguments = Object::steal(PyTuple_New(count));
+  if (!arguments) {
+    return nullptr;
+  }
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    PyTuple_SET_ITEM(arguments.get(), i, Py_NewRef(args[i]));
+  }
+  Object keywords;
+  if (names != nullptr && PyTuple_GET_SIZE(names) > 0) {
+    keywords = Object::steal(PyDict_New());
+    for (Py_ssize_t i = 0; keywords && i < PyTuple_GET_SIZE(names); ++i) {
+      if (PyDict_SetItem(keywords.get(), PyTuple_GET_ITEM(names, i), args[count + i]) < 0) {
+        return nullptr;
+      }
+    }
+    if (!keywords) {
+      return nullptr;
+    }
+  }
+  if (setup_tasklet(as_tasklet(self), std::move(arguments), std::move(keywords)) < 0) {
+    return nullptr;
+  }
+  return Py_NewRef(self);
+}
+
+}  // namespace
+
+Ref<Tasklet> new_tasklet(PyTypeObject* type, Scheduler* s) {
+  Tasklet* t;
+  if (type == &TaskletType && spare != nullptr) {
+    t = spare;
+    spare = t->next;
+    --spares;
+    PyObject_Init(as_object(t), type);
+    t->next = nullptr;
+    PyObject_GC_Track(t);
+  } else {
+    t = as_tasklet(type->tp_alloc(type, 0));
+    if (t == nullptr) {
+      return nullptr;
+    }
+    t->vectorcall = tasklet_call;
+  }
+  t->scheduler = s;
+  add_reference(s);
+  t->serial = ++runtime->last_serial;
+  return Ref<Tasklet>::steal(t);
+}
+
+namespace {
+
+PyObject* tasklet_new(PyTypeObject* type, PyObject*, PyObject*) {
+  Scheduler* s = scheduler();
+  return s != nullptr ? new_tasklet(type, s).release_object() : nullptr;
+}
+
+int tasklet_init(PyObject* self, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"func", "args", "kwargs", nullptr};
+  PyObject *function = nullptr, *arguments = nullptr, *more = nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "|OOO:tasklet", const_cast<char**>(names),
+                                   &function, &arguments, &more)) {
+    return -1;
+  }
+  return bind_tasklet(as_tasklet(self), function, arguments, more);
+}
+
+// tasklet(function), the usual call, without a tuple in between.
+PyObject* tasklet_type_call(PyObject* type, PyObject* const* args, std::size_t nargsf,
+                            PyObject* names) {
+  auto count = PyVectorcall_NARGS(nargsf);
+  if (count == 1 && names == nullptr) {
+    Scheduler* s = scheduler();
+    Ref<Tasklet> self = s != nullptr ? new_tasklet(&TaskletType, s) : Ref<Tasklet>();
+    if (!self || bind_tasklet(self.get(), args[0], nullptr, nullptr) < 0) {
+      return nullptr;
+    }
+    return self.release_object();
+  }
+  Object arguments = Object::steal(PyTuple_New(count)), keywords;
+  if (!arguments) {
+    return nullptr;
+  }
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    PyTuple_SET_ITEM(arguments.get(), i, Py_NewRef(args[i]));
+  }
+  if (names != nullptr) {
+    keywords = Object::steal(PyDict_New());
+    for (Py_ssize_t i = 0; keywords && i < PyTuple_GET_SIZE(names); ++i) {
+      if (PyDict_SetItem(keywords.get(), PyTuple_GET_ITEM(names, i), args[count + i]) < 0) {
+        return nullptr;
+      }
+    }
+    if (!keywords) {
+      return nullptr;
+    }
+  }
+  Object self = Object::steal(
+      tasklet_new(reinterpret_cast<PyTypeObject*>(type), arguments.get(), keywords.get()));
+  if (!self || tasklet_init(self.get(), arguments.get(), keywords.get()) < 0) {
+    return nullptr;
+  }
+  return self.release();
+}
+
+int tasklet_traverse(PyObject* self, visitproc visit, void* arg) {
+  Tasklet* t = as_tasklet(self);
+  Py_VISIT(t->tempval.get());
+  Py_VISIT(t->function.get());
+  Py_VISIT(t->arguments.get());
+  Py_VISIT(t->keywords.get());
+  Py_VISIT(t->context.get());
+  return 0;
+}
+
+int tasklet_clear(PyObject* self) {
+  Tasklet* t = as_tasklet(self);
+  t->tempval.reset();
+  if (!t->started) {
+    forget_function(t);
+    t->context.reset();
+  }
+  return 0;
+}
+
+// A suspended tasklet that loses its last reference receives TaskletExit, so that its finally and
+// with blocks run; one that won't go is left to gc.garbage.
+void tasklet_finalize(PyObject* self) {
+  Tasklet* t = as_tasklet(self);
+  if (!t->started || t->is_main || t->scheduler->ts == nullptr) {
+    return;
+  }
+  KeepException pending;
+  constexpr int attempts = 10;
+  bool ours = t->scheduler == this_scheduler;
+  bool now = ours && (t->scheduler->attention & (Scheduler::trap | Scheduler::lock)) == 0;
+  for (int i = 0; i < (now ? attempts : 1) && t->started; ++i) {
+    Object exit = Object::steal(PyObject_CallNoArgs(runtime->tasklet_exit.get()));
+    if (!exit || !throw_exception(t, std::move(exit), !now)) {
+      PyErr_WriteUnraisable(self);
+    }
+  }
+  if (now && t->started) {
+    t->zombie = true;
+    if (t->place == Place::ring) {
+      unlink(t).reset();
+    }
+    Object gc = Object::steal(PyImport_ImportModule("gc"));
+    Object garbage = gc ? Object::steal(PyObject_GetAttrString(gc.get(), "garbage")) : Object();
+    if (!garbage || PyList_Append(garbage.get(), self) < 0) {
+      PyErr_WriteUnraisable(self);
+    }
+  }
+}
+
+void tasklet_dealloc(PyObject* self) {
+  if (PyObject_CallFinalizerFromDealloc(self) < 0) {
+    return;
+  }
+  PyObject_GC_UnTrack(self);
+  Tasklet* t = as_tasklet(self);
+  if (t->weak_references != nullptr) {
+    PyObject_ClearWeakRefs(self);
+  }
+  tasklet_clear(self);
+  t->function.reset();
+  Scheduler* s = t->scheduler;
+  if (t->stack != nullptr && s != nullptr && !t->started) {
+    s->stacks.release(std::exchange(t->stack, nullptr));
+  }
+  if (s != nullptr) {
+    remove_reference(s);
+  }
+  PyTypeObject* type = Py_TYPE(self);
+  if (type == &TaskletType && spares < most_spare) {
+    std::memset(reinterpret_cast<char*>(t) + offsetof(Tasklet, next), 0,
+                sizeof(Tasklet) - offsetof(Tasklet, next));
+    t->next = spare;
+    spare = t;
+    ++spares;
+    return;
+  }
+  type->tp_free(self);
+}
+
+constexpr const char* tasklet_doc =
+    "tasklet(func=None, args=None, kwargs=None)\n--\n\n"
+    "A function that runs on a stack of its own and gives way when it says so.\n\n"
+    "Creating one binds it to `func`, a callable or None, and to the calling thread; calling it\n"
+    "gives it arguments and makes it runnable: ``tasklet(func)(1, 2)``. With `args` (a tuple) or\n"
+    "`kwargs` (a dict) it is bound with arguments but not yet runnable: see bind().\n"
+    "The caller goes on; the tasklet runs when it is its turn. From the original's manual.\n\n"
+    "Raises TypeError if `func` is not callable, `args` no tuple or `kwargs` no dict.\n";
+
+}  // namespace
+
+PyTypeObject TaskletType = {
+    .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
+    .tp_name = "stackless.tasklet",
+    .tp_basicsize = sizeof(Tasklet),
+    .tp_dealloc = tasklet_dealloc,
+    .tp_vectorcall_offset = offsetof(Tasklet, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
+                Py_TPFLAGS_HAVE_VECTORCALL,
+    .tp_doc = tasklet_doc,
+    .tp_traverse = tasklet_traverse,
+    .tp_clear = tasklet_clear,
+    .tp_weaklistoffset = offsetof(Tasklet, weak_references),
+    .tp_methods = tasklet_methods,
+    .tp_getset = tasklet_attributes,
+    .tp_init = tasklet_init,
+    .tp_new = tasklet_new,
+    .tp_finalize = tasklet_finalize,
+    .tp_vectorcall = tasklet_type_call,
+};
+
+}  // namespace stackless

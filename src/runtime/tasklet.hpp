@@ -1,0 +1,91 @@
+// The tasklet: a function that runs on a stack of its own, and gives way when it says so.
+#pragma once
+
+#include <cstdint>
+
+#include "core/stack_pool.hpp"
+#include "interp/interp.hpp"
+#include "runtime/python.hpp"
+
+namespace stackless {
+
+struct Channel;
+struct Scheduler;
+struct Wait;
+
+// Where a tasklet is; exactly one of these at any time.
+enum class Place : unsigned char {
+  nowhere,  // paused, finished, or never started
+  ring,     // runnable: in its thread's ring
+  channel,  // in a channel's queue
+  waiting,  // for time or for a descriptor
+};
+
+struct Tasklet {
+  PyObject_HEAD
+  vectorcallfunc vectorcall;
+  Tasklet* next;  // neighbours in the ring or in the channel's queue
+  Tasklet* prev;
+  Scheduler* scheduler;  // its thread's; counted, never null
+  interp::Parked* parked;  // while it is started and suspended
+  core::Stack* stack;      // while it is started; null for a main tasklet
+  Object tempval;
+  Object function;  // set while it is alive and not a main tasklet
+  Object arguments;
+  Object keywords;
+  Object context;  // what it will run in; moves into the thread state when it starts
+  union {          // by place
+    Channel* channel;
+    Wait* wait;
+  };
+  Tasklet* next_started;  // its scheduler's list of started tasklets
+  Tasklet* prev_started;
+  PyObject* weak_references;
+  std::uint64_t serial;  // its number, for reports
+  Place place;
+  bool is_main;
+  bool started;
+  bool sending;  // while in a channel's queue
+  bool atomic;
+  bool ignore_nesting;
+  bool block_trap;
+  bool zombie;  // survived its finalizer
+  bool used_channel;
+
+  bool blocked() const noexcept { return place == Place::channel || place == Place::waiting; }
+  bool scheduled() const noexcept { return place != Place::nowhere; }
+};
+
+extern PyTypeObject TaskletType;
+
+inline bool is_tasklet(PyObject* object) { return PyObject_TypeCheck(object, &TaskletType); }
+inline Tasklet* as_tasklet(PyObject* object) { return reinterpret_cast<Tasklet*>(object); }
+inline PyObject* as_object(Tasklet* tasklet) { return reinterpret_cast<PyObject*>(tasklet); }
+
+// alive() is what tasklet.alive says: bound with arguments and not finished, on a living thread.
+bool alive(const Tasklet* tasklet) noexcept;
+
+// new_tasklet() returns an unbound tasklet of `type`, bound to `scheduler`'s thread.
+Ref<Tasklet> new_tasklet(PyTypeObject* type, Scheduler* scheduler);
+
+// claim() takes what was left in the tasklet's mailbox: the value, or null with the bomb's
+// exception set. Nothing there counts as None.
+Object claim(Tasklet* tasklet);
+
+// throw_exception() is tasklet.throw() for an exception instance: the value the caller's mailbox
+// holds when it runs again, or null with an exception set.
+Object throw_exception(Tasklet* tasklet, Object exception, bool pending);
+
+// forget_function() drops what the tasklet was going to run.
+void forget_function(Tasklet* tasklet);
+
+// tasklet_methods.cpp and tasklet_attributes.cpp
+extern PyMethodDef tasklet_methods[];
+extern PyGetSetDef tasklet_attributes[];
+int bind_tasklet(Tasklet* self, PyObject* function, PyObject* arguments, PyObject* keywords);
+// setup_tasklet() gives the bound tasklet its arguments (stolen) and makes it runnable.
+int setup_tasklet(Tasklet* self, Object arguments, Object keywords);
+// adopt_context() notes a copy of the caller's context for the tasklet to run in.
+int adopt_context(Tasklet* self);
+
+}  // namespace stackless

@@ -1,0 +1,212 @@
+// The attributes of tasklet.
+#include "runtime/bomb.hpp"
+#include "runtime/channel.hpp"
+#include "runtime/scheduler.hpp"
+
+namespace stackless {
+
+namespace {
+
+bool is_current(const Tasklet* t) {
+  return t->scheduler->ts != nullptr && t->scheduler->current == t;
+}
+
+// What interp is to look at: null for the running tasklet.
+interp::Parked* parked_of(const Tasklet* t) { return is_current(t) ? nullptr : t->parked; }
+
+// Whether the tasklet has frames that can be looked at.
+bool has_frames(const Tasklet* t) {
+  return t->scheduler->ts != nullptr && t->started && (is_current(t) || t->parked != nullptr);
+}
+
+// How many evaluation loops stand on its C stack, as the profile wants it told.
+int nesting_level(const Tasklet* t) {
+  if (!has_frames(t)) {
+    return 0;
+  }
+  int level = interp::nesting(t->scheduler->ts, parked_of(t));
+  bool hard = runtime->profile == Profile::hard || !runtime->softswitch;
+  return hard && !is_current(t) && level == 0 ? 1 : level;
+}
+
+template <bool (*predicate)(const Tasklet*)>
+PyObject* get_bool(PyObject* self, void*) {
+  return PyBool_FromLong(predicate(as_tasklet(self)) ? 1 : 0);
+}
+
+bool is_paused(const Tasklet* t) { return alive(t) && !t->scheduled(); }
+bool is_blocked(const Tasklet* t) { return t->blocked(); }
+bool is_scheduled(const Tasklet* t) { return t->scheduled(); }
+bool is_restorable(const Tasklet* t) {
+  if (t->started && t->scheduler->ts == nullptr) {
+    return false;  // its C stack died with its thread
+  }
+  return nesting_level(t) == 0;
+}
+bool is_atomic(const Tasklet* t) { return t->atomic; }
+bool ignores_nesting(const Tasklet* t) { return t->ignore_nesting; }
+bool is_main_tasklet(const Tasklet* t) { return t->is_main && t->scheduler->ts != nullptr; }
+bool traps_blocking(const Tasklet* t) { return t->block_trap; }
+
+int set_block_trap(PyObject* self, PyObject* value, void*) {
+  if (value == nullptr || !PyLong_Check(value)) {
+    raise(PyExc_TypeError, "block_trap must be set to a bool or integer");
+    return -1;
+  }
+  as_tasklet(self)->block_trap = PyObject_IsTrue(value) == 1;
+  return 0;
+}
+
+PyObject* get_nesting_level(PyObject* self, void*) {
+  return PyLong_FromLong(nesting_level(as_tasklet(self)));
+}
+
+PyObject* get_recursion_depth(PyObject* self, void*) {
+  Tasklet* t = as_tasklet(self);
+  return PyLong_FromLong(has_frames(t) ? interp::depth(t->scheduler->ts, parked_of(t)) : 0);
+}
+
+// The neighbours: in a ring it has always some; in a queue none at the ends.
+PyObject* neighbour(Tasklet* other) {
+  return Py_NewRef(other != nullptr ? as_object(other) : Py_None);
+}
+PyObject* get_next(PyObject* self, void*) { return neighbour(as_tasklet(self)->next); }
+PyObject* get_prev(PyObject* self, void*) { return neighbour(as_tasklet(self)->prev); }
+
+PyObject* get_frame(PyObject* self, void*) {
+  Tasklet* t = as_tasklet(self);
+  if (!has_frames(t)) {
+    Py_RETURN_NONE;
+  }
+  // Another thread's running tasklet: its topmost frame is that thread's.
+  PyObject* frame = interp::frame(t->scheduler->ts, parked_of(t));
+  if (frame == nullptr && !PyErr_Occurred()) {
+    Py_RETURN_NONE;
+  }
+  return frame;
+}
+
+PyObject* get_thread_id(PyObject* self, void*) {
+  Scheduler* home = as_tasklet(self)->scheduler;
+  return home->ts == nullptr ? PyLong_FromLong(-1) : PyLong_FromUnsignedLong(home->thread_id);
+}
+
+PyObject* get_tempval(PyObject* self, void*) {
+  PyObject* mail = as_tasklet(self)->tempval.get();
+  return Py_NewRef(mail != nullptr ? mail : Py_None);
+}
+int set_tempval(PyObject* self, PyObject* value, void*) {
+  Object replaced = std::exchange(as_tasklet(self)->tempval,
+                                  Object::share(value == Py_None ? nullptr : value));
+  return 0;
+}
+
+PyObject* get_channel(PyObject* self, void*) {
+  Tasklet* t = as_tasklet(self);
+  return Py_NewRef(t->place == Place::channel ? reinterpret_cast<PyObject*>(t->channel) : Py_None);
+}
+
+PyObject* get_context_id(PyObject* self, void*) {
+  Tasklet* t = as_tasklet(self);
+  PyObject* context;
+  if (has_frames(t)) {
+    context = interp::context(t->scheduler->ts, parked_of(t));
+    if (context == nullptr) {
+      context = PyContext_New();
+      if (context == nullptr) {
+        return nullptr;
+      }
+      interp::set_context(t->scheduler->ts, parked_of(t), context);
+    }
+  } else {
+    if (!t->context) {
+      t->context = Object::steal(PyContext_New());
+    }
+    context = t->context.get();
+  }
+  return context == nullptr ? nullptr : PyLong_FromVoidPtr(context);
+}
+
+// ---- tracing --------------------------------------------------------------------------------------
+
+using Get = interp::TraceFunction (*)(PyThreadState*, interp::Parked*) noexcept;
+using Set = int (*)(PyThreadState*, interp::Parked*, PyObject*);
+
+template <Get get>
+PyObject* get_tracing(PyObject* self, void*) {
+  Tasklet* t = as_tasklet(self);
+  PyObject* function =
+      has_frames(t) ? get(t->scheduler->ts, parked_of(t)).object : nullptr;
+  return Py_NewRef(function != nullptr ? function : Py_None);
+}
+
+template <Set set>
+int set_tracing(PyObject* self, PyObject* value, void* what) {
+  Tasklet* t = as_tasklet(self);
+  if (value == nullptr) {
+    value = Py_None;
+  }
+  if (!has_frames(t)) {
+    if (value == Py_None) {
+      return 0;
+    }
+    raise(PyExc_RuntimeError, "tasklet is not alive");
+    return -1;
+  }
+  if (is_current(t) && t->scheduler != scheduler()) {
+    PyErr_Format(PyExc_RuntimeError,
+                 "You cannot set the %s function of the current tasklet of another thread",
+                 static_cast<const char*>(what));
+    return -1;
+  }
+  return set(t->scheduler->ts, parked_of(t), value);
+}
+
+char trace[] = "trace";
+char profile[] = "profile";
+
+}  // namespace
+
+PyGetSetDef tasklet_attributes[] = {
+    {"alive", get_bool<alive>, nullptr,
+     "Whether the tasklet is bound with arguments and has not finished, on a living thread.", nullptr},
+    {"paused", get_bool<is_paused>, nullptr,
+     "Whether it is alive, but neither runnable nor blocked.", nullptr},
+    {"blocked", get_bool<is_blocked>, nullptr,
+     "Whether it waits: in a channel's queue, for I/O or for time.", nullptr},
+    {"scheduled", get_bool<is_scheduled>, nullptr, "Whether it is runnable or blocked.", nullptr},
+    {"restorable", get_bool<is_restorable>, nullptr,
+     "Whether no C code stands between its Python frames (nesting_level is 0).", nullptr},
+    {"atomic", get_bool<is_atomic>, nullptr, "What set_atomic() has set.", nullptr},
+    {"ignore_nesting", get_bool<ignores_nesting>, nullptr, "What set_ignore_nesting() has set.",
+     nullptr},
+    {"is_main", get_bool<is_main_tasklet>, nullptr, "Whether it is its thread's main tasklet.",
+     nullptr},
+    {"is_current", get_bool<is_current>, nullptr,
+     "Whether it is the tasklet that its thread is running.", nullptr},
+    {"block_trap", get_bool<traps_blocking>, set_block_trap,
+     "While true, an operation that would block the tasklet raises RuntimeError.", nullptr},
+    {"nesting_level", get_nesting_level, nullptr,
+     "How many interpreter loops, called from C, stand on its C stack above the first.", nullptr},
+    {"recursion_depth", get_recursion_depth, nullptr,
+     "The number of its Python frames; 0 before it starts and after it ends.", nullptr},
+    {"next", get_next, nullptr, "Its successor in the run queue or channel queue, or None.", nullptr},
+    {"prev", get_prev, nullptr, "Its predecessor in the run queue or channel queue, or None.",
+     nullptr},
+    {"frame", get_frame, nullptr, "Its topmost frame, or None.", nullptr},
+    {"thread_id", get_thread_id, nullptr, "The ident of its thread; -1 once that has ended.",
+     nullptr},
+    {"tempval", get_tempval, set_tempval,
+     "Its mailbox: what the operation it waits in is going to return.", nullptr},
+    {"_channel", get_channel, nullptr, "The channel it is blocked on, or None.", nullptr},
+    {"context_id", get_context_id, nullptr, "The id() of the context it runs in.", nullptr},
+    {"trace_function", get_tracing<interp::trace_function>,
+     set_tracing<interp::set_trace_function>,
+     "Its trace function, as sys.gettrace() in it would return.", trace},
+    {"profile_function", get_tracing<interp::profile_function>,
+     set_tracing<interp::set_profile_function>,
+     "Its profile function, as sys.getprofile() in it would return.", profile},
+    {},
+};
+
+}  // namespace stackless

@@ -1,0 +1,536 @@
+// The methods of tasklet.
+#include "runtime/bomb.hpp"
+#include "runtime/scheduler.hpp"
+
+namespace stackless {
+
+// ---- binding ------------------------------------------------------------------------------------
+
+int adopt_context(Tasklet* self) {
+  PyObject* current = interp::context(this_scheduler->ts, nullptr);
+  if (current == nullptr) [[likely]] {
+    self->context.reset();
+    return 0;
+  }
+  Py_ssize_t variables = PyObject_Size(current);
+  if (variables < 0) {
+    return -1;
+  }
+  self->context = variables == 0 ? Object() : Object::steal(PyContext_Copy(current));
+  return variables == 0 || self->context ? 0 : -1;
+}
+
+int bind_tasklet(Tasklet* self, PyObject* function, PyObject* arguments, PyObject* keywords) {
+  if (function == Py_None) {
+    function = nullptr;
+  }
+  if (arguments == Py_None) {
+    arguments = nullptr;
+  }
+  if (keywords == Py_None) {
+    keywords = nullptr;
+  }
+  auto fail = [](PyObject* type, const char* message) {
+    raise(type, message);
+    return -1;
+  };
+  if (function != nullptr && !PyCallable_Check(function)) {
+    return fail(PyExc_TypeError, "tasklet function must be a callable or None");
+  }
+  if (arguments != nullptr && !PyTuple_Check(arguments)) {
+    return fail(PyExc_TypeError, "tasklet args must be a tuple or None");
+  }
+  if (keywords != nullptr && !PyDict_Check(keywords)) {
+    return fail(PyExc_TypeError, "tasklet kwargs must be a dict or None");
+  }
+  if (self->started || self->function || self->scheduled()) [[unlikely]] {
+    if (self->scheduler->current == self) {
+      return fail(PyExc_RuntimeError, "can't (re)bind the current tasklet");
+    }
+    if (self->scheduled()) {
+      return fail(PyExc_RuntimeError, "tasklet is scheduled");
+    }
+    if (self->started) {
+      return fail(PyExc_RuntimeError, "tasklet has C state on its stack");
+    }
+  }
+  bool with_arguments = arguments != nullptr || keywords != nullptr;
+  if (with_arguments) {
+    if (function == nullptr) {
+      function = self->function ? self->function.get() : self->tempval.get();
+      if (function == nullptr || !PyCallable_Check(function)) {
+        return fail(PyExc_RuntimeError, "the tasklet was not bound to a function");
+      }
+    }
+    if (self->scheduler->ts == nullptr) {
+      return fail(PyExc_RuntimeError, "tasklet has no thread");
+    }
+  }
+  if (function != nullptr && adopt_context(self) < 0) {
+    return -1;
+  }
+  Object old_function = std::exchange(self->function, Object());
+  Object old_arguments = std::exchange(self->arguments, Object());
+  Object old_keywords = std::exchange(self->keywords, Object());
+  if (!with_arguments) {
+    Object old_mail = std::exchange(self->tempval, Object::share(function));
+    return 0;
+  }
+  self->function = Object::share(function);
+  self->arguments =
+      arguments != nullptr ? Object::share(arguments) : Object::steal(PyTuple_New(0));
+  self->keywords = Object::share(keywords);
+  Object old_mail = std::exchange(self->tempval, Object());
+  return self->arguments ? 0 : -1;
+}
+
+int setup_tasklet(Tasklet* self, Object arguments, Object keywords) {
+  if (self->started || self->function) {
+    raise(PyExc_RuntimeError, "tasklet is alive");
+    return -1;
+  }
+  if (self->scheduler->ts == nullptr) {
+    raise(PyExc_RuntimeError, "tasklet has no thread");
+    return -1;
+  }
+  if (!self->tempval || !PyCallable_Check(self->tempval.get())) {
+    raise(PyExc_RuntimeError, "the tasklet was not bound to a function");
+    return -1;
+  }
+  self->function = std::move(self->tempval);
+  self->arguments = std::move(arguments);
+  self->keywords = std::move(keywords);
+  if (self->place == Place::nowhere) {
+    insert(self);
+  }
+  return 0;
+}
+
+namespace {
+
+PyObject* self_or_null(PyObject* self, int result) {
+  return result < 0 ? nullptr : Py_NewRef(self);
+}
+
+PyObject* bind(PyObject* self, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"func", "args", "kwargs", nullptr};
+  PyObject *function = nullptr, *arguments = nullptr, *more = nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "|OOO:bind", const_cast<char**>(names),
+                                   &function, &arguments, &more)) {
+    return nullptr;
+  }
+  Tasklet* t = as_tasklet(self);
+  bool unbinds = (function == nullptr || function == Py_None) &&
+                 (arguments == nullptr || arguments == Py_None) &&
+                 (more == nullptr || more == Py_None);
+  if (unbinds && t->is_main && t->scheduler->current == t) {
+    return raise(PyExc_RuntimeError, "can't unbind the main tasklet");
+  }
+  return self_or_null(self, bind_tasklet(t, function, arguments, more));
+}
+
+PyObject* setup(PyObject* self, PyObject* args, PyObject* keywords) {
+  return self_or_null(self, setup_tasklet(as_tasklet(self), Object::share(args),
+                                          Object::share(keywords)));
+}
+
+// ---- running ------------------------------------------------------------------------------------
+
+// can_insert() raises and returns false if the tasklet can't be made runnable by hand.
+bool can_insert(Tasklet* t) {
+  if (t->blocked()) {
+    raise(PyExc_RuntimeError, "You cannot run a blocked tasklet");
+    return false;
+  }
+  if (t->scheduler->ts == nullptr) {
+    raise(PyExc_RuntimeError, t->started || t->function
+                                  ? "tasklet has no thread"
+                                  : "You cannot run an unbound(dead) tasklet");
+    return false;
+  }
+  if (t->place == Place::nowhere && !alive(t)) {
+    raise(PyExc_RuntimeError, "You cannot run an unbound(dead) tasklet");
+    return false;
+  }
+  return true;
+}
+
+PyObject* insert_method(PyObject* self, PyObject*) {
+  Tasklet* t = as_tasklet(self);
+  if (!can_insert(t)) {
+    return nullptr;
+  }
+  make_runnable(t);
+  return Py_NewRef(self);
+}
+
+PyObject* remove(PyObject* self, PyObject*) {
+  Tasklet* t = as_tasklet(self);
+  if (t->blocked()) {
+    return raise(PyExc_RuntimeError, "You cannot remove a blocked tasklet.");
+  }
+  if (t->place == Place::ring) {
+    if (t->scheduler->current == t) {
+      return raise(PyExc_RuntimeError, "The current tasklet cannot be removed.");
+    }
+    unlink(t);
+  }
+  return Py_NewRef(self);
+}
+
+PyObject* run_method(PyObject* self, PyObject*) {
+  Tasklet* t = as_tasklet(self);
+  Scheduler* s = scheduler();
+  if (s == nullptr || !can_insert(t)) {
+    return nullptr;
+  }
+  if (t->scheduler == s) {
+    return switch_would_fail(s, t) ? nullptr : hand_over(s, t).release();
+  }
+  // Another thread's: it runs next there.
+  Scheduler* home = t->scheduler;
+  if (t->place == Place::ring && home->current != t) {
+    Ref<Tasklet> owned = unlink(t);
+    if (Tasklet* head = home->ring.head()) {
+      home->ring.insert_after(head, owned.release());
+      t->place = Place::ring;
+    } else {
+      insert_owned(std::move(owned));
+    }
+  } else if (t->place == Place::nowhere) {
+    Tasklet* head = home->ring.head();
+    if (head == nullptr) {
+      insert(t);
+    } else {
+      home->ring.insert_after(head, Ref<Tasklet>::share(t).release());
+      t->place = Place::ring;
+    }
+  }
+  wake(home);
+  Py_RETURN_NONE;
+}
+
+PyObject* switch_method(PyObject* self, PyObject*) {
+  Tasklet* t = as_tasklet(self);
+  Scheduler* s = scheduler();
+  if (s == nullptr) {
+    return nullptr;
+  }
+  if (t == s->current) {
+    return claim(t).release();
+  }
+  if (t->scheduler != s && t->scheduler->ts != nullptr) {
+    return raise(PyExc_RuntimeError, "can't switch to a different thread.");
+  }
+  if (!can_insert(t) || switch_would_fail(s, t)) {
+    return nullptr;
+  }
+  Ref<Tasklet> keep = unlink(s->current);
+  return hand_over(s, t).release();
+}
+
+// ---- exceptions ---------------------------------------------------------------------------------
+
+PyObject* throw_method(PyObject* self, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"exc", "val", "tb", "pending", nullptr};
+  PyObject *type, *value = nullptr, *traceback = nullptr;
+  int pending = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|OOp:throw", const_cast<char**>(names), &type,
+                                   &value, &traceback, &pending)) {
+    return nullptr;
+  }
+  Object exception = make_exception(type, value, traceback);
+  if (!exception) {
+    return nullptr;
+  }
+  return throw_exception(as_tasklet(self), std::move(exception), pending != 0).release();
+}
+
+PyObject* raise_exception(PyObject* self, PyObject* args) {
+  if (PyTuple_GET_SIZE(args) < 1) {
+    return raise(PyExc_TypeError, "raise_exception() takes at least 1 argument (0 given)");
+  }
+  PyObject* type = PyTuple_GET_ITEM(args, 0);
+  if (!PyExceptionClass_Check(type)) {
+    return raise(PyExc_TypeError,
+                 "tasklet.raise_exception needs Exception or string subclass as first parameter");
+  }
+  Object arguments = Object::steal(PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args)));
+  Object exception = arguments ? make_exception(type, arguments.get(), nullptr) : Object();
+  if (!exception) {
+    return nullptr;
+  }
+  return throw_exception(as_tasklet(self), std::move(exception), false).release();
+}
+
+PyObject* kill(PyObject* self, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"pending", nullptr};
+  int pending = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "|p:kill", const_cast<char**>(names),
+                                   &pending)) {
+    return nullptr;
+  }
+  Object exit = Object::steal(PyObject_CallNoArgs(runtime->tasklet_exit.get()));
+  if (!exit) {
+    return nullptr;
+  }
+  Tasklet* t = as_tasklet(self);
+  if (t->scheduler->ts == nullptr) {
+    // Its frames went with its thread; there is nothing left to raise it in.
+    if (!t->started) {
+      forget_function(t);
+    }
+    Py_RETURN_NONE;
+  }
+  return throw_exception(t, std::move(exit), pending != 0).release();
+}
+
+// ---- flags, thread, context -----------------------------------------------------------------------
+
+PyObject* set_flag(bool* flag, PyObject* value, const char* name) {
+  if (!PyLong_Check(value)) {
+    return raise(PyExc_TypeError, "%s() takes a bool or integer", name);
+  }
+  int truth = PyObject_IsTrue(value);
+  if (truth < 0) {
+    return nullptr;
+  }
+  return PyBool_FromLong(std::exchange(*flag, truth != 0) ? 1 : 0);
+}
+
+PyObject* set_atomic(PyObject* self, PyObject* value) {
+  return set_flag(&as_tasklet(self)->atomic, value, "set_atomic");
+}
+
+PyObject* set_ignore_nesting(PyObject* self, PyObject* value) {
+  return set_flag(&as_tasklet(self)->ignore_nesting, value, "set_ignore_nesting");
+}
+
+Scheduler* scheduler_of_thread(unsigned long id) {
+  for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
+    if (s->thread_id == id) {
+      return s;
+    }
+  }
+  return nullptr;
+}
+
+PyObject* bind_thread(PyObject* self, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"thread_id", nullptr};
+  PyObject* id = nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O:bind_thread", const_cast<char**>(names),
+                                   &id)) {
+    return nullptr;
+  }
+  Tasklet* t = as_tasklet(self);
+  Scheduler* target = scheduler();
+  if (target == nullptr) {
+    return nullptr;
+  }
+  if (id != nullptr) {
+    int overflow = 0;
+    long long wanted = PyLong_AsLongLongAndOverflow(id, &overflow);
+    if (wanted == -1 && PyErr_Occurred()) {
+      return nullptr;
+    }
+    if (wanted != -1 || overflow != 0) {
+      unsigned long thread = PyLong_AsUnsignedLong(id);
+      if (PyErr_Occurred()) {
+        return nullptr;
+      }
+      target = scheduler_of_thread(thread);
+      if (target == nullptr) {
+        return raise(PyExc_ValueError, "bad thread");
+      }
+    }
+  }
+  if (t->scheduler == target) {
+    Py_RETURN_NONE;
+  }
+  if (t->place == Place::ring || (t->scheduler->ts != nullptr && t->scheduler->current == t)) {
+    return raise(PyExc_RuntimeError, "can't (re)bind a runnable tasklet");
+  }
+  if (t->started) {
+    return raise(PyExc_RuntimeError, "tasklet has C state on its stack");
+  }
+  if (t->stack != nullptr) {
+    t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
+  }
+  add_reference(target);
+  remove_reference(std::exchange(t->scheduler, target));
+  Py_RETURN_NONE;
+}
+
+// Where the tasklet's context is: in the thread state, with its other parked state, or waiting with
+// the tasklet for its start.
+PyObject* context_of(Tasklet* t) {
+  if (t->started) {
+    return interp::context(t->scheduler->ts,
+                           t->scheduler->current == t ? nullptr : t->parked);
+  }
+  return t->context.get();
+}
+
+void replace_context(Tasklet* t, Object context) {
+  if (t->started) {
+    interp::set_context(t->scheduler->ts, t->scheduler->current == t ? nullptr : t->parked,
+                        context.release());
+  } else {
+    t->context = std::move(context);
+  }
+}
+
+PyObject* set_context(PyObject* self, PyObject* context) {
+  Tasklet* t = as_tasklet(self);
+  if (!PyContext_CheckExact(context)) {
+    return raise(PyExc_TypeError, "set_context() takes a contextvars.Context");
+  }
+  Scheduler* home = t->scheduler;
+  if (home->ts != nullptr && home != scheduler() && (home->current == t || t->scheduled())) {
+    return raise(PyExc_RuntimeError,
+                 "tasklet belongs to a different thread and is current or scheduled");
+  }
+  if (t->started && (home->ts == nullptr ||
+                     interp::in_context_run(home->ts, home->current == t ? nullptr : t->parked))) {
+    return raise(PyExc_RuntimeError, "the current context of the tasklet has been entered.");
+  }
+  replace_context(t, Object::share(context));
+  return Py_NewRef(self);
+}
+
+PyObject* context_run(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
+  if (nargs < 1) {
+    return raise(PyExc_TypeError, "context_run() missing 1 required positional argument");
+  }
+  Tasklet* t = as_tasklet(self);
+  Scheduler* s = scheduler();
+  if (s == nullptr) {
+    return nullptr;
+  }
+  if (s->current == t) {
+    return PyObject_Vectorcall(args[0], args + 1, static_cast<std::size_t>(nargs - 1), names);
+  }
+  Object context = Object::share(context_of(t));
+  if (!context) {
+    context = Object::steal(PyContext_New());
+    if (!context) {
+      return nullptr;
+    }
+    replace_context(t, context);
+  }
+  // Entering a context that another tasklet is in the middle of would be an error for
+  // Context.run(); here the two take turns, as they would in the original.
+  PyObject* before = Py_XNewRef(interp::context(s->ts, nullptr));
+  interp::set_context(s->ts, nullptr, Py_NewRef(context.get()));
+  PyObject* result =
+      PyObject_Vectorcall(args[0], args + 1, static_cast<std::size_t>(nargs - 1), names);
+  interp::set_context(s->ts, nullptr, before);
+  return result;
+}
+
+PyObject* reduce(PyObject* self, PyObject*) {
+  Tasklet* t = as_tasklet(self);
+  if (t->scheduler->ts != nullptr && t->scheduler->current == t) {
+    return raise(PyExc_RuntimeError, "You cannot __reduce__ the tasklet which is current.");
+  }
+  // The flag word as the original lays it out.
+  int flags = (t->place == Place::channel ? (t->sending ? 1 : -1) & 3 : 0) | (t->atomic ? 4 : 0) |
+              (t->ignore_nesting ? 8 : 0) | (t->block_trap ? 32 : 0) | (t->zombie ? 64 : 0);
+  if (t->started || t->function) {
+    return raise(PyExc_TypeError,
+                 "cannot pickle a tasklet that is alive: freezing is not supported yet");
+  }
+  return Py_BuildValue("O()(iOi[]OOOO)", Py_TYPE(self), flags,
+                       t->tempval ? t->tempval.get() : Py_None, 0, Py_None, Py_None, Py_None,
+                       Py_None);
+}
+
+PyObject* reduce_ex(PyObject* self, PyObject*) { return reduce(self, nullptr); }
+
+#define THROW_RETURNS                                                                        \
+  "Returns what the caller's mailbox holds when it runs again, normally None, if the target\n" \
+  "ran at once; None if not.\n"
+
+}  // namespace
+
+PyMethodDef tasklet_methods[] = {
+    {"bind", method(bind), METH_VARARGS | METH_KEYWORDS,
+     "bind($self, /, func=None, args=None, kwargs=None)\n--\n\n"
+     "Bind the tasklet to a callable, and with `args` (a tuple) or `kwargs` (a dict) to arguments.\n\n"
+     "With `func` alone it has to be given arguments by calling it or by setup(). With arguments it\n"
+     "is alive and paused: insert() or run() starts it; `func` None then keeps the earlier one.\n"
+     "Without anything it is unbound. The caller goes on. Returns the tasklet.\n\n"
+     "Raises TypeError for what is no callable, tuple or dict, RuntimeError for the current tasklet,\n"
+     "a scheduled one, one that has started, and for arguments without a function.\n"},
+    {"setup", method(setup), METH_VARARGS | METH_KEYWORDS,
+     "setup($self, /, *args, **kwargs)\n--\n\n"
+     "Give a bound tasklet its arguments and put it at the tail of its thread's run queue.\n\n"
+     "The same as calling the tasklet. The caller goes on. Returns the tasklet.\n"
+     "Raises RuntimeError if it is alive, not bound, or its thread has ended.\n"},
+    {"insert", insert_method, METH_NOARGS,
+     "insert($self, /)\n--\n\n"
+     "Put the tasklet at the tail of its own thread's run queue, if it is not in there.\n\n"
+     "The caller goes on; a thread that sleeps is woken. Returns the tasklet.\n"
+     "Raises RuntimeError if it is blocked or not alive.\n"},
+    {"remove", remove, METH_NOARGS,
+     "remove($self, /)\n--\n\n"
+     "Take the tasklet out of the run queue: it is paused until insert() or run().\n\n"
+     "The caller goes on. Returns the tasklet.\n"
+     "Raises RuntimeError if it is blocked or the current one.\n"},
+    {"run", run_method, METH_NOARGS,
+     "run($self, /)\n--\n\n"
+     "Run the tasklet now. The caller stays in the run queue and continues when its turn comes:\n"
+     "those queued between it and the tasklet run after it.\n\n"
+     "For a tasklet of another thread the caller goes on, and it runs next there.\n"
+     "Returns what the caller's mailbox (tempval) holds when it runs again, normally None.\n"
+     "Raises RuntimeError if it is blocked or not alive, or under a switch_trap.\n"},
+    {"switch", switch_method, METH_NOARGS,
+     "switch($self, /)\n--\n\n"
+     "Run the tasklet now, and pause the caller until somebody inserts or runs it.\n\n"
+     "Returns what the caller's mailbox holds then, normally None. Raises RuntimeError if the\n"
+     "tasklet is blocked, not alive, or of another thread, or under a switch_trap.\n"},
+    {"throw", method(throw_method), METH_VARARGS | METH_KEYWORDS,
+     "throw($self, /, exc, val=None, tb=None, pending=False)\n--\n\n"
+     "Raise an exception in the tasklet: `exc`, `val` and `tb` are a class or instance, a value and a\n"
+     "traceback as for generator.throw().\n\n"
+     "It is taken off whatever it is blocked on and runs at once, then its successors in the run\n"
+     "queue; the caller stays queued. With `pending` it is put at the tail and the caller goes on, as\n"
+     "it does for a tasklet of another thread.\n" THROW_RETURNS
+     "Raises TypeError for what can't be raised, RuntimeError for a dead tasklet (which accepts\n"
+     "TaskletExit in silence).\n"},
+    {"raise_exception", raise_exception, METH_VARARGS,
+     "raise_exception($self, exc_class, /, *args)\n--\n\n"
+     "Raise `exc_class(*args)` in the tasklet, which runs at once; see throw().\n\n" THROW_RETURNS},
+    {"kill", method(kill), METH_VARARGS | METH_KEYWORDS,
+     "kill($self, /, pending=False)\n--\n\n"
+     "Raise TaskletExit in the tasklet; see throw(). One that lets it pass ends in silence.\n\n"
+     THROW_RETURNS},
+    {"set_atomic", set_atomic, METH_O,
+     "set_atomic($self, flag, /)\n--\n\n"
+     "Set whether the tasklet may be interrupted at the end of its timeslice. Returns the old value.\n"
+     "The caller goes on. Raises TypeError unless `flag` is a bool or int.\n"},
+    {"set_ignore_nesting", set_ignore_nesting, METH_O,
+     "set_ignore_nesting($self, flag, /)\n--\n\n"
+     "Set whether the tasklet may be interrupted while C code stands on its stack. Returns the old\n"
+     "value. The caller goes on. Raises TypeError unless `flag` is a bool or int.\n"},
+    {"bind_thread", method(bind_thread), METH_VARARGS | METH_KEYWORDS,
+     "bind_thread($self, /, thread_id=-1)\n--\n\n"
+     "Move the tasklet to the thread with that ident, or to the calling one (-1).\n\n"
+     "It must not be runnable or have started. The caller goes on. Returns None.\n"
+     "Raises RuntimeError otherwise, ValueError if there is no such thread.\n"},
+    {"set_context", set_context, METH_O,
+     "set_context($self, context, /)\n--\n\n"
+     "Set the contextvars.Context that the tasklet runs in. Returns the tasklet; the caller goes on.\n"
+     "Raises RuntimeError while the tasklet is inside Context.run(), or if it belongs to another\n"
+     "thread and is current or scheduled there. From 3.7.6 of the original.\n"},
+    {"context_run", method(context_run), METH_FASTCALL | METH_KEYWORDS,
+     "context_run($self, callable, /, *args, **kwargs)\n--\n\n"
+     "Call `callable(*args, **kwargs)` now, in the calling tasklet but in this tasklet's context.\n\n"
+     "Returns or raises what the call does. From 3.7.6 of the original.\n"},
+    {"__reduce__", reduce, METH_NOARGS, "__reduce__($self, /)\n--\n\nHelper for pickle.\n"},
+    {"__reduce_ex__", reduce_ex, METH_O,
+     "__reduce_ex__($self, protocol, /)\n--\n\nHelper for pickle.\n"},
+    {},
+};
+
+}  // namespace stackless

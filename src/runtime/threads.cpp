@@ -1,0 +1,222 @@
+// A scheduler for each thread: how it comes to be, how threads wake each other, how it ends.
+#include <new>
+
+#include "runtime/bomb.hpp"
+#include "runtime/callbacks.hpp"
+#include "runtime/scheduler.hpp"
+#include "runtime/wait.hpp"
+
+namespace stackless {
+
+thread_local Scheduler* this_scheduler = nullptr;
+
+namespace {
+
+constexpr int kill_attempts = 10;
+
+void unlist(Scheduler* s) {
+  Scheduler** place = &runtime->schedulers;
+  while (*place != nullptr && *place != s) {
+    place = &(*place)->next;
+  }
+  if (*place == s) {
+    *place = s->next;
+  }
+}
+
+// Takes every queued tasklet but the current one out of the ring, so that killing one does not run
+// the others.
+void empty_ring(Scheduler* s) {
+  while (s->current != nullptr && s->current->place == Place::ring && s->current->next != s->current) {
+    unlink(s->current->next);
+  }
+}
+
+bool kill_one(Scheduler* s, Tasklet* tasklet) {
+  auto keep = Ref<Tasklet>::share(tasklet);
+  for (int attempt = 0; attempt < kill_attempts && tasklet->started; ++attempt) {
+    Object exit = Object::steal(PyObject_CallNoArgs(runtime->tasklet_exit.get()));
+    if (!exit || !throw_exception(tasklet, std::move(exit), false)) {
+      PyErr_WriteUnraisable(as_object(tasklet));
+    }
+    empty_ring(s);
+  }
+  return !tasklet->started;
+}
+
+// Leaves the tasklets of a thread that is gone, or of a parent process, without a thread.
+void cut_off(Scheduler* s) {
+  s->ts = nullptr;
+  unlist(s);
+  while (Tasklet* head = s->ring.head()) {
+    unlink(head);
+  }
+  s->current = nullptr;
+  s->main.reset();
+  if (this_scheduler == s) {
+    this_scheduler = nullptr;
+  }
+  // Other threads that counted on this one look again.
+  for (Scheduler* other = runtime->schedulers; other != nullptr; other = other->next) {
+    if (other->helpless) {
+      wake(other);
+    }
+  }
+}
+
+const char* const capsule_name = "stackless._stackless.scheduler";
+
+// The thread state's dictionary dies with its thread (Python/pystate.c, PyThreadState_Clear), and
+// with it this capsule.
+void thread_ends(PyObject* capsule) {
+  auto* s = static_cast<Scheduler*>(PyCapsule_GetPointer(capsule, capsule_name));
+  if (s->ts != nullptr) {
+    if (s == this_scheduler && s->ts == PyThreadState_Get() && s->current == s->main.get()) {
+      KeepException pending;
+      kill_started(s);
+    }
+    cut_off(s);
+  }
+  remove_reference(s);
+}
+
+}  // namespace
+
+Scheduler* make_scheduler() {
+  PyThreadState* ts = PyThreadState_Get();
+  PyObject* dictionary = PyThreadState_GetDict();
+  if (dictionary == nullptr) {
+    return raise(PyExc_RuntimeError, "this thread has no Python state to run tasklets in");
+  }
+  auto* s = new (std::nothrow) Scheduler{};
+  if (s == nullptr) {
+    PyErr_NoMemory();
+    return nullptr;
+  }
+  s->ts = ts;
+  s->thread_id = PyThread_get_thread_ident();
+  s->references = 1;
+  s->pickle_flags = runtime->default_pickle_flags;
+  s->run_callers = Object::steal(Py_BuildValue("[O]", Py_None));
+  s->main = s->run_callers ? new_tasklet(&TaskletType, s) : nullptr;
+  Object capsule =
+      s->main ? Object::steal(PyCapsule_New(s, capsule_name, thread_ends)) : Object();
+  if (!capsule) {
+    s->main.reset();
+    remove_reference(s);
+    return nullptr;
+  }
+  Tasklet* main = s->main.get();
+  main->is_main = main->started = true;
+  s->current = main;
+  insert(main);
+  this_scheduler = s;
+  s->next = runtime->schedulers;
+  runtime->schedulers = s;
+  update_attention();
+  if (PyDict_SetItemString(dictionary, capsule_name, capsule.get()) < 0) {
+    return nullptr;  // dropping the capsule has ended it
+  }
+  notify_switch(s, nullptr, main);
+  return s;
+}
+
+void remove_reference(Scheduler* s) noexcept {
+  if (--s->references == 0) {
+    delete s;
+  }
+}
+
+void wake(Scheduler* s) {
+  if (s->sleeping) {
+    s->poller.interrupt();
+  }
+}
+
+bool others_may_wake(Scheduler* s) {
+  PyInterpreterState* interpreter = PyThreadState_GetInterpreter(s->ts);
+  for (PyThreadState* ts = PyInterpreterState_ThreadHead(interpreter); ts != nullptr;
+       ts = PyThreadState_Next(ts)) {
+    if (ts == s->ts) {
+      continue;
+    }
+    bool helpless = false;
+    for (Scheduler* other = runtime->schedulers; other != nullptr; other = other->next) {
+      helpless |= other->ts == ts && other->helpless && other->ring.empty();
+    }
+    if (!helpless) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void kill_started(Scheduler* s) {
+  empty_ring(s);
+  // Each kill may finish, start or requeue others: begin anew after each, passing over those that
+  // can't be killed.
+  std::uint64_t before = ~std::uint64_t{0};
+  for (;;) {
+    Tasklet* victim = nullptr;
+    for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
+      if (t != s->current && t->serial < before &&
+          (victim == nullptr || t->serial > victim->serial)) {
+        victim = t;
+      }
+    }
+    if (victim == nullptr) {
+      return;
+    }
+    before = victim->serial;
+    kill_one(s, victim);
+  }
+}
+
+PyObject* end_interpreter(PyObject*, PyObject*) {
+  Scheduler* mine = this_scheduler;
+  // The other threads get a few milliseconds to clean up.
+  bool others = false;
+  for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
+    if (s == mine || s->first_started == nullptr) {
+      continue;
+    }
+    others = true;
+    for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
+      Object exit = Object::steal(PyObject_CallNoArgs(runtime->tasklet_exit.get()));
+      if (!exit || !throw_exception(t, std::move(exit), true)) {
+        PyErr_Clear();
+      }
+    }
+  }
+  if (others) {
+    Object time = Object::steal(PyImport_ImportModule("time"));
+    Object slept =
+        time ? Object::steal(PyObject_CallMethod(time.get(), "sleep", "d", 0.01)) : Object();
+    PyErr_Clear();
+  }
+  if (mine != nullptr) {
+    kill_started(mine);
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject* after_fork_in_child(PyObject*, PyObject*) {
+  for (Scheduler* s = runtime->schedulers; s != nullptr;) {
+    Scheduler* next = s->next;
+    if (s != this_scheduler) {
+      cut_off(s);
+    }
+    s = next;
+  }
+  if (Scheduler* mine = this_scheduler) {
+    mine->thread_id = PyThread_get_thread_ident();
+    runtime->main_thread = mine->thread_id;
+    mine->poller.abandon();
+    rewatch(mine);
+  } else {
+    runtime->main_thread = PyThread_get_thread_ident();
+  }
+  Py_RETURN_NONE;
+}
+
+}  // namespace stackless
