@@ -1,0 +1,274 @@
+"""The module object: live attributes, names, copying, and the wording of wrong calls."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import pickle
+import sys
+import threading
+import types
+
+import pytest
+import stackless
+from stackless import tasklet
+
+from support import child_lines
+
+ALL = [
+    "atomic",
+    "channel",
+    "enable_softswitch",
+    "get_channel_callback",
+    "get_schedule_callback",
+    "get_thread_info",
+    "getcurrent",
+    "getcurrentid",
+    "getdebug",
+    "getmain",
+    "getruncount",
+    "getthreads",
+    "getuncollectables",
+    "pickle_with_tracing_state",
+    "run",
+    "schedule",
+    "schedule_remove",
+    "set_channel_callback",
+    "set_error_handler",
+    "set_schedule_callback",
+    "switch_trap",
+    "tasklet",
+    "stackless",
+]
+
+
+def test_the_module_is_a_module_and_its_own_attribute():
+    assert isinstance(stackless, types.ModuleType)
+    assert type(stackless) is not types.ModuleType
+    assert sys.modules["stackless"] is stackless
+    assert stackless.stackless is stackless
+
+
+def test_all_lists_the_public_names():
+    assert set(ALL) <= set(stackless.__all__)
+    assert all(hasattr(stackless, name) for name in stackless.__all__)
+
+
+def test_a_star_import_brings_everything():
+    namespace = {}
+    exec("from stackless import *", namespace)
+    assert set(ALL) <= set(namespace)
+    assert namespace["tasklet"] is tasklet
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bomb",
+        "cframe",
+        "cstack",
+        "pickle_flags",
+        "pickle_flags_default",
+        "test_cframe_nr",
+        "test_outside",
+        "_test_nostacklesscall",
+    ],
+)
+def test_names_outside_all_that_programs_use(name):
+    assert getattr(stackless, name)
+
+
+def test_the_attributes_are_live():
+    main = stackless.getmain()
+    assert (stackless.current, stackless.main, stackless.runcount) == (main, main, 1)
+    seen = []
+
+    def look():
+        seen.append((stackless.current is t, stackless.main is main, stackless.runcount))
+
+    t = tasklet(look)()
+    assert stackless.runcount == 2
+    stackless.run()
+    assert seen == [(True, True, 1)]
+    assert stackless.threads == stackless.getthreads()
+    assert stackless.threads[0] == threading.get_ident()
+    assert stackless.debug == stackless.getdebug()
+    assert stackless.uncollectables == stackless.getuncollectables()
+
+
+def test_getattr_works_for_live_attributes():
+    for name in ("current", "main", "runcount", "threads", "debug", "uncollectables"):
+        assert getattr(stackless, name) is not None
+        assert name in dir(stackless)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        stackless.no_such_name
+
+
+@pytest.mark.parametrize("name", ["current", "main", "runcount", "threads"])
+def test_live_attributes_can_not_be_written(name):
+    with pytest.raises(AttributeError):
+        setattr(stackless, name, None)
+
+
+def test_other_attributes_can_be_added_to_the_module():
+    stackless.added = 1
+    assert stackless.added == 1
+    del stackless.added
+
+
+def test_pickle_with_tracing_state_can_be_written():
+    old = stackless.pickle_with_tracing_state
+    assert old in (False, 0)
+    stackless.pickle_with_tracing_state = True
+    assert stackless.pickle_with_tracing_state
+    stackless.pickle_with_tracing_state = old
+
+
+def test_copying_and_pickling_go_by_name():
+    assert copy.copy(stackless) is stackless
+    assert copy.deepcopy(stackless) is stackless
+    assert stackless.__reduce__() == "stackless"
+    assert pickle.loads(pickle.dumps(stackless)) is stackless
+
+
+def test_the_builtin_module_can_be_reached():
+    assert importlib.import_module("stackless._stackless") is stackless._stackless
+    assert stackless._stackless.tasklet is stackless.tasklet
+
+
+def test_getcurrentid():
+    assert stackless.getcurrentid() == threading.get_ident()
+    seen = []
+    t = tasklet(lambda: seen.append(stackless.getcurrentid()))()
+    stackless.run()
+    assert seen == [id(t)]
+
+
+def test_debug_tells_a_debug_build_of_the_interpreter():
+    assert stackless.getdebug() in (True, False)
+
+
+def test_uncollectables_is_a_list_of_tasklets():
+    t = tasklet(sorted)([1], key=stackless.schedule_remove)
+    u = tasklet(lambda: sorted([1], key=lambda _: stackless.schedule_remove()))()
+    stackless.run()
+    assert u in stackless.getuncollectables()
+    u.kill()
+    assert u not in stackless.getuncollectables()
+    t.kill()
+
+
+def test_softswitch_can_be_asked_and_takes_bools_only():
+    old = stackless.enable_softswitch(None)
+    assert type(old) is bool
+    assert stackless.enable_softswitch(old) is old
+    for wrong in (1, "x", []):
+        with pytest.raises(TypeError):
+            stackless.enable_softswitch(wrong)
+    assert stackless.enable_softswitch(None) is old
+
+
+@pytest.mark.parametrize("function", [stackless.pickle_flags, stackless.pickle_flags_default])
+def test_pickle_flags(function):
+    old = function()
+    assert function(new=1, mask=1) == old
+    assert function() == old | 1
+    assert function(0, 1) == old | 1
+    assert function(-1, -1) == old & ~1
+    for arguments in ((-2,), (1 << 20,), (0, 1 << 20), (0, -2)):
+        with pytest.raises(ValueError):  # noqa: PT011
+            function(*arguments)
+    function(old, 1)
+    assert function() == old
+
+
+def test_the_names_of_the_pickle_flags():
+    assert stackless.PICKLEFLAGS_PRESERVE_TRACING_STATE == 1
+    assert stackless.PICKLEFLAGS_PRESERVE_AG_FINALIZER == 2
+    assert stackless.PICKLEFLAGS_RESET_AG_FINALIZER == 4
+
+
+@pytest.mark.parametrize("name", ["getcurrent", "getmain", "getruncount", "getthreads", "getdebug"])
+def test_functions_without_arguments(name):
+    function = getattr(stackless, name)
+    with pytest.raises(TypeError, match="takes no arguments"):
+        function(1)
+    with pytest.raises(TypeError, match="takes no keyword arguments"):
+        function(argument=1)
+
+
+@pytest.mark.parametrize("name", ["run", "switch", "insert", "remove"])
+def test_methods_without_arguments(name):
+    method = getattr(tasklet(int, ()), name)
+    with pytest.raises(TypeError, match="takes no arguments"):
+        method(1)
+    with pytest.raises(TypeError, match="takes no keyword arguments"):
+        method(argument=1)
+
+
+@pytest.mark.parametrize(
+    "name", ["set_schedule_callback", "set_channel_callback", "enable_softswitch"]
+)
+def test_functions_with_exactly_one_argument(name):
+    function = getattr(stackless, name)
+    with pytest.raises(TypeError, match="takes exactly one argument"):
+        function()
+    with pytest.raises(TypeError, match="takes exactly one argument"):
+        function(None, None)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: stackless.run(0, False, False, False, False, 1), "at most 5"),
+        (lambda: stackless.switch_trap(0, 0), "at most 1 argument"),
+        (lambda: tasklet(int, ()).kill(False, 1), "at most 1 argument"),
+        (lambda: tasklet(int, ()).bind(int, (), {}, 1), "at most 3 arguments"),
+        (lambda: tasklet(int, (), {}, 1), "at most 3 arguments"),
+        (lambda: tasklet(int, ()).throw(KeyError, 1, None, False, 1), "at most 4"),
+    ],
+    ids=["run", "switch_trap", "kill", "bind", "tasklet", "throw"],
+)
+def test_too_many_arguments(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_unknown_keywords():
+    for call in (stackless.run, tasklet, tasklet(int, ()).kill, stackless.switch_trap):
+        with pytest.raises(TypeError, match="wrong"):
+            call(wrong=1)
+
+
+@pytest.mark.parametrize("wrong", ["1", 1.5, None])
+def test_numbers_must_be_numbers(wrong):
+    with pytest.raises(TypeError):
+        stackless.switch_trap(wrong)
+    with pytest.raises(TypeError):
+        stackless.run(wrong)
+    with pytest.raises(TypeError):
+        stackless.get_thread_info(wrong)
+    assert stackless.switch_trap() == 0
+
+
+def test_tasklet_exit_comes_with_the_import():
+    lines = child_lines("""
+        import builtins
+        print(hasattr(builtins, "TaskletExit"))
+        import stackless
+        print(TaskletExit.__mro__[1].__name__, TaskletExit.__module__)
+    """)
+    assert lines == ["False", "SystemExit builtins"]
+
+
+def test_everything_public_has_a_docstring():
+    without = []
+    for name in ALL:
+        thing = getattr(stackless, name)
+        if callable(thing) and not thing.__doc__:
+            without.append(name)
+    for kind in (stackless.tasklet, stackless.channel):
+        for name, attribute in vars(kind).items():
+            if not name.startswith("_") and not attribute.__doc__:
+                without.append(f"{kind.__name__}.{name}")
+    assert without == []

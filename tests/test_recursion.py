@@ -1,0 +1,298 @@
+"""Runaway recursion ends in RecursionError, in its own tasklet; raised limits are honoured."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import stackless
+from stackless import tasklet
+
+from support import child_lines
+
+
+def python():
+    return python() + 1
+
+
+def through_sorted(_item=None):
+    return sorted([1], key=through_sorted)
+
+
+class GetAttr:
+    def __getattr__(self, name):
+        return getattr(self, name + "x")
+
+
+def through_getattr():
+    return GetAttr().name
+
+
+def nested_list():
+    items = []
+    for _ in range(100_000):
+        items = [items]
+    return items
+
+
+def through_repr():
+    return repr(nested_list())
+
+
+def through_json():
+    import json
+
+    return json.dumps(nested_list())
+
+
+class Meta(type):
+    def __call__(cls):
+        return cls()
+
+
+class CallsItself(metaclass=Meta):
+    pass
+
+
+class Compares:
+    def __eq__(self, other):
+        return [self] == [Compares()]
+
+    __hash__ = None
+
+
+def through_comparison():
+    return Compares() == 1
+
+
+def through_map():
+    return next(map(lambda _: through_map(), [1]))  # noqa: C417
+
+
+RUNAWAYS = [
+    python,
+    through_sorted,
+    through_getattr,
+    through_repr,
+    through_json,
+    CallsItself,
+    through_comparison,
+    through_map,
+]
+
+
+@pytest.mark.parametrize("runaway", RUNAWAYS)
+def test_runaway_recursion_is_an_error_and_the_neighbours_go_on(runaway):
+    log = []
+
+    def work():
+        try:
+            runaway()
+        except RecursionError:
+            log.append("RecursionError")
+        stackless.schedule()
+        log.append("goes on")
+
+    def neighbour(name):
+        log.append(name)
+        stackless.schedule()
+        log.append(name + "'")
+
+    tasklet(neighbour)("a")
+    tasklet(work)()
+    tasklet(neighbour)("b")
+    stackless.run()
+    assert log == ["a", "RecursionError", "b", "a'", "goes on", "b'"]
+
+
+def test_an_uncaught_recursion_error_comes_out_of_run():
+    tasklet(python)()
+    with pytest.raises(RecursionError):
+        stackless.run()
+    with pytest.raises(RecursionError):
+        python()
+
+
+def test_every_tasklet_has_the_whole_depth_to_itself():
+    limit = sys.getrecursionlimit()
+    reached = []
+
+    def recurse(n):
+        if n:
+            return recurse(n - 1)
+        stackless.schedule()
+        reached.append(True)
+        return None
+
+    for _ in range(5):
+        tasklet(recurse)(limit - 100)
+    stackless.run()
+    assert reached == [True] * 5
+
+
+def test_a_deep_creator_leaves_the_whole_depth_to_its_tasklets():
+    limit = sys.getrecursionlimit()
+    reached = []
+
+    def recurse(n, then):
+        return recurse(n - 1, then) if n else then()
+
+    def create():
+        tasklet(recurse)(limit - 100, lambda: reached.append(True))
+        stackless.run()
+
+    tasklet(recurse)(limit - 100, create)
+    stackless.run()
+    assert reached == [True]
+
+
+def test_the_depth_is_the_same_before_and_after_many_switches():
+    def depth():
+        try:
+            return 1 + depth()
+        except RecursionError:
+            return 1
+
+    depths = []
+
+    def work():
+        first = depth()
+        for _ in range(20):
+            stackless.schedule()
+        depths.append(depth() - first)
+
+    for _ in range(3):
+        tasklet(work)()
+    stackless.run()
+    assert depths == [0, 0, 0]
+
+
+def test_a_switch_at_the_bottom_of_a_deep_recursion_and_unwinding_by_an_exception():
+    log = []
+
+    def recurse(n):
+        if n:
+            recurse(n - 1)
+        stackless.schedule()
+        raise ValueError(n)
+
+    def work(name):
+        try:
+            recurse(500)
+        except ValueError as error:
+            log.append((name, error.args))
+
+    tasklet(work)("a")
+    tasklet(work)("b")
+    stackless.run()
+    assert log == [("a", (0,)), ("b", (0,))]
+
+
+def test_a_hundred_thousand_python_frames_with_a_raised_limit():
+    lines = child_lines("""
+        import stackless, sys
+        sys.setrecursionlimit(120_000)
+        def recurse(n):
+            if n:
+                return recurse(n - 1) + 1
+            stackless.schedule()
+            return 0
+        def work(name):
+            print(name, recurse(100_000))
+        stackless.tasklet(work)("a")
+        stackless.tasklet(work)("b")
+        stackless.run()
+        print("main", recurse(100_000))
+    """)
+    assert lines == ["a 100000", "b 100000", "main 100000"]
+
+
+def test_a_tasklet_that_is_a_hundred_thousand_frames_deep_can_be_killed():
+    lines = child_lines("""
+        import stackless, sys
+        sys.setrecursionlimit(120_000)
+        def recurse(n):
+            if n:
+                return recurse(n - 1) + 1
+            stackless.schedule_remove()
+        t = stackless.tasklet(recurse)(100_000)
+        t.run()
+        print(t.recursion_depth)
+        t.kill()
+        print(t.alive)
+    """)
+    assert lines == ["100001", "False"]
+
+
+def test_the_limit_may_be_raised_and_lowered_inside_a_tasklet():
+    lines = child_lines("""
+        import stackless, sys
+        def depth():
+            try:
+                return 1 + depth()
+            except RecursionError:
+                return 1
+        def work(limit):
+            sys.setrecursionlimit(limit)
+            stackless.schedule()
+            print(abs(depth() - sys.getrecursionlimit()) < 50)
+        stackless.tasklet(work)(5000)
+        stackless.tasklet(work)(2000)
+        stackless.run()
+        print(sys.getrecursionlimit())
+    """)
+    assert lines == ["True", "True", "2000"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11 has one limit for Python and C")
+@pytest.mark.parametrize(
+    "runaway",
+    [
+        "def run(_=None): return sorted([1], key=run)",
+        "def run(_=None): return list(map(run, [1]))",
+        "def run(_=None): return repr(nested_list())",
+        "class A:\n    def __getattr__(self, n): return getattr(self, n + 'x')\ndef run(): A().a",
+        "import re\ndef run(_=None): return re.sub('a', run, 'a')",
+    ],
+    ids=["sorted", "map", "repr", "getattr", "re"],
+)
+def test_recursion_through_c_with_a_raised_limit_is_an_error_and_no_crash(runaway):
+    source = "\n".join(
+        [
+            "import stackless, sys",
+            "sys.setrecursionlimit(10**6)",
+            "def nested_list():",
+            "    items = []",
+            "    for _ in range(200_000): items = [items]",
+            "    return items",
+            runaway,
+            "def work():",
+            "    try: run()",
+            "    except RecursionError: print('RecursionError')",
+            "for _ in range(3): stackless.tasklet(work)()",
+            "stackless.run()",
+            "print('end')",
+        ]
+    )
+    assert child_lines(source) == ["RecursionError"] * 3 + ["end"]
+
+
+def test_recursion_in_a_thread():
+    lines = child_lines("""
+        import stackless, threading
+        def recurse(_=None):
+            return sorted([1], key=recurse)
+        def work():
+            try:
+                recurse()
+            except RecursionError:
+                print("RecursionError")
+        def body():
+            for _ in range(3):
+                stackless.tasklet(work)()
+            stackless.run()
+        thread = threading.Thread(target=body)
+        thread.start()
+        thread.join()
+    """)
+    assert lines == ["RecursionError"] * 3

@@ -1,0 +1,162 @@
+"""How threads end, what they leave behind, and how tasklets move to another thread."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import pytest
+import stackless
+from stackless import channel, tasklet
+
+from support import in_thread, start_thread, wait_for, wait_until
+
+
+@contextlib.contextmanager
+def sleeping_thread(prepare=lambda: None):
+    """A thread whose main tasklet sleeps in a channel: yields (its main, what prepare() made)."""
+    ready, wake = threading.Event(), channel()
+    shared = []
+
+    def body():
+        shared.extend((stackless.getmain(), prepare()))
+        ready.set()
+        return wake.receive()
+
+    thread = start_thread(body)
+    wait_for(ready)
+    wait_until(lambda: wake.balance == -1)
+    try:
+        yield shared
+    finally:
+        if wake.balance < 0:
+            wake.send(None)
+        shared.clear()
+        thread.join()
+
+
+def nothing():
+    pass
+
+
+def test_the_end_of_a_thread_runs_the_cleanup_of_its_tasklets_there():
+    log = []
+
+    def work(how):
+        try:
+            how()
+        finally:
+            log.append((stackless.getcurrent().thread_id, threading.get_ident()))
+
+    def body():
+        tasklets = [
+            tasklet(work)(stackless.schedule_remove),
+            tasklet(work)(channel().receive),
+            tasklet(work)(lambda: sorted([1], key=lambda _: stackless.schedule_remove())),
+        ]
+        stackless.run()
+        return threading.get_ident(), tasklets
+
+    ident, tasklets = in_thread(body)
+    assert [thread for _, thread in log] == [ident] * 3
+    assert [(t.alive, t.thread_id) for t in tasklets] == [(False, -1)] * 3
+
+
+def test_tasklets_that_a_dead_thread_left_behind():
+    def body():
+        paused = tasklet(stackless.schedule_remove)()
+        blocked = tasklet(channel().receive)()
+        stackless.run()
+        return stackless.getmain(), paused, blocked, tasklet(nothing, ())
+
+    for t in in_thread(body):
+        assert (t.alive, t.scheduled, t.blocked, t.paused) == (False, False, False, False)
+        assert t.thread_id == -1
+        for operation in ("insert", "run", "switch", "setup"):
+            with pytest.raises(RuntimeError):
+                getattr(t, operation)()
+        with pytest.raises(RuntimeError):
+            t.throw(ValueError)
+        assert t.remove() is t
+        assert t.kill() is None
+
+
+@pytest.mark.parametrize("arguments", [None, ("argument",)], ids=["bound", "with arguments"])
+def test_a_tasklet_that_never_started_can_be_revived_in_another_thread(arguments):
+    log = []
+    t = in_thread(lambda: tasklet(log.append, arguments))
+    assert t.thread_id == -1
+    t.bind_thread()
+    assert t.thread_id == threading.get_ident()
+    if arguments:
+        t.insert()
+    else:
+        t("argument")
+    stackless.run()
+    assert log == ["argument"]
+
+
+def test_bind_thread_moves_a_tasklet_that_never_started():
+    log = []
+    t = tasklet(lambda: log.append(threading.get_ident()), ())
+
+    def body():
+        t.bind_thread()
+        t.run()
+        return threading.get_ident()
+
+    ident = in_thread(body)
+    assert log == [ident]
+
+
+def test_bind_thread_names_a_thread():
+    with sleeping_thread() as (main, _):
+        t = tasklet(nothing, ())
+        t.bind_thread(main.thread_id)
+        assert t.thread_id == main.thread_id
+        t.bind_thread(-1)
+        assert t.thread_id == threading.get_ident()
+
+
+def test_bind_thread_used_wrongly():
+    t = tasklet(nothing, ())
+    with pytest.raises(OverflowError):
+        t.bind_thread(-2)
+    with pytest.raises(ValueError, match="bad thread"):
+        t.bind_thread(1)
+    with pytest.raises(TypeError):
+        t.bind_thread("thread")
+    assert t.thread_id == threading.get_ident()
+
+
+def test_bind_thread_to_its_own_thread_is_allowed_for_everyone():
+    queued = tasklet(nothing)()
+    for t in (stackless.getcurrent(), queued):
+        assert t.bind_thread() is None
+        assert t.bind_thread(threading.get_ident()) is None
+    stackless.run()
+
+
+def test_bind_thread_takes_no_runnable_tasklet_away():
+    queued = tasklet(nothing)()
+
+    def body():
+        with pytest.raises(RuntimeError, match="runnable"):
+            queued.bind_thread()
+
+    in_thread(body)
+    assert queued.scheduled
+    stackless.run()
+
+
+def test_bind_thread_leaves_a_tasklet_on_c_frames_where_it_is():
+    t = tasklet(sorted)([1], key=stackless.schedule_remove)
+    t.run()
+
+    def body():
+        with pytest.raises(RuntimeError, match="tasklet has C state on its stack"):
+            t.bind_thread()
+
+    in_thread(body)
+    assert t.thread_id == threading.get_ident()
+    t.kill()
