@@ -322,17 +322,6 @@ TEST(Context, MxcsrAndTheX87ControlWordAreKeptApart) {
   EXPECT_EQ(x87_control(), outer_x87);
 }
 
-TEST(Context, StickyExceptionFlagsAreNotAReasonToReload) {
-  // Reloading MXCSR would restore the flags it was parked with.
-  StackPool pool;
-  Coroutine coroutine(pool, [&](Coroutine& self) { self.yield(); });
-  coroutine.resume();
-  set_mxcsr(mxcsr() | 0x20);
-  coroutine.resume();
-  EXPECT_EQ(mxcsr() & 0x20, 0x20u);
-  set_mxcsr(mxcsr() & ~0x3fu);
-}
-
 #endif
 
 }  // namespace
