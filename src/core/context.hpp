@@ -6,6 +6,8 @@
 
 #include <cstddef>
 
+#include "core/arch/parked_frame.hpp"
+
 namespace stackless::core {
 
 // A parked context: the stack pointer beneath the registers it saved.
@@ -23,8 +25,11 @@ extern "C" void stackless_switch_context(StackPointer* parked, StackPointer targ
 // the first switch to the result calls entry() with the caller's floating-point control words.
 StackPointer make_context(void* top, Entry entry) noexcept;
 
-inline void switch_context(StackPointer* parked, StackPointer target) noexcept {
-  stackless_switch_context(parked, target);
+// The same without a call, where that is faster. A context parked by one can be resumed by the
+// other.
+[[gnu::always_inline]] inline void switch_context(StackPointer* parked,
+                                                  StackPointer target) noexcept {
+  arch::switch_context(parked, target);
 }
 
 }  // namespace stackless::core

@@ -1,5 +1,8 @@
-// The switch by itself, among many stacks, and beside Boost.Context's. Each iteration is there and
-// back: two switches. "items" counts switches.
+// The switch by itself, among many stacks, and beside Boost.Context's. "items" counts switches.
+//
+// Switch and BoostJump go to and fro between two loops: nothing happens but the switch.
+// TaskletSwitch and BoostTaskletJump are two contexts of the same program, as tasklets are: they
+// switch inside a function that was called by a function ..., and return from it when resumed.
 #include "core/context.hpp"
 
 #include <benchmark/benchmark.h>
@@ -78,6 +81,47 @@ void BM_MakeAndEnter(benchmark::State& state) {
 }
 BENCHMARK(BM_MakeAndEnter);
 
+// depth calls lie between what runs in a context and its switch.
+template <int depth, class Switch>
+__attribute__((noinline)) void descend(Switch& hand_over) {
+  if constexpr (depth == 0) {
+    hand_over();
+  } else {
+    descend<depth - 1>(hand_over);
+  }
+  asm volatile("");  // not a tail call
+}
+
+struct HandOver {
+  StackPointer* own;
+  StackPointer* other;
+  void operator()() const { switch_context(own, *other); }
+};
+StackPointer left, right;
+
+template <int depth>
+void tasklet() {
+  HandOver hand_over{&right, &left};
+  for (;;) {
+    descend<depth>(hand_over);
+  }
+}
+
+template <int depth>
+void BM_TaskletSwitch(benchmark::State& state) {
+  StackPool pool;
+  Stack* stack = pool.acquire();
+  right = make_context(stack->top(), tasklet<depth>);
+  HandOver hand_over{&left, &right};
+  for (auto _ : state) {
+    descend<depth>(hand_over);
+  }
+  state.SetItemsProcessed(2 * state.iterations());
+  pool.release(stack);
+}
+BENCHMARK(BM_TaskletSwitch<3>);
+BENCHMARK(BM_TaskletSwitch<8>);
+
 #ifdef STACKLESS_BENCH_BOOST
 
 namespace boost_context = boost::context::detail;
@@ -122,6 +166,34 @@ void BM_BoostJumpAmong(benchmark::State& state) {
   }
 }
 BENCHMARK(BM_BoostJumpAmong)->Arg(10)->Arg(100)->Arg(1000)->Arg(10000);
+
+struct BoostHandOver {
+  boost_context::fcontext_t other;
+  void operator()() { other = boost_context::jump_fcontext(other, nullptr).fctx; }
+};
+
+template <int depth>
+void boost_tasklet(boost_context::transfer_t from) {
+  BoostHandOver hand_over{from.fctx};
+  for (;;) {
+    descend<depth>(hand_over);
+  }
+}
+
+template <int depth>
+void BM_BoostTaskletJump(benchmark::State& state) {
+  StackPool pool;
+  Stack* stack = pool.acquire();
+  BoostHandOver hand_over{
+      boost_context::make_fcontext(stack->top(), stack->size(), boost_tasklet<depth>)};
+  for (auto _ : state) {
+    descend<depth>(hand_over);
+  }
+  state.SetItemsProcessed(2 * state.iterations());
+  pool.release(stack);
+}
+BENCHMARK(BM_BoostTaskletJump<3>);
+BENCHMARK(BM_BoostTaskletJump<8>);
 
 #endif
 

@@ -203,6 +203,62 @@ TEST(Context, CalleeSavedRegistersSurviveOnBothSides) {
   EXPECT_TRUE(coroutine.done());
 }
 
+// Values that the compiler would like to keep in registers across a switch, of every kind.
+template <class Switch>
+__attribute__((noinline)) double compute_across(double seed, Switch give_way) {
+  double sum[8];
+  std::uint64_t whole[8];
+  for (int i = 0; i < 8; ++i) {
+    sum[i] = seed + i;
+    whole[i] = static_cast<std::uint64_t>(seed) * 3 + static_cast<std::uint64_t>(i);
+  }
+  for (int round = 0; round < 20; ++round) {
+    give_way();
+    for (int i = 0; i < 8; ++i) {
+      sum[i] = sum[i] * 1.0625 + static_cast<double>(i);
+      whole[i] = whole[i] * 5 + static_cast<std::uint64_t>(round);
+    }
+  }
+  double total = 0;
+  for (int i = 0; i < 8; ++i) {
+    total += sum[i] + static_cast<double>(whole[i] % 1009);
+  }
+  return total;
+}
+
+TEST(Context, ComputationsAreNotDisturbedByEachOther) {
+  StackPool pool;
+  double inside = 0;
+  Coroutine coroutine(pool,
+                      [&](Coroutine& self) { inside = compute_across(7, [&] { self.yield(); }); });
+  const double outside = compute_across(1000, [&] { coroutine.resume(); });
+  coroutine.resume();
+  EXPECT_TRUE(coroutine.done());
+  EXPECT_EQ(inside, compute_across(7, [] {}));
+  EXPECT_EQ(outside, compute_across(1000, [] {}));
+}
+
+TEST(Context, TheCalledAndTheInlineSwitchUnderstandEachOther) {
+  // Each way of parking meets each way of resuming.
+  StackPool pool;
+  Registers inside;
+  std::string log;
+  Coroutine coroutine(pool, [&](Coroutine& self) {
+    self.yield();  // parked inline, resumed by call
+    log += "a";
+    inside = switch_with_registers(100, &self.own_, self.creator_);  // and the other way round
+    log += "b";
+    self.yield();
+  });
+  coroutine.resume();
+  EXPECT_EQ(switch_with_registers(500, &coroutine.creator_, coroutine.own_), counting_from(500));
+  coroutine.resume();
+  EXPECT_EQ(inside, counting_from(100));
+  EXPECT_EQ(switch_with_registers(900, &coroutine.creator_, coroutine.own_), counting_from(900));
+  EXPECT_EQ(log, "ab");
+  EXPECT_TRUE(coroutine.done());
+}
+
 TEST(Context, TheStackIsAlignedWhereEntryBegins) {
   StackPool pool;
   std::uintptr_t address = 1;

@@ -1,104 +1,23 @@
 #include "core/poller.hpp"
 
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <thread>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "core/poller_fixture.hpp"
+
 namespace stackless::core {
 namespace {
-
-constexpr Nanoseconds millisecond = 1'000'000;
-constexpr Nanoseconds patience = 10'000 * millisecond;  // for what is sure to happen
-
-using Waiters = std::vector<PollWaiter*>;
-
-// A Pair is two connected sockets, ours and theirs, or the two ends of a pipe.
-struct Pair {
-  explicit Pair(bool pipe = false) {
-    int fds[2];
-    const int failed = pipe ? pipe2(fds, O_NONBLOCK | O_CLOEXEC)
-                            : socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds);
-    if (failed != 0) {
-      std::abort();
-    }
-    ours = fds[0];
-    theirs = fds[1];
-  }
-  ~Pair() {
-    close_ours();
-    close_theirs();
-  }
-  void close_ours() { close_one(ours); }
-  void close_theirs() { close_one(theirs); }
-  static void close_one(int& fd) {
-    if (fd >= 0) {
-      close(std::exchange(fd, -1));
-    }
-  }
-  void send(const char* text = "x") const { EXPECT_GT(write(theirs, text, 1), 0); }
-  // fill() writes into ours until it takes no more.
-  void fill() const {
-    char block[4096] = {};
-    while (write(ours, block, sizeof block) > 0) {
-    }
-    EXPECT_EQ(errno, EAGAIN);
-  }
-  // drain() reads everything that is to be read from `fd`.
-  static void drain(int fd) {
-    char block[4096];
-    while (read(fd, block, sizeof block) > 0) {
-    }
-  }
-
-  int ours, theirs;
-};
-
-class PollerTest : public testing::Test {
- protected:
-  void SetUp() override { ASSERT_EQ(poller.open(), 0); }
-
-  // watch() does as a caller does who tried before: no old readiness is on its way afterwards.
-  void watch(int fd, bool fresh = true) {
-    ASSERT_EQ(poller.watch(fd, fresh), 0);
-    EXPECT_EQ(poll_now(), Waiters{});
-  }
-  // wait() queues a waiter.
-  void wait(PollWaiter& waiter, int fd, Direction direction) {
-    ASSERT_EQ(poller.watch(fd, false), 0);
-    poller.wait_for(&waiter, fd, direction);
-  }
-  Waiters ready() {
-    Waiters all;
-    while (PollWaiter* waiter = poller.next_ready()) {
-      EXPECT_FALSE(waiter->waiting());
-      all.push_back(waiter);
-    }
-    return all;
-  }
-  // poll_now() returns whom everything that has happened up to now wakes, in order.
-  Waiters poll_now() {
-    while (poller.poll(0, nullptr) > 0) {
-    }
-    return ready();
-  }
-  Waiters forget(int fd) {
-    Waiters all;
-    poller.forget(fd, [&](PollWaiter* waiter) { all.push_back(waiter); });
-    return all;
-  }
-
-  Poller poller;
-  PollWaiter a, b, c, d;
-};
 
 TEST_F(PollerTest, WakesAReaderWhenDataArrives) {
   Pair pair;
@@ -242,149 +161,6 @@ TEST_F(PollerTest, PollingDoesNotSleepWhileSomebodyIsToBeWoken) {
   EXPECT_EQ(ready(), Waiters{&a});
 }
 
-TEST_F(PollerTest, ForgettingHandsOverReadersThenWriters) {
-  Pair pair;
-  pair.fill();
-  watch(pair.ours);
-  wait(a, pair.ours, Direction::write);
-  wait(b, pair.ours, Direction::read);
-  wait(c, pair.ours, Direction::write);
-  wait(d, pair.ours, Direction::read);
-  EXPECT_EQ(forget(pair.ours), (Waiters{&b, &d, &a, &c}));
-  EXPECT_EQ(poller.waiters(), 0u);
-  EXPECT_FALSE(a.waiting());
-}
-
-TEST_F(PollerTest, ForgettingHandsOverThoseWhoseReadinessIsOnItsWay) {
-  // Left to themselves they would try again on whatever has the number by then.
-  Pair pair, other;
-  pair.fill();
-  watch(pair.ours);
-  watch(other.ours);
-  wait(a, pair.ours, Direction::read);
-  wait(b, other.ours, Direction::read);
-  wait(c, pair.ours, Direction::write);
-  pair.send();
-  other.send();
-  while (poller.poll(0, nullptr) > 0) {
-  }
-  wait(d, pair.ours, Direction::read);
-  EXPECT_EQ(forget(pair.ours), (Waiters{&a, &d, &c}));
-  EXPECT_EQ(ready(), Waiters{&b});
-}
-
-TEST_F(PollerTest, ForgettingWhatIsUnknownDoesNothing) {
-  EXPECT_EQ(forget(-1), Waiters{});
-  EXPECT_EQ(forget(0), Waiters{});
-  EXPECT_EQ(forget(1 << 20), Waiters{});
-}
-
-TEST_F(PollerTest, AReusedNumberStartsAnew) {
-  Pair old;
-  watch(old.ours);
-  wait(a, old.ours, Direction::read);
-  const int number = old.ours;
-  EXPECT_EQ(forget(number), Waiters{&a});
-  old.close_ours();
-  Pair fresh;
-  ASSERT_EQ(dup2(fresh.ours, number), number);
-  watch(number);
-  wait(b, number, Direction::read);
-  EXPECT_EQ(poll_now(), Waiters{});
-  fresh.send();
-  EXPECT_EQ(poll_now(), Waiters{&b});
-  forget(number);
-  close(number);
-}
-
-TEST_F(PollerTest, ADuplicateOfAClosedDescriptorDoesNotWakeItsSuccessor) {
-  for (const bool told : {true, false}) {
-    SCOPED_TRACE(told ? "closed with forget()" : "closed behind our back");
-    Pair old;
-    watch(old.ours);
-    const int number = old.ours;
-    const int duplicate = dup(number);  // keeps the open file, and its registration, alive
-    if (told) {
-      forget(number);
-    }
-    old.close_ours();
-    Pair fresh;
-    ASSERT_EQ(dup2(fresh.ours, number), number);
-    watch(number, true);
-    wait(a, number, Direction::read);
-    old.send();
-    EXPECT_EQ(poll_now(), Waiters{}) << "woken by the predecessor's data";
-    fresh.send();
-    EXPECT_EQ(poll_now(), Waiters{&a});
-    forget(number);
-    close(number);
-    close(duplicate);
-  }
-}
-
-TEST_F(PollerTest, WaitersOfADescriptorClosedBehindOurBackAreWokenWhenItsNumberIsReused) {
-  Pair old;
-  watch(old.ours);
-  wait(a, old.ours, Direction::write);
-  wait(b, old.ours, Direction::read);
-  const int number = old.ours;
-  old.close_ours();  // nobody is told
-  EXPECT_EQ(poll_now(), Waiters{});
-  Pair fresh;
-  ASSERT_EQ(dup2(fresh.ours, number), number);
-  ASSERT_EQ(poller.watch(number, true), 0);
-  poller.wait_for(&c, number, Direction::read);
-  EXPECT_EQ(poll_now(), (Waiters{&b, &a}));
-  EXPECT_TRUE(c.waiting());
-  fresh.send();
-  EXPECT_EQ(poll_now(), Waiters{&c});
-  forget(number);
-  close(number);
-}
-
-TEST_F(PollerTest, TheSameFileUnderTheSameNumberIsArmedAgain) {
-  Pair pair;
-  watch(pair.ours);
-  pair.send();
-  EXPECT_EQ(poll_now(), Waiters{});  // the edge is gone
-  const int number = pair.ours;
-  const int duplicate = dup(number);
-  close(number);
-  ASSERT_EQ(dup2(duplicate, number), number);  // epoll knows this pair of file and number
-  ASSERT_EQ(poller.watch(number, true), 0);
-  poller.wait_for(&a, number, Direction::read);
-  EXPECT_EQ(poll_now(), Waiters{&a});
-  close(duplicate);
-}
-
-TEST_F(PollerTest, TwoNumbersOfOneFileWaitApart) {
-  Pair pair;
-  const int duplicate = dup(pair.ours);
-  watch(pair.ours);
-  watch(duplicate);
-  wait(a, pair.ours, Direction::read);
-  wait(b, duplicate, Direction::read);
-  EXPECT_EQ(forget(pair.ours), Waiters{&a});
-  pair.close_ours();
-  pair.send();
-  EXPECT_EQ(poll_now(), Waiters{&b});
-  forget(duplicate);
-  close(duplicate);
-}
-
-TEST_F(PollerTest, GenerationsHoldOutManyReuses) {
-  for (int i = 0; i < 1000; ++i) {
-    Pair pair;
-    watch(pair.ours);
-    wait(a, pair.ours, Direction::read);
-    pair.send();
-    ASSERT_EQ(poll_now(), Waiters{&a});
-    if (i % 2 == 0) {
-      forget(pair.ours);
-    }
-  }
-}
-
 TEST_F(PollerTest, HalfCloseWakesInEveryOrder) {
   for (const bool they_shut_first : {true, false}) {
     Pair pair;
@@ -457,14 +233,27 @@ TEST_F(PollerTest, WhatIsNoDescriptorIsRefusedWithEbadf) {
   EXPECT_EQ(poller.watch(-1, true), EBADF);
 }
 
-TEST_F(PollerTest, ADeadPredecessorsWaitersAreWokenEvenWhenItsSuccessorIsRefused) {
+TEST_F(PollerTest, ADescriptorIsQuietUntilAnEdgeOfThatDirectionOrTheEnd) {
   Pair pair;
+  EXPECT_FALSE(poller.is_quiet(pair.ours, Direction::read)) << "nothing is known about it";
+  pair.fill();
   watch(pair.ours);
-  wait(a, pair.ours, Direction::read);
-  const int number = pair.ours;
-  pair.close_ours();
-  EXPECT_EQ(poller.watch(number, true), EBADF);
-  EXPECT_EQ(poll_now(), Waiters{&a});
+  poller.expect_edge(pair.ours, Direction::read);
+  poller.expect_edge(pair.ours, Direction::write);
+  EXPECT_TRUE(poller.is_quiet(pair.ours, Direction::read));
+  pair.send();
+  poll_now();
+  EXPECT_FALSE(poller.is_quiet(pair.ours, Direction::read));
+  EXPECT_TRUE(poller.is_quiet(pair.ours, Direction::write));
+  Pair::drain(pair.ours);
+  poller.expect_edge(pair.ours, Direction::read);
+  EXPECT_TRUE(poller.is_quiet(pair.ours, Direction::read));
+  pair.close_theirs();
+  poll_now();
+  poller.expect_edge(pair.ours, Direction::read);
+  EXPECT_FALSE(poller.is_quiet(pair.ours, Direction::read)) << "the end makes no second edge";
+  forget(pair.ours);
+  EXPECT_FALSE(poller.is_quiet(pair.ours, Direction::read));
 }
 
 TEST_F(PollerTest, MoreDescriptorsThanEventsAtOnceAreAllServed) {
@@ -525,7 +314,8 @@ TEST_F(PollerTest, DataFromAnotherThreadEndsThePollUnderWay) {
 }
 
 TEST_F(PollerTest, ASignalLetThroughByTheMaskEndsThePoll) {
-  struct sigaction action{}, before{};
+  struct sigaction action = {};
+  struct sigaction before = {};
   action.sa_handler = [](int) {};
   sigaction(SIGUSR1, &action, &before);
   sigset_t blocked, old;
@@ -539,39 +329,6 @@ TEST_F(PollerTest, ASignalLetThroughByTheMaskEndsThePoll) {
   EXPECT_EQ(poller.poll(monotonic_now() + patience, &open), -EINTR);
   pthread_sigmask(SIG_SETMASK, &old, nullptr);
   sigaction(SIGUSR1, &before, nullptr);
-}
-
-TEST_F(PollerTest, AForkedChildAbandonsAndTheParentNoticesNothing) {
-  Pair pair;
-  watch(pair.ours);
-  wait(a, pair.ours, Direction::read);
-  wait(b, pair.ours, Direction::read);
-  const pid_t child = fork();
-  if (child == 0) {
-    poller.abandon();
-    if (poller.is_open() || poller.waiters() != 0 || poller.open() != 0) {
-      _exit(1);
-    }
-    poller.cancel(&a);  // a waiter of the parent's lifetime
-    if (a.waiting() || poller.waiters() != 0) {
-      _exit(2);
-    }
-    if (poller.watch(pair.ours, false) != 0) {
-      _exit(3);
-    }
-    poller.wait_for(&a, pair.ours, Direction::read);
-    poller.cancel(&b);
-    pair.send();
-    if (poller.poll(monotonic_now() + patience, nullptr) < 1 || poller.next_ready() != &a ||
-        poller.next_ready() != nullptr) {
-      _exit(4);
-    }
-    _exit(0);
-  }
-  int status = -1;
-  waitpid(child, &status, 0);
-  EXPECT_EQ(status, 0) << "exit status " << WEXITSTATUS(status);
-  EXPECT_EQ(poll_now(), (Waiters{&a, &b}));
 }
 
 TEST_F(PollerTest, OpeningWithoutDescriptorsFailsAndCanBeRepeated) {

@@ -13,6 +13,7 @@ endif()
 
 add_executable(core_tests
   context_test.cpp
+  poller_reuse_test.cpp
   poller_test.cpp
   ring_test.cpp
   stack_pool_test.cpp

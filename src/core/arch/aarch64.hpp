@@ -4,6 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
+extern "C" void stackless_switch_context(void** parked, void* target) noexcept
+    __attribute__((visibility("hidden")));
+
 namespace stackless::core::arch {
 
 struct ParkedFrame {
@@ -27,5 +30,9 @@ struct ParkedFrame {
 static_assert(offsetof(ParkedFrame, x29) == 80 && offsetof(ParkedFrame, d8_to_d15) == 96 &&
               offsetof(ParkedFrame, fpcr) == 160 && offsetof(ParkedFrame, end_of_stack) == 176);
 static_assert(sizeof(ParkedFrame) % 16 == 0);  // sp is 16-byte aligned at all times
+
+inline void switch_context(void** parked, void* target) noexcept {
+  stackless_switch_context(parked, target);
+}
 
 }  // namespace stackless::core::arch

@@ -1,4 +1,5 @@
-// Everything that differs by machine, behind one include: arch::ParkedFrame.
+// Everything that differs by machine, behind one include: arch::ParkedFrame, and the way to switch
+// that suits the machine, arch::switch_context().
 #pragma once
 
 #if defined(__x86_64__) && defined(__LP64__) && defined(__ELF__)
