@@ -1,5 +1,8 @@
 // The extension module stackless._stackless: nothing but registration.
-#include <cstdlib>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstdio>
 #include <new>
 
 #include "interp/interp.hpp"
@@ -16,13 +19,15 @@ Runtime* runtime = nullptr;
 
 namespace {
 
-// Set when a tasklet of the main thread has called sys.exit(): whatever the main tasklet makes of
-// the SystemExit, this is the status of the process. Outlives the runtime.
+// Set when a tasklet of the main thread has called sys.exit(): even if the main tasklet eats the
+// TaskletExit that comes of it and ends as if nothing had happened, this is the status of the
+// process. Outlives the runtime.
 int forced_status = -1;
 
-void force_exit_status() {
-  if (forced_status >= 0) {
-    std::exit(forced_status);
+void force_exit_status(int status, void*) {
+  if (forced_status >= 0 && status == 0) {
+    std::fflush(nullptr);
+    _exit(forced_status);
   }
 }
 
@@ -78,7 +83,7 @@ int register_hooks(PyObject* module) {
       !Object::steal(PyObject_Call(hook.get(), no_arguments.get(), keywords.get()))) {
     return -1;
   }
-  Py_AtExit(force_exit_status);
+  on_exit(force_exit_status, nullptr);
   return 0;
 }
 

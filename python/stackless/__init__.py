@@ -23,6 +23,7 @@ from contextlib import contextmanager as _contextmanager
 
 from stackless import _stackless
 from stackless._stackless import (
+    _test_nostacklesscall,
     bomb,
     channel,
     enable_softswitch,

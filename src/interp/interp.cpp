@@ -165,6 +165,19 @@ void set_context(PyThreadState* ts, Parked* parked, PyObject* context) noexcept 
   Py_XDECREF(old);
 }
 
+PyObject* thread_dictionary(PyThreadState* ts) {
+  if (ts->dict == nullptr) {
+    ts->dict = PyDict_New();
+  }
+  return ts->dict;
+}
+
+// Before the object lies its PyGC_Head, two words: _gc_next and _gc_prev. Untracking leaves the bit
+// that says "finalized" in the latter (Include/internal/pycore_gc.h, 3.11 to 3.15).
+void forget_finalized(PyObject* object) noexcept {
+  reinterpret_cast<std::uintptr_t*>(object)[-1] = 0;
+}
+
 bool in_context_run(PyThreadState* ts, Parked* parked) noexcept {
   PyObject* current = context(ts, parked);
   return current != nullptr && reinterpret_cast<PyContext*>(current)->ctx_entered != 0;

@@ -68,6 +68,13 @@ void set_context(PyThreadState* ts, Parked* parked, PyObject* context) noexcept;
 // in_context_run() tells whether the context has been entered by Context.run().
 bool in_context_run(PyThreadState* ts, Parked* parked) noexcept;
 
+// thread_dictionary() returns the thread's own dictionary (borrowed), which dies with it; null with
+// MemoryError set.
+PyObject* thread_dictionary(PyThreadState* ts);
+
+// forget_finalized() lets the untracked `object` start a new life in which its finalizer runs again.
+void forget_finalized(PyObject* object) noexcept;
+
 // ---- import ----------------------------------------------------------------------------------
 
 // check_interpreter() returns 0 if this build fits the running interpreter, else -1 with an

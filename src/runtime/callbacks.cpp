@@ -66,9 +66,25 @@ int exit_status_of(PyObject* exception) {
   return PyLong_Check(code.get()) ? static_cast<int>(PyLong_AsLong(code.get())) & 0xFF : 1;
 }
 
+// sys.exit() in a tasklet of the main thread: the main tasklet receives TaskletExit with the status,
+// so that its finally blocks run and the process ends as if it had called sys.exit() itself; should
+// it go on and let this tasklet run again, the process ends from here.
+void exit_process(Scheduler* s, Object exception) {
+  request_exit(exit_status_of(exception.get()));
+  Object arguments = Object::steal(PyObject_GetAttrString(exception.get(), "args"));
+  Object exit = arguments ? Object::steal(PyObject_Call(runtime->tasklet_exit.get(),
+                                                        arguments.get(), nullptr))
+                          : Object();
+  if (!exit || !throw_exception(s->main.get(), std::move(exit), false)) {
+    return;
+  }
+  restore_exception(std::move(exception));
+  PyErr_Print();  // of a SystemExit this is the end of the process
+}
+
 }  // namespace
 
-Object uncaught(Scheduler* s, bool* to_main) {
+Object uncaught(Scheduler* s) {
   if (PyErr_ExceptionMatches(runtime->tasklet_exit.get())) {
     PyErr_Clear();
     return nullptr;
@@ -78,9 +94,10 @@ Object uncaught(Scheduler* s, bool* to_main) {
     if (s->thread_id != runtime->main_thread) {
       return nullptr;  // as in a plain thread: it ends the thread's work in silence
     }
-    request_exit(exit_status_of(exception.get()));
-    *to_main = true;
-    return exception;
+    exit_process(s, std::move(exception));
+    // Somebody has thrown an exception at the tasklet instead of letting it exit.
+    return PyErr_ExceptionMatches(runtime->tasklet_exit.get()) ? (PyErr_Clear(), Object())
+                                                               : take_exception();
   }
   Object exception = take_exception();
   if (!runtime->error_handler) {

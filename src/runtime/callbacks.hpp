@@ -37,8 +37,7 @@ int notify_channel(Scheduler* s, Channel* channel, Tasklet* tasklet, bool sendin
 void update_attention();
 
 // uncaught() decides about the exception that is set as the current tasklet's function ends: it
-// returns what is to be delivered to the run() caller, or null if it ends here. *to_main is set if
-// it goes to the main tasklet whoever has called run().
-Object uncaught(Scheduler* s, bool* to_main);
+// returns what is to be delivered to the run() caller, or null if it ends here.
+Object uncaught(Scheduler* s);
 
 }  // namespace stackless

@@ -149,15 +149,6 @@ PyObject* switch_trap(PyObject*, PyObject* args) {
 
 // ---- threads --------------------------------------------------------------------------------------
 
-Scheduler* scheduler_of(PyThreadState* ts) {
-  for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
-    if (s->ts == ts) {
-      return s;
-    }
-  }
-  return nullptr;
-}
-
 PyObject* getthreads(PyObject*, PyObject*) {
   if (scheduler() == nullptr) {
     return nullptr;
@@ -206,20 +197,19 @@ PyObject* get_thread_info(PyObject*, PyObject* args) {
         return raise(PyExc_RuntimeError, "Thread id not found");
       }
       s = scheduler_of(ts);
+      if (s == nullptr) {
+        return nullptr;
+      }
     }
   }
-  PyObject* main = s != nullptr ? s->main.object() : Py_None;
-  PyObject* current = s != nullptr && s->current != nullptr ? as_object(s->current) : Py_None;
-  Object info = Object::steal(
-      Py_BuildValue("(OOn)", main, current, s != nullptr ? static_cast<Py_ssize_t>(s->ring.size())
-                                                         : Py_ssize_t{0}));
+  Object info = Object::steal(Py_BuildValue("(OOn)", s->main.object(), as_object(s->current),
+                                            static_cast<Py_ssize_t>(s->ring.size())));
   if (info && (flags & with_stack_serials) != 0) {
     Object more = Object::steal(Py_BuildValue("(iiO)", 0, 0, Py_None));
     info = more ? Object::steal(PySequence_Concat(info.get(), more.get())) : Object();
   }
   if (info && (flags & with_run_callers) != 0) {
-    Object more = Object::steal(
-        Py_BuildValue("(O)", s != nullptr ? s->run_callers.get() : Py_None));
+    Object more = Object::steal(Py_BuildValue("(O)", s->run_callers.get()));
     info = more ? Object::steal(PySequence_Concat(info.get(), more.get())) : Object();
   }
   return info.release();
@@ -302,15 +292,15 @@ PyObject* change_pickle_flags(int* flags, PyObject* args, PyObject* keywords) {
                                    &mask)) {
     return nullptr;
   }
-  if (replacement < -1 || replacement > all_pickle_flags) {
+  if (replacement < -1 || (replacement & mask) > all_pickle_flags) {
     return raise(PyExc_ValueError, "new_flags must be -1 or a combination of PICKLEFLAGS_...");
   }
-  if (mask < -1 || mask > all_pickle_flags) {
+  if (mask < -1 || (mask != -1 && mask > all_pickle_flags)) {
     return raise(PyExc_ValueError, "mask must be -1 or a combination of PICKLEFLAGS_...");
   }
   int before = *flags;
   if (replacement != -1) {
-    *flags = static_cast<int>((before & ~mask) | (replacement & mask & all_pickle_flags));
+    *flags = static_cast<int>((before & ~mask) | (replacement & mask));
   }
   return PyLong_FromLong(before);
 }
@@ -339,6 +329,16 @@ PyObject* statistics(PyObject*, PyObject*) {
   return Py_BuildValue("{s:n,s:n,s:n,s:n,s:n,s:n}", "mounted", mounted, "stacks_in_use", stacks,
                        "stacks_pooled", pooled, "stack_bytes_reserved", bytes, "io_waiters", io,
                        "timers", timers);
+}
+
+// Calls its first argument from C: a frame on the C stack that no tasklet can be taken off. Like any
+// builtin it is not bound to an instance when it is looked up on a class.
+PyObject* test_nostacklesscall(PyObject*, PyObject* args, PyObject* keywords) {
+  if (PyTuple_GET_SIZE(args) < 1) {
+    return raise(PyExc_TypeError, "_test_nostacklesscall() takes a callable");
+  }
+  Object rest = Object::steal(PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args)));
+  return rest ? PyObject_Call(PyTuple_GET_ITEM(args, 0), rest.get(), keywords) : nullptr;
 }
 
 PyObject* set_test_profile(PyObject*, PyObject* name) {
@@ -442,6 +442,9 @@ PyMethodDef functions[] = {
      "statistics($module, /)\n--\n\n"
      "Return a dict of counts: tasklets with a C stack, stacks in use and pooled, bytes of address\n"
      "space reserved for stacks, tasklets waiting for I/O, timers.\n"},
+    {"_test_nostacklesscall", method(test_nostacklesscall), METH_VARARGS | METH_KEYWORDS,
+     "_test_nostacklesscall($module, callable, /, *args, **kwargs)\n--\n\n"
+     "Call `callable(*args, **kwargs)` through C, for tests.\n"},
     {"_set_test_profile", set_test_profile, METH_O,
      "_set_test_profile($module, profile, /)\n--\n\nFor the conformance runner alone.\n"},
     {"_end_interpreter", end_interpreter, METH_NOARGS, nullptr},

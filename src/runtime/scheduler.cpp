@@ -172,6 +172,11 @@ bool may_block(Scheduler* s) {
   return !switch_would_fail(s, next);
 }
 
+void leave_to_successor(Scheduler* s, Ref<Tasklet> tasklet) {
+  s->departed = std::move(tasklet);
+  s->duties = true;
+}
+
 bool may_wait(Scheduler* s) {
   Tasklet* next = s->current->next;
   return !switch_would_fail(s, next != s->current ? next : innermost_run(s));
@@ -258,7 +263,7 @@ Object schedule_remove(Scheduler* s, PyObject* value) {
     return nullptr;
   }
   Object replaced = std::exchange(self->tempval, Object::share(value));
-  Ref<Tasklet> keep = unlink(self);
+  leave_to_successor(s, unlink(self));
   Object result = block(s);
   if (value == nullptr && result && result.get() == Py_None) {
     return Object::share(as_object(self));
@@ -330,10 +335,10 @@ namespace {
 
 // Picks who runs after the current tasklet, which has just ended with `exception` (or none) and is
 // out of the ring.
-Tasklet* successor(Scheduler* s, Object exception, bool to_main) {
+Tasklet* successor(Scheduler* s, Object exception) {
   Tasklet* next = s->ring.head();
   if (next == nullptr || exception) {
-    Tasklet* waker = to_main ? s->main.get() : innermost_run(s);
+    Tasklet* waker = innermost_run(s);
     if (!exception) {
       // A main that is blocked without a run() is told at once, even if other threads exist.
       bool waits = s->has_waiters() ||
@@ -362,9 +367,9 @@ bool goes_unnoticed(Tasklet* tasklet) {
 }
 
 // Ends the current tasklet; returns who runs next.
-Tasklet* finish(Scheduler* s, Tasklet* self, Object exception, bool to_main) {
+Tasklet* finish(Scheduler* s, Tasklet* self, Object exception) {
   Ref<Tasklet> keep = unlink(self);
-  Tasklet* next = successor(s, std::move(exception), to_main);
+  Tasklet* next = successor(s, std::move(exception));
   notify_switch(s, self, next);
   if (!s->idle_wanted) {
     s->ring.rotate_to(next);
@@ -377,15 +382,19 @@ Tasklet* finish(Scheduler* s, Tasklet* self, Object exception, bool to_main) {
   self->stack = nullptr;
   self->started = false;
   if (!goes_unnoticed(self)) {
-    s->departed = std::move(keep);
-    s->duties = true;
+    leave_to_successor(s, std::move(keep));
   }
   return next;
 }
 
-void run_function(Scheduler* s, Tasklet* self, Object* exception, bool* to_main) {
+void run_function(Scheduler* s, Tasklet* self, Object* exception) {
   Object mail = claim(self);
   Object result;
+  if (mail && self->tracing) {
+    Object pair = std::move(self->tracing);
+    interp::set_profile_function(s->ts, nullptr, PyTuple_GET_ITEM(pair.get(), 1));
+    interp::set_trace_function(s->ts, nullptr, PyTuple_GET_ITEM(pair.get(), 0));
+  }
   if (mail) {
     mail.reset();
     PyObject* arguments = self->arguments.get();
@@ -399,7 +408,7 @@ void run_function(Scheduler* s, Tasklet* self, Object* exception, bool* to_main)
     }
   }
   if (!result) {
-    *exception = uncaught(s, to_main);
+    *exception = uncaught(s);
   }
   result.reset();
   forget_function(self);
@@ -423,9 +432,8 @@ void tasklet_entry() {
       do_duties(s, self);
     }
     Object exception;
-    bool to_main = false;
-    run_function(s, self, &exception, &to_main);
-    Tasklet* next = finish(s, self, std::move(exception), to_main);
+    run_function(s, self, &exception);
+    Tasklet* next = finish(s, self, std::move(exception));
     s->current = next;
     if (next->parked != nullptr) {
       s->stacks.release(stack);

@@ -63,6 +63,8 @@ struct Scheduler {
 // The calling thread's scheduler, made on first use; null with MemoryError set.
 extern thread_local Scheduler* this_scheduler;
 Scheduler* make_scheduler();
+// scheduler_of() is that of another thread, made on first use too.
+Scheduler* scheduler_of(PyThreadState* ts);
 inline Scheduler* scheduler() {
   Scheduler* mine = this_scheduler;
   return mine != nullptr ? mine : make_scheduler();
@@ -102,6 +104,10 @@ Object block(Scheduler* s);
 bool may_block(Scheduler* s);
 // may_wait() is the same for a tasklet that is about to wait for I/O or time.
 bool may_wait(Scheduler* s);
+
+// leave_to_successor() has whoever runs next drop a reference, which may be the last one to the
+// tasklet that is about to be suspended.
+void leave_to_successor(Scheduler* s, Ref<Tasklet> tasklet);
 
 // innermost_run() is whom to wake when nothing is runnable: the innermost run() caller or main.
 Tasklet* innermost_run(Scheduler* s);

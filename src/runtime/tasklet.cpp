@@ -31,11 +31,6 @@ Object claim(Tasklet* tasklet) {
   return mail;
 }
 
-// ---- throwing ---------------------------------------------------------------------------------
-
-namespace {
-
-// Ends a tasklet that has nothing left to run, as TaskletExit would have.
 void take_away(Tasklet* tasklet) {
   if (tasklet->blocked()) {
     unblock(tasklet);
@@ -43,6 +38,10 @@ void take_away(Tasklet* tasklet) {
     unlink(tasklet);
   }
 }
+
+// ---- throwing ---------------------------------------------------------------------------------
+
+namespace {
 
 Object throw_at_dead(Tasklet* tasklet, PyObject* exception) {
   bool cut_off = tasklet->scheduler->ts == nullptr && (tasklet->started || tasklet->function);
@@ -79,14 +78,22 @@ Object throw_exception(Tasklet* tasklet, Object exception, bool pending) {
   if (switches && switch_would_fail(s, tasklet)) {
     return nullptr;
   }
+  bool is_exit = Py_IS_TYPE(exception.get(),
+                            reinterpret_cast<PyTypeObject*>(runtime->tasklet_exit.get()));
   Object bomb = make_bomb(std::move(exception));
   if (!bomb) {
     return nullptr;
   }
   auto keep = Ref<Tasklet>::share(tasklet);
   Object replaced = std::exchange(tasklet->tempval, std::move(bomb));
-  if (tasklet->scheduler->current == tasklet && tasklet->scheduler != s) {
-    // It is in the middle of its own thread's Python code, and finds the bomb when it next waits.
+  if (tasklet->scheduler != s && tasklet->scheduler->current == tasklet &&
+      tasklet->place == Place::ring) {
+    // It is in the middle of its own thread's Python code, and finds the bomb when it next waits;
+    // to be killed it does not have to wait.
+    if (is_exit) {
+      tasklet->tempval = std::move(replaced);
+      PyThreadState_SetAsyncExc(tasklet->scheduler->thread_id, runtime->tasklet_exit.get());
+    }
     return none();
   }
   if (switches) {
@@ -219,6 +226,7 @@ int tasklet_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(t->arguments.get());
   Py_VISIT(t->keywords.get());
   Py_VISIT(t->context.get());
+  Py_VISIT(t->tracing.get());
   return 0;
 }
 
@@ -228,6 +236,7 @@ int tasklet_clear(PyObject* self) {
   if (!t->started) {
     forget_function(t);
     t->context.reset();
+    t->tracing.reset();
   }
   return 0;
 }
@@ -263,27 +272,33 @@ void tasklet_finalize(PyObject* self) {
 }
 
 void tasklet_dealloc(PyObject* self) {
-  if (PyObject_CallFinalizerFromDealloc(self) < 0) {
+  Tasklet* t = as_tasklet(self);
+  PyTypeObject* type = Py_TYPE(self);
+  if ((t->started || type != &TaskletType) && PyObject_CallFinalizerFromDealloc(self) < 0) {
     return;
   }
   PyObject_GC_UnTrack(self);
-  Tasklet* t = as_tasklet(self);
   if (t->weak_references != nullptr) {
     PyObject_ClearWeakRefs(self);
   }
   tasklet_clear(self);
   t->function.reset();
-  Scheduler* s = t->scheduler;
-  if (t->stack != nullptr && s != nullptr && !t->started) {
-    s->stacks.release(std::exchange(t->stack, nullptr));
+  if (Scheduler* s = t->scheduler) {
+    if (t->started) {
+      // It outlived its thread, or every attempt to end it. Its frames are still on its C stack, and
+      // frame objects may point there: the stack, and with it the scheduler, stays.
+      remove_started(t);
+    } else {
+      if (t->stack != nullptr) {
+        s->stacks.release(std::exchange(t->stack, nullptr));
+      }
+      remove_reference(s);
+    }
   }
-  if (s != nullptr) {
-    remove_reference(s);
-  }
-  PyTypeObject* type = Py_TYPE(self);
   if (type == &TaskletType && spares < most_spare) {
     std::memset(reinterpret_cast<char*>(t) + offsetof(Tasklet, next), 0,
                 sizeof(Tasklet) - offsetof(Tasklet, next));
+    interp::forget_finalized(self);
     t->next = spare;
     spare = t;
     ++spares;

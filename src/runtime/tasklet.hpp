@@ -34,6 +34,7 @@ struct Tasklet {
   Object arguments;
   Object keywords;
   Object context;  // what it will run in; moves into the thread state when it starts
+  Object tracing;  // (trace function, profile function) to start with, or null
   union {          // by place
     Channel* channel;
     Wait* wait;
@@ -75,6 +76,9 @@ Object claim(Tasklet* tasklet);
 // throw_exception() is tasklet.throw() for an exception instance: the value the caller's mailbox
 // holds when it runs again, or null with an exception set.
 Object throw_exception(Tasklet* tasklet, Object exception, bool pending);
+
+// take_away() takes the tasklet out of wherever it is queued.
+void take_away(Tasklet* tasklet);
 
 // forget_function() drops what the tasklet was going to run.
 void forget_function(Tasklet* tasklet);

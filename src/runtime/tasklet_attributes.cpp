@@ -22,7 +22,7 @@ bool has_frames(const Tasklet* t) {
 // How many evaluation loops stand on its C stack, as the profile wants it told.
 int nesting_level(const Tasklet* t) {
   if (!has_frames(t)) {
-    return 0;
+    return t->started ? 1 : 0;  // what is left of one whose thread has ended is its C stack
   }
   int level = interp::nesting(t->scheduler->ts, parked_of(t));
   bool hard = runtime->profile == Profile::hard || !runtime->softswitch;
@@ -132,26 +132,39 @@ PyObject* get_context_id(PyObject* self, void*) {
 using Get = interp::TraceFunction (*)(PyThreadState*, interp::Parked*) noexcept;
 using Set = int (*)(PyThreadState*, interp::Parked*, PyObject*);
 
-template <Get get>
+// Its place in the pair that a tasklet keeps until it starts.
+enum : Py_ssize_t { trace_slot = 0, profile_slot = 1 };
+
+template <Get get, Py_ssize_t slot>
 PyObject* get_tracing(PyObject* self, void*) {
   Tasklet* t = as_tasklet(self);
-  PyObject* function =
-      has_frames(t) ? get(t->scheduler->ts, parked_of(t)).object : nullptr;
+  PyObject* function = nullptr;
+  if (has_frames(t)) {
+    function = get(t->scheduler->ts, parked_of(t)).object;
+  } else if (t->tracing) {
+    function = PyTuple_GET_ITEM(t->tracing.get(), slot);
+  }
   return Py_NewRef(function != nullptr ? function : Py_None);
 }
 
-template <Set set>
+template <Set set, Py_ssize_t slot>
 int set_tracing(PyObject* self, PyObject* value, void* what) {
   Tasklet* t = as_tasklet(self);
   if (value == nullptr) {
     value = Py_None;
   }
   if (!has_frames(t)) {
-    if (value == Py_None) {
+    if (value == Py_None && !t->tracing) {
       return 0;
     }
-    raise(PyExc_RuntimeError, "tasklet is not alive");
-    return -1;
+    if (!alive(t)) {
+      raise(PyExc_RuntimeError, "tasklet is not alive");
+      return -1;
+    }
+    Object other = t->tracing ? Object::share(PyTuple_GET_ITEM(t->tracing.get(), 1 - slot)) : none();
+    t->tracing = Object::steal(slot == trace_slot ? PyTuple_Pack(2, value, other.get())
+                                                  : PyTuple_Pack(2, other.get(), value));
+    return t->tracing ? 0 : -1;
   }
   if (is_current(t) && t->scheduler != scheduler()) {
     PyErr_Format(PyExc_RuntimeError,
@@ -200,11 +213,11 @@ PyGetSetDef tasklet_attributes[] = {
      "Its mailbox: what the operation it waits in is going to return.", nullptr},
     {"_channel", get_channel, nullptr, "The channel it is blocked on, or None.", nullptr},
     {"context_id", get_context_id, nullptr, "The id() of the context it runs in.", nullptr},
-    {"trace_function", get_tracing<interp::trace_function>,
-     set_tracing<interp::set_trace_function>,
+    {"trace_function", get_tracing<interp::trace_function, trace_slot>,
+     set_tracing<interp::set_trace_function, trace_slot>,
      "Its trace function, as sys.gettrace() in it would return.", trace},
-    {"profile_function", get_tracing<interp::profile_function>,
-     set_tracing<interp::set_profile_function>,
+    {"profile_function", get_tracing<interp::profile_function, profile_slot>,
+     set_tracing<interp::set_profile_function, profile_slot>,
      "Its profile function, as sys.getprofile() in it would return.", profile},
     {},
 };

@@ -119,14 +119,7 @@ PyObject* bind(PyObject* self, PyObject* args, PyObject* keywords) {
                                    &function, &arguments, &more)) {
     return nullptr;
   }
-  Tasklet* t = as_tasklet(self);
-  bool unbinds = (function == nullptr || function == Py_None) &&
-                 (arguments == nullptr || arguments == Py_None) &&
-                 (more == nullptr || more == Py_None);
-  if (unbinds && t->is_main && t->scheduler->current == t) {
-    return raise(PyExc_RuntimeError, "can't unbind the main tasklet");
-  }
-  return self_or_null(self, bind_tasklet(t, function, arguments, more));
+  return self_or_null(self, bind_tasklet(as_tasklet(self), function, arguments, more));
 }
 
 PyObject* setup(PyObject* self, PyObject* args, PyObject* keywords) {
@@ -225,7 +218,8 @@ PyObject* switch_method(PyObject* self, PyObject*) {
   if (!can_insert(t) || switch_would_fail(s, t)) {
     return nullptr;
   }
-  Ref<Tasklet> keep = unlink(s->current);
+  // Nobody may be left who holds the caller: whoever runs next drops the ring's reference.
+  leave_to_successor(s, unlink(s->current));
   return hand_over(s, t).release();
 }
 
@@ -277,6 +271,7 @@ PyObject* kill(PyObject* self, PyObject* args, PyObject* keywords) {
   Tasklet* t = as_tasklet(self);
   if (t->scheduler->ts == nullptr) {
     // Its frames went with its thread; there is nothing left to raise it in.
+    take_away(t);
     if (!t->started) {
       forget_function(t);
     }
@@ -436,16 +431,21 @@ PyObject* reduce(PyObject* self, PyObject*) {
   // The flag word as the original lays it out.
   int flags = (t->place == Place::channel ? (t->sending ? 1 : -1) & 3 : 0) | (t->atomic ? 4 : 0) |
               (t->ignore_nesting ? 8 : 0) | (t->block_trap ? 32 : 0) | (t->zombie ? 64 : 0);
-  if (t->started || t->function) {
-    return raise(PyExc_TypeError,
-                 "cannot pickle a tasklet that is alive: freezing is not supported yet");
-  }
   return Py_BuildValue("O()(iOi[]OOOO)", Py_TYPE(self), flags,
                        t->tempval ? t->tempval.get() : Py_None, 0, Py_None, Py_None, Py_None,
                        Py_None);
 }
 
-PyObject* reduce_ex(PyObject* self, PyObject*) { return reduce(self, nullptr); }
+// What pickle and copy call: a tasklet without its frames would not be the tasklet.
+PyObject* reduce_ex(PyObject* self, PyObject*) {
+  Tasklet* t = as_tasklet(self);
+  bool current = t->scheduler->ts != nullptr && t->scheduler->current == t;
+  if (!current && (t->started || t->function)) {
+    return raise(PyExc_TypeError,
+                 "cannot pickle a tasklet that is alive: this version can't freeze tasklets yet");
+  }
+  return reduce(self, nullptr);
+}
 
 #define THROW_RETURNS                                                                        \
   "Returns what the caller's mailbox holds when it runs again, normally None, if the target\n" \
@@ -527,7 +527,7 @@ PyMethodDef tasklet_methods[] = {
      "context_run($self, callable, /, *args, **kwargs)\n--\n\n"
      "Call `callable(*args, **kwargs)` now, in the calling tasklet but in this tasklet's context.\n\n"
      "Returns or raises what the call does. From 3.7.6 of the original.\n"},
-    {"__reduce__", reduce, METH_NOARGS, "__reduce__($self, /)\n--\n\nHelper for pickle.\n"},
+    {"__reduce__", reduce, METH_NOARGS, "__reduce__($self, /)\n--\n\nReturn the state that can be looked at: flags, mailbox, nesting level.\n"},
     {"__reduce_ex__", reduce_ex, METH_O,
      "__reduce_ex__($self, protocol, /)\n--\n\nHelper for pickle.\n"},
     {},

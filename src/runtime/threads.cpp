@@ -1,4 +1,6 @@
 // A scheduler for each thread: how it comes to be, how threads wake each other, how it ends.
+#include <time.h>
+
 #include <new>
 
 #include "runtime/bomb.hpp"
@@ -48,10 +50,16 @@ bool kill_one(Scheduler* s, Tasklet* tasklet) {
 void cut_off(Scheduler* s) {
   s->ts = nullptr;
   unlist(s);
+  for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
+    if (t->place == Place::waiting) {
+      cancel_wait(t);
+    }
+  }
   while (Tasklet* head = s->ring.head()) {
     unlink(head);
   }
   s->current = nullptr;
+  s->main->started = false;
   s->main.reset();
   if (this_scheduler == s) {
     this_scheduler = nullptr;
@@ -66,6 +74,15 @@ void cut_off(Scheduler* s) {
 
 const char* const capsule_name = "stackless._stackless.scheduler";
 
+void become_main(Scheduler* s, Ref<Tasklet> tasklet) {
+  s->main = std::move(tasklet);
+  Tasklet* main = s->main.get();
+  main->is_main = main->started = true;
+  s->current = main;
+  main->place = Place::ring;
+  s->ring.push_back(Ref<Tasklet>::share(main).release());
+}
+
 // The thread state's dictionary dies with its thread (Python/pystate.c, PyThreadState_Clear), and
 // with it this capsule.
 void thread_ends(PyObject* capsule) {
@@ -73,6 +90,13 @@ void thread_ends(PyObject* capsule) {
   if (s->ts != nullptr) {
     if (s == this_scheduler && s->ts == PyThreadState_Get() && s->current == s->main.get()) {
       KeepException pending;
+      // The thread's function has returned, so the tasklet that ran it is over; another one stands in
+      // for it while the rest is killed.
+      if (Ref<Tasklet> stand_in = new_tasklet(&TaskletType, s)) {
+        unlink(s->main.get());
+        s->main->started = false;
+        become_main(s, std::move(stand_in));
+      }
       kill_started(s);
     }
     cut_off(s);
@@ -83,10 +107,20 @@ void thread_ends(PyObject* capsule) {
 }  // namespace
 
 Scheduler* make_scheduler() {
-  PyThreadState* ts = PyThreadState_Get();
-  PyObject* dictionary = PyThreadState_GetDict();
+  Scheduler* s = scheduler_of(PyThreadState_Get());
+  this_scheduler = s;
+  return s;
+}
+
+Scheduler* scheduler_of(PyThreadState* ts) {
+  for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
+    if (s->ts == ts) {
+      return s;
+    }
+  }
+  PyObject* dictionary = interp::thread_dictionary(ts);
   if (dictionary == nullptr) {
-    return raise(PyExc_RuntimeError, "this thread has no Python state to run tasklets in");
+    return nullptr;
   }
   auto* s = new (std::nothrow) Scheduler{};
   if (s == nullptr) {
@@ -94,7 +128,7 @@ Scheduler* make_scheduler() {
     return nullptr;
   }
   s->ts = ts;
-  s->thread_id = PyThread_get_thread_ident();
+  s->thread_id = ts->thread_id;
   s->references = 1;
   s->pickle_flags = runtime->default_pickle_flags;
   s->run_callers = Object::steal(Py_BuildValue("[O]", Py_None));
@@ -106,18 +140,14 @@ Scheduler* make_scheduler() {
     remove_reference(s);
     return nullptr;
   }
-  Tasklet* main = s->main.get();
-  main->is_main = main->started = true;
-  s->current = main;
-  insert(main);
-  this_scheduler = s;
+  become_main(s, std::move(s->main));
   s->next = runtime->schedulers;
   runtime->schedulers = s;
   update_attention();
   if (PyDict_SetItemString(dictionary, capsule_name, capsule.get()) < 0) {
     return nullptr;  // dropping the capsule has ended it
   }
-  notify_switch(s, nullptr, main);
+  notify_switch(s, nullptr, s->main.get());
   return s;
 }
 
@@ -172,28 +202,51 @@ void kill_started(Scheduler* s) {
   }
 }
 
-PyObject* end_interpreter(PyObject*, PyObject*) {
-  Scheduler* mine = this_scheduler;
-  // The other threads get a few milliseconds to clean up.
+namespace {
+
+void throw_exit(Tasklet* tasklet) {
+  if (!alive(tasklet)) {
+    return;
+  }
+  Object exit = Object::steal(PyObject_CallNoArgs(runtime->tasklet_exit.get()));
+  if (!exit || !throw_exception(tasklet, std::move(exit), true)) {
+    PyErr_Clear();
+  }
+}
+
+// Threads that still run get TaskletExit in their main, current and suspended tasklets, and a few
+// milliseconds to act on it. Those that wait for something else than us are left alone.
+void end_other_threads(Scheduler* mine) {
   bool others = false;
   for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
-    if (s == mine || s->first_started == nullptr) {
+    if (s == mine) {
       continue;
     }
     others = true;
+    // Throwing runs no code of theirs as long as we hold the GIL, so the list stays as it is.
     for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
-      Object exit = Object::steal(PyObject_CallNoArgs(runtime->tasklet_exit.get()));
-      if (!exit || !throw_exception(t, std::move(exit), true)) {
-        PyErr_Clear();
-      }
+      throw_exit(t);
+    }
+    throw_exit(s->main.get());
+  }
+  constexpr int milliseconds = 20;
+  for (int i = 0; others && i < milliseconds; ++i) {
+    Py_BEGIN_ALLOW_THREADS
+    timespec one_millisecond{0, 1'000'000};
+    nanosleep(&one_millisecond, nullptr);
+    Py_END_ALLOW_THREADS
+    others = false;
+    for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
+      others |= s != mine;
     }
   }
-  if (others) {
-    Object time = Object::steal(PyImport_ImportModule("time"));
-    Object slept =
-        time ? Object::steal(PyObject_CallMethod(time.get(), "sleep", "d", 0.01)) : Object();
-    PyErr_Clear();
-  }
+}
+
+}  // namespace
+
+PyObject* end_interpreter(PyObject*, PyObject*) {
+  Scheduler* mine = this_scheduler;
+  end_other_threads(mine);
   if (mine != nullptr) {
     kill_started(mine);
   }
