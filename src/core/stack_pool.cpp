@@ -5,8 +5,10 @@
 // that a page of page table covers: a slot begins (with its guard) at the last page of a region,
 // so the guard shares its page table with the hot page of the slot below.
 //
-// Hot pages thus lie at equal distances. Spreading them over the sets of TLB and cache was tried
-// (other pages, other lines for neighbouring slots): among 10,000 contexts it gained nothing.
+// Equal distances would make hot pages fight for the same few sets of TLB and cache. Neighbouring
+// slots therefore place their hot page, and `top` in it, at slightly different offsets. Measured
+// (BM_SwitchAmong): among 100 contexts 11.5 -> 8.5 ns, among 1,000 15 -> 11, but among 10,000,
+// which fit in no cache, 23 -> 30.
 #include "core/stack_pool.hpp"
 
 #include <sys/mman.h>
@@ -146,13 +148,15 @@ Stack* StackPool::carve() noexcept {
     return nullptr;  // the slot stays the next one
   }
   next_slot_ += stack_bytes_;
-  --slots_left_;
+  const std::size_t colour = --slots_left_;
   ++in_use_;
 
   const std::size_t page = page_bytes();
   const std::size_t above = round_up(data_area, page);
-  std::byte* hot = slot + stack_bytes_ - above;
-  std::byte* place = hot + page / 8 * 5;
+  // A small slot has no room for other pages.
+  const std::size_t pages_down = stack_bytes_ >= 1024 * kib ? colour % 64 : 0;
+  std::byte* hot = slot + stack_bytes_ - above - pages_down * page;
+  std::byte* place = hot + page / 8 * 5 - colour % 8 * 64;
 
   auto* stack = new (place) Stack;
   stack->next_free = nullptr;
