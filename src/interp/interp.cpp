@@ -1,24 +1,11 @@
 // What is common to all versions: parking, resuming, and looking at parked tasklets.
 #include "interp/interp.hpp"
 
-#include "interp/version.hpp"
+#include "interp/switch.hpp"
 
 namespace stackless::interp {
 
-struct Parked {
-  core::StackPointer stack_pointer;
-  Share share;
-};
-
 static_assert(sizeof(BaseLayout) <= sizeof(Base));
-
-void switch_to(PyThreadState* ts, Parked** parked, Parked* target) noexcept {
-  Parked mine;
-  mine.share.save(ts);
-  *parked = &mine;
-  core::switch_context(&mine.stack_pointer, target->stack_pointer);
-  mine.share.load(ts);
-}
 
 void start(PyThreadState* ts, Parked** parked, core::Stack* stack, core::Entry entry) noexcept {
   Parked mine;

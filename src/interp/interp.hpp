@@ -21,9 +21,8 @@ struct Base {
 
 // ---- switching -----------------------------------------------------------------------------
 
-// switch_to() parks the running tasklet, stores where in *parked, and resumes `target`, which must
-// be parked. No exception may be set. It returns when somebody switches back.
-void switch_to(PyThreadState* ts, Parked** parked, Parked* target) noexcept;
+// switch_to(), in interp/switch.hpp, parks the running tasklet, stores where in *parked, and resumes
+// `target`, which must be parked. No exception may be set. It returns when somebody switches back.
 
 // start() parks likewise and calls entry() on `stack`, with the caller's thread state still loaded:
 // entry() calls begin() first.

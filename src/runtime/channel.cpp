@@ -5,6 +5,7 @@
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"
 #include "runtime/scheduler.hpp"
+#include "runtime/switching.hpp"
 
 namespace stackless {
 
@@ -137,7 +138,64 @@ namespace {
 
 // ---- methods ------------------------------------------------------------------------------------
 
+// The two operations that make a message between tasklets of one thread, without detours: sending to
+// a receiver that runs at once, and waiting while others are runnable. Everything else, and whatever
+// needs attention, goes the general way.
+
+[[gnu::always_inline]] inline bool may_wake_at_once(Scheduler* s, Channel* c) {
+  return s != nullptr && s->attention == 0 && c->balance < 0 && c->preference == -1 &&
+         !c->schedule_all && c->first->scheduler == s;
+}
+
+[[gnu::always_inline]] inline PyObject* wake_receiver(Scheduler* s, Channel* c, PyObject* value) {
+  Tasklet* self = s->current;
+  Tasklet* receiver = c->first;
+  c->last_user = self->serial;
+  self->used_channel = true;
+  PyObject* mail = receiver->tempval.release();
+  receiver->tempval = Object::share(value);
+  Object replaced = std::exchange(self->tempval, Object::steal(mail));
+  // remove_from_queue() for the first of the queue, and its reference goes over to the ring.
+  c->first = receiver->next;
+  (receiver->next != nullptr ? receiver->next->prev : c->last) = nullptr;
+  ++c->balance;
+  receiver->next = nullptr;
+  receiver->place = Place::ring;
+  s->ring.insert_after(self, receiver);
+  s->ring.rotate_to(receiver);
+  run_other(s, self, receiver);
+  return take_mail(self);
+}
+
+[[gnu::always_inline]] inline bool may_wait_at_once(Scheduler* s, Channel* c, Way way) {
+  if (s == nullptr || (way == Way::send ? c->balance < 0 : c->balance > 0) || c->closing) {
+    return false;
+  }
+  Tasklet* self = s->current;
+  return self->next != self && can_run_at_once(s, self->next) && !self->block_trap &&
+         !self->tempval;
+}
+
+[[gnu::always_inline]] inline PyObject* wait_at_once(Scheduler* s, Channel* c, PyObject* value,
+                                                     Way way) {
+  Tasklet* self = s->current;
+  self->tempval = Object::share(value);
+  s->ring.remove(self);
+  enqueue(c, Ref<Tasklet>::steal(self), way);
+  run_other(s, self, s->ring.head());
+  return take_mail(self);
+}
+
 PyObject* send_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+  Channel* c = as_channel(self);
+  if (Scheduler* s = this_scheduler; nargs == 1) [[likely]] {
+    if (may_wake_at_once(s, c)) {
+      return wake_receiver(s, c, args[0]);
+    }
+    if (may_wait_at_once(s, c, Way::send)) {
+      return wait_at_once(s, c, args[0], Way::send);
+    }
+  }
   if (nargs != 1) {
     return raise(PyExc_TypeError, "channel.send() takes exactly one argument (%zd given)", nargs);
   }
@@ -145,6 +203,12 @@ PyObject* send_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
 }
 
 PyObject* receive_method(PyObject* self, PyObject* const*, Py_ssize_t nargs) {
+  Channel* c = as_channel(self);
+  if (Scheduler* s = this_scheduler; nargs == 0) [[likely]] {
+    if (may_wait_at_once(s, c, Way::receive)) {
+      return wait_at_once(s, c, nullptr, Way::receive);
+    }
+  }
   if (nargs != 0) {
     return raise(PyExc_TypeError, "channel.receive() takes no arguments (%zd given)", nargs);
   }

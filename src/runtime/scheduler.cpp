@@ -4,6 +4,7 @@
 #include "runtime/callbacks.hpp"
 #include "runtime/channel.hpp"
 #include "runtime/deadlock.hpp"
+#include "runtime/switching.hpp"
 #include "runtime/wait.hpp"
 
 namespace stackless {
@@ -81,53 +82,16 @@ void explode_in(Tasklet* tasklet, Object exception) {
   tasklet->tempval = std::move(bomb);
 }
 
-// Gives `next` the processor until somebody switches back to `self`.
-inline void switch_stacks(Scheduler* s, Tasklet* self, Tasklet* next) {
-  assert(self != next && s->current == self);
-  s->current = next;
-  if (next->parked != nullptr) {
-    interp::switch_to(s->ts, &self->parked, next->parked);
+void drop_departed(Scheduler* s, Tasklet* self) {
+  // What its destruction runs may switch, and so must not find this tasklet's mail.
+  Object mail = std::move(self->tempval);
+  if (s->idle_wanted) {
+    Locked locked(s);
+    s->departed.reset();
   } else {
-    interp::start(s->ts, &self->parked, next->stack, tasklet_entry);
+    s->departed.reset();
   }
-  self->parked = nullptr;
-}
-
-// What has been left for whoever runs next: dropping a finished tasklet, and waiting when nothing
-// is runnable.
-void do_duties(Scheduler* s, Tasklet* self) {
-  s->duties = false;
-  if (s->departed) {
-    // What its destruction runs may switch, and so must not find this tasklet's mail.
-    Object mail = std::move(self->tempval);
-    if (s->idle_wanted) {
-      Locked locked(s);
-      s->departed.reset();
-    } else {
-      s->departed.reset();
-    }
-    self->tempval = std::move(mail);
-  }
-}
-
-void run_other(Scheduler* s, Tasklet* self, Tasklet* next) {
-  for (;;) {
-    switch_stacks(s, self, next);
-    if (!s->duties) [[likely]] {
-      return;
-    }
-    do_duties(s, self);
-    if (!s->idle_wanted) {
-      return;
-    }
-    s->idle_wanted = false;
-    next = idle(s, self);
-    s->ring.rotate_to(next);
-    if (next == self) {
-      return;
-    }
-    notify_switch(s, self, next);
-  }
+  self->tempval = std::move(mail);
 }
 
 // Makes sure that `next` has a stack to run on; MemoryError if there is none to be had.
@@ -146,6 +110,32 @@ bool prepare(Scheduler* s, Tasklet* next) {
 }
 
 }  // namespace
+
+void start_stack(Scheduler* s, Tasklet* self, Tasklet* next) {
+  assert(next->stack != nullptr);
+  interp::start(s->ts, &self->parked, next->stack, tasklet_entry);
+}
+
+void do_duties(Scheduler* s, Tasklet* self) {
+  while (s->duties) {
+    s->duties = false;
+    if (s->departed) {
+      drop_departed(s, self);
+    }
+    if (!s->idle_wanted) {
+      return;
+    }
+    s->idle_wanted = false;
+    Tasklet* next = idle(s, self);
+    s->ring.rotate_to(next);
+    if (next != self) {
+      notify_switch(s, self, next);
+      switch_stacks(s, self, next);
+    }
+  }
+}
+
+PyObject* explode_mail(PyObject* bomb) { return explode(Object::steal(bomb)); }
 
 bool switch_would_fail(Scheduler* s, Tasklet* next) {
   if (next == s->current) {

@@ -61,7 +61,7 @@ struct Scheduler {
 };
 
 // The calling thread's scheduler, made on first use; null with MemoryError set.
-extern thread_local Scheduler* this_scheduler;
+extern constinit thread_local Scheduler* this_scheduler;
 Scheduler* make_scheduler();
 // scheduler_of() is that of another thread, made on first use too.
 Scheduler* scheduler_of(PyThreadState* ts);

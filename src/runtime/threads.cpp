@@ -10,7 +10,7 @@
 
 namespace stackless {
 
-thread_local Scheduler* this_scheduler = nullptr;
+constinit thread_local Scheduler* this_scheduler = nullptr;
 
 namespace {
 

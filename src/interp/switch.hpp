@@ -1,0 +1,26 @@
+// The switch itself, inline: every call between the interpreter's CALL instruction and the jump to
+// the other stack costs a mispredicted return, because the two stacks were left at different
+// depths of different functions. Included by the few files that switch; they name nothing of what
+// it brings in.
+#pragma once
+
+#include "interp/interp.hpp"
+#include "interp/version.hpp"
+
+namespace stackless::interp {
+
+struct Parked {
+  core::StackPointer stack_pointer;
+  Share share;
+};
+
+[[gnu::always_inline]] inline void switch_to(PyThreadState* ts, Parked** parked,
+                                             Parked* target) noexcept {
+  Parked mine;
+  mine.share.save(ts);
+  *parked = &mine;
+  core::switch_context(&mine.stack_pointer, target->stack_pointer);
+  mine.share.load(ts);
+}
+
+}  // namespace stackless::interp
