@@ -98,7 +98,6 @@ int add_types(PyObject* module) {
 
 struct ModuleState {
   alignas(Runtime) char storage[sizeof(Runtime)];
-  bool in_use;
 };
 
 int execute(PyObject* module) {
@@ -112,7 +111,8 @@ int execute(PyObject* module) {
   }
   auto* state = static_cast<ModuleState*>(PyModule_GetState(module));
   runtime = new (state->storage) Runtime{};
-  state->in_use = true;
+  // Tasklets and thread states outlive the module at the interpreter's end: it is never freed.
+  runtime->module = Object::share(module);
   if (find_main_thread() < 0 || add_types(module) < 0 || init_timeout() < 0 ||
       add_tasklet_exit(module) < 0 || add_socket_type(module) < 0 || register_hooks(module) < 0) {
     return -1;

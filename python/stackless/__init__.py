@@ -22,6 +22,7 @@ import types as _types
 from contextlib import contextmanager as _contextmanager
 
 from stackless import _stackless
+from stackless._self_test import check as _check
 from stackless._stackless import (
     _test_nostacklesscall,
     bomb,
@@ -152,6 +153,7 @@ class _Module(_types.ModuleType):
         return "stackless"
 
 
+_check()
 test_cframe_nr = _test_cframe_nr
 test_outside = _test_outside
 stackless = _sys.modules[__name__]

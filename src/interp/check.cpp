@@ -34,7 +34,10 @@ int check_offsets() {
        there.thread_state.datastack_chunk},
       {"PyThreadState.native_thread_id", offsetof(PyThreadState, native_thread_id),
        there.thread_state.native_thread_id},
+#if PY_VERSION_HEX >= 0x030E0000
+      // What follows it in _PyThreadStateImpl are the stack limits. On 3.13 it may have grown.
       {"sizeof(PyThreadState)", sizeof(PyThreadState), there.thread_state.size},
+#endif
       {"_PyInterpreterFrame.previous", offsetof(_PyInterpreterFrame, previous),
        there.interpreter_frame.previous},
       {"_PyInterpreterFrame.localsplus", offsetof(_PyInterpreterFrame, localsplus),

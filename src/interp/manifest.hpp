@@ -53,6 +53,14 @@ constexpr bool has_members() {
          !initialisable<T>(std::make_index_sequence<N + 1>{});
 }
 
+// Fields that came at the end of a struct within a minor version: present in newer micro versions,
+// so the room they take is known by asking for them. Both belong to the thread.
+template <class T>
+inline constexpr std::size_t cached_chunk_fields =
+    requires(T& t) { t.datastack_cached_chunk; } ? 1 : 0;
+template <class T>
+inline constexpr std::size_t stack_init_fields = requires(T& t) { t.c_stack_init_base; } ? 2 : 0;
+
 #define STACKLESS_FIELD(type, owner, name)                                           \
   ::stackless::interp::Field {                                                       \
     offsetof(type, name), sizeof(type::name), alignof(decltype(type::name)),         \

@@ -111,8 +111,11 @@ inline constexpr Field manifest[] = {
     STACKLESS_TS(thread, threading_local_key),
     STACKLESS_TS(thread, threading_local_sentinel),
 };
-static_assert(covers(manifest, 0, sizeof(PyThreadState)), "classify the new fields");
-static_assert(has_members<PyThreadState, std::size(manifest)>(), "classify the new fields");
+inline constexpr std::size_t late_fields = cached_chunk_fields<PyThreadState>;
+static_assert(covers(manifest, 0, sizeof(PyThreadState) - late_fields * sizeof(void*)),
+              "classify the new fields");
+static_assert(has_members<PyThreadState, std::size(manifest) + late_fields>(),
+              "classify the new fields");
 
 #define STACKLESS_IMPL(owner, name) STACKLESS_FIELD(_PyThreadStateImpl, owner, name)
 inline constexpr Field impl_manifest[] = {

@@ -127,10 +127,12 @@ inline constexpr Field manifest[] = {
     STACKLESS_TS(thread, threading_local_key),
     STACKLESS_TS(thread, threading_local_sentinel),
     STACKLESS_TS(thread, remote_debugger_support),
-    STACKLESS_TS(thread, datastack_cached_chunk),
 };
-static_assert(covers(manifest, 0, sizeof(PyThreadState)), "classify the new fields");
-static_assert(has_members<PyThreadState, std::size(manifest)>(), "classify the new fields");
+inline constexpr std::size_t late_fields = cached_chunk_fields<PyThreadState>;
+static_assert(covers(manifest, 0, sizeof(PyThreadState) - late_fields * sizeof(void*)),
+              "classify the new fields");
+static_assert(has_members<PyThreadState, std::size(manifest) + late_fields>(),
+              "classify the new fields");
 
 #define STACKLESS_IMPL(owner, name) STACKLESS_FIELD(_PyThreadStateImpl, owner, name)
 inline constexpr Field impl_manifest[] = {
@@ -143,12 +145,12 @@ inline constexpr Field impl_manifest[] = {
     STACKLESS_IMPL(thread, asyncio_tasks_head),
     STACKLESS_IMPL(thread, qsbr),
     STACKLESS_IMPL(thread, mem_free_queue),
-    STACKLESS_IMPL(thread, c_stack_init_base),
-    STACKLESS_IMPL(thread, c_stack_init_top),
 };
-static_assert(covers(impl_manifest, sizeof(PyThreadState), sizeof(_PyThreadStateImpl)),
+inline constexpr std::size_t late_impl_fields = stack_init_fields<_PyThreadStateImpl>;
+static_assert(covers(impl_manifest, sizeof(PyThreadState),
+                     sizeof(_PyThreadStateImpl) - late_impl_fields * sizeof(void*)),
               "classify the new fields");
-static_assert(has_members<_PyThreadStateImpl, std::size(impl_manifest) + 1>(),
+static_assert(has_members<_PyThreadStateImpl, std::size(impl_manifest) + 1 + late_impl_fields>(),
               "classify the new fields");
 
 }  // namespace stackless::interp

@@ -1,6 +1,7 @@
 // A scheduler for each thread: how it comes to be, how threads wake each other, how it ends.
 #include <time.h>
 
+#include <algorithm>
 #include <new>
 
 #include "runtime/bomb.hpp"
@@ -34,7 +35,7 @@ void empty_ring(Scheduler* s) {
   }
 }
 
-bool kill_one(Scheduler* s, Tasklet* tasklet) {
+void kill_one(Scheduler* s, Tasklet* tasklet) {
   auto keep = Ref<Tasklet>::share(tasklet);
   for (int attempt = 0; attempt < kill_attempts && tasklet->started; ++attempt) {
     Object exit = Object::steal(PyObject_CallNoArgs(runtime->tasklet_exit.get()));
@@ -43,7 +44,6 @@ bool kill_one(Scheduler* s, Tasklet* tasklet) {
     }
     empty_ring(s);
   }
-  return !tasklet->started;
 }
 
 // Leaves the tasklets of a thread that is gone, or of a parent process, without a thread.
@@ -183,22 +183,31 @@ bool others_may_wake(Scheduler* s) {
 
 void kill_started(Scheduler* s) {
   empty_ring(s);
-  // Each kill may finish, start or requeue others: begin anew after each, passing over those that
-  // can't be killed.
-  std::uint64_t before = ~std::uint64_t{0};
-  for (;;) {
-    Tasklet* victim = nullptr;
-    for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
-      if (t != s->current && t->serial < before &&
-          (victim == nullptr || t->serial > victim->serial)) {
-        victim = t;
+  // Those who die may start others, so it takes rounds; who survives one has had its chances.
+  constexpr int rounds = 10;
+  std::uint64_t newest_seen = 0;
+  for (int round = 0; round < rounds; ++round) {
+    Object victims = Object::steal(PyList_New(0));
+    std::uint64_t newest = newest_seen;
+    for (Tasklet* t = s->first_started; t != nullptr && victims; t = t->next_started) {
+      if (t != s->current && t->serial > newest_seen) {
+        newest = std::max(newest, t->serial);
+        if (PyList_Append(victims.get(), as_object(t)) < 0) {
+          victims.reset();
+        }
       }
     }
-    if (victim == nullptr) {
+    if (!victims) {
+      PyErr_WriteUnraisable(nullptr);
       return;
     }
-    before = victim->serial;
-    kill_one(s, victim);
+    if (PyList_GET_SIZE(victims.get()) == 0) {
+      return;
+    }
+    newest_seen = newest;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(victims.get()); ++i) {
+      kill_one(s, as_tasklet(PyList_GET_ITEM(victims.get(), i)));
+    }
   }
 }
 

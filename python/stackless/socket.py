@@ -1,0 +1,153 @@
+"""The standard library's socket module with sockets whose waits block one tasklet only.
+
+A drop-in: everything in ``socket`` is here too, and ``socket`` itself is a subclass of the standard
+one. Blocking operations (connect, accept, send*, recv*) let the other tasklets of the thread run
+while they wait; time-outs, ``makefile``, context managers and errors are the standard ones. Closing
+a socket wakes whoever waits on it with OSError (EBADF). Names are resolved in a helper thread.
+"""
+
+from __future__ import annotations
+
+import socket as _standard
+import threading as _threading
+import types as _types
+from socket import *  # noqa: F403
+from socket import _GLOBAL_DEFAULT_TIMEOUT, _LOCALHOST, _LOCALHOST_V6  # noqa: F401
+
+import stackless as _stackless
+from stackless._stackless import Socket as _Socket
+
+__all__ = list(_standard.__all__)
+
+
+class socket(_Socket):
+    """A stream or datagram socket; see the standard ``socket.socket``.
+
+    Its blocking operations block the calling tasklet, and no other.
+    """
+
+    __slots__ = ()
+
+    def accept(self):
+        """Wait for a connection and return (socket, address)."""
+        fd, address = self._accept()
+        connection = socket(self.family, self.type, self.proto, fileno=fd)
+        return connection, address
+
+    def connect(self, address):
+        """Connect to `address`, as the standard socket does."""
+        super().connect(_resolved(self, address))
+
+    def connect_ex(self, address):
+        """Connect to `address` and return an errno value instead of raising OSError."""
+        return super().connect_ex(_resolved(self, address))
+
+    def sendfile(self, file, offset=0, count=None):
+        """Send a file opened in binary mode; return the number of bytes sent."""
+        # os.sendfile() would wait for the descriptor in a selector, and the whole thread with it.
+        return self._sendfile_use_send(file, offset, count)
+
+
+SocketType = _Socket
+
+
+def _is_numeric(family, host):
+    if not isinstance(host, str) or host in ("", "<broadcast>"):
+        return True
+    try:
+        _standard.inet_pton(family, host.partition("%")[0])
+    except OSError:
+        return False
+    return True
+
+
+def _resolved(sock, address):
+    """Return `address` with its host name resolved, without blocking the thread."""
+    family = sock.family
+    if family not in (_standard.AF_INET, _standard.AF_INET6) or not isinstance(address, tuple):
+        return address
+    if not address or _is_numeric(family, address[0]):
+        return address
+    found = getaddrinfo(address[0], address[1], family, sock.type, sock.proto)
+    return (*found[0][4][:2], *address[2:])
+
+
+def _in_thread(function, *args, **kwargs):
+    """Call a blocking function in a thread of its own and block the calling tasklet meanwhile."""
+    done = _stackless.channel()
+    done.preference = 0
+
+    def work():
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            done.send_throw(error)
+        else:
+            done.send(result)
+
+    _threading.Thread(target=work, name=f"stackless {function.__name__}", daemon=True).start()
+    return done.receive()
+
+
+def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
+    """Resolve `host` and `port`; as the standard one, but only the calling tasklet waits."""
+    if host is None or (
+        isinstance(host, str)
+        and (_is_numeric(_standard.AF_INET, host) or _is_numeric(_standard.AF_INET6, host))
+    ):
+        return _standard.getaddrinfo(host, port, family, type, proto, flags)
+    return _in_thread(_standard.getaddrinfo, host, port, family, type, proto, flags)
+
+
+def gethostbyname(hostname):
+    """Resolve a host name to an IPv4 address; only the calling tasklet waits."""
+    return _in_thread(_standard.gethostbyname, hostname)
+
+
+def gethostbyname_ex(hostname):
+    """Resolve a host name to (name, aliases, addresses); only the calling tasklet waits."""
+    return _in_thread(_standard.gethostbyname_ex, hostname)
+
+
+def gethostbyaddr(address):
+    """Look an address up; only the calling tasklet waits."""
+    return _in_thread(_standard.gethostbyaddr, address)
+
+
+def getnameinfo(sockaddr, flags):
+    """Look a socket address up; only the calling tasklet waits."""
+    return _in_thread(_standard.getnameinfo, sockaddr, flags)
+
+
+def _with_our_names(function):
+    """Return the standard library's own function, finding our socket class and resolver."""
+    copy = _types.FunctionType(
+        function.__code__,
+        _globals,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__doc__ = function.__doc__
+    copy.__module__ = __name__
+    return copy
+
+
+# What the copied functions see: the standard module's globals, ours before theirs.
+_globals = {**vars(_standard), **globals()}
+create_connection = _with_our_names(_standard.create_connection)
+create_server = _with_our_names(_standard.create_server)
+fromfd = _with_our_names(_standard.fromfd)
+_globals["create_connection"] = create_connection
+
+
+def socketpair(family=None, type=SOCK_STREAM, proto=0):  # noqa: F405
+    """Return a pair of connected sockets."""
+    first, second = _standard.socketpair(family, type, proto)
+    return _adopt(first), _adopt(second)
+
+
+def _adopt(standard):
+    """Return a socket of ours on the descriptor of a standard one, which is left closed."""
+    return socket(standard.family, standard.type, standard.proto, fileno=standard.detach())
