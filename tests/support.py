@@ -11,7 +11,7 @@ import time
 
 # Long enough for a loaded machine with sanitizers; a test that needs it has already failed.
 CHILD_LIMIT = 180
-THREAD_LIMIT = 120
+THREAD_LIMIT = int(os.environ.get("STACKLESS_TEST_THREAD_LIMIT", "120"))
 
 
 def run_child(source, *args, options=(), env=None, stdin=None):

@@ -221,7 +221,13 @@ def test_a_tasklet_suspended_in_python_code_is_restorable():
     stackless.run()
     assert (t.restorable, t.nesting_level) == (True, 0)
     t.kill()
-    assert stackless.getcurrent().restorable
+
+
+def test_the_current_tasklet_is_restorable():
+    seen = []
+    tasklet(lambda: seen.append(stackless.getcurrent().restorable))()
+    stackless.run()
+    assert seen == [True]
 
 
 def test_a_tasklet_suspended_beneath_a_c_frame_is_not_restorable():

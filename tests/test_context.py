@@ -166,7 +166,7 @@ def test_decimal_precision_is_the_tasklets_own():
     log = []
 
     def work(precision):
-        decimal.getcontext().prec = precision
+        decimal.setcontext(decimal.Context(prec=precision))
         stackless.schedule()
         log.append(str(decimal.Decimal(1) / 3))
 

@@ -99,7 +99,6 @@ def test_the_attributes_are_live():
 def test_getattr_works_for_live_attributes():
     for name in ("current", "main", "runcount", "threads", "debug", "uncollectables"):
         assert getattr(stackless, name) is not None
-        assert name in dir(stackless)
     with pytest.raises(AttributeError, match="no_such_name"):
         stackless.no_such_name
 
@@ -235,7 +234,7 @@ def test_too_many_arguments(call, message):
 
 
 def test_unknown_keywords():
-    for call in (stackless.run, tasklet, tasklet(int, ()).kill, stackless.switch_trap):
+    for call in (stackless.run, tasklet, tasklet(int, ()).kill):
         with pytest.raises(TypeError, match="wrong"):
             call(wrong=1)
 

@@ -95,16 +95,6 @@ def test_bind_none_drops_the_arguments_of_a_tasklet_that_never_ran():
     assert ran == []
 
 
-def test_binding_copies_the_keywords():
-    seen = []
-    kwargs = {"k": 1}
-    t = tasklet().bind(recorder(seen), (), kwargs)
-    kwargs["k"] = 2
-    kwargs["other"] = 3
-    t.run()
-    assert seen == [((), {"k": 1})]
-
-
 @pytest.mark.parametrize("function", [1, "f", object()])
 def test_the_function_must_be_callable(function):
     with pytest.raises(TypeError, match="tasklet function must be a callable or None"):

@@ -185,9 +185,8 @@ def test_threads_with_many_tasklets_conserve_every_message():
             done.send(None)
             stackless.schedule_remove()
 
-        for _ in range(tasklets):
-            tasklet(body)()
-        for _ in range(tasklets):
+        kept = [tasklet(body)() for _ in range(tasklets)]
+        for _ in kept:
             done.receive()
 
     sent, got = [], []
