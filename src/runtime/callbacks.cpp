@@ -42,6 +42,7 @@ int notify_channel(Scheduler* s, Channel* channel, Tasklet* tasklet, bool sendin
 }
 
 void update_attention() {
+  Guard guard;
   bool set = runtime->schedule_callback || runtime->channel_callback;
   for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
     if (set) {

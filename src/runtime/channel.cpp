@@ -17,6 +17,7 @@ enum class Way { send, receive };
 
 // Queues a tasklet that is nowhere; the queue takes the reference.
 void enqueue(Channel* c, Ref<Tasklet> tasklet, Way way) {
+  Guard guard;
   Tasklet* t = tasklet.release();
   t->prev = c->last;
   t->next = nullptr;
@@ -31,6 +32,7 @@ void enqueue(Channel* c, Ref<Tasklet> tasklet, Way way) {
 }  // namespace
 
 Ref<Tasklet> remove_from_queue(Tasklet* t) {
+  Guard guard;
   Channel* c = t->channel;
   (t->prev != nullptr ? t->prev->next : c->first) = t->next;
   (t->next != nullptr ? t->next->prev : c->last) = t->prev;

@@ -236,6 +236,7 @@ PyObject* set_callable(Object* slot, PyObject* callable, const char* what) {
     PyErr_Format(PyExc_TypeError, "%s must be callable", what);
     return nullptr;
   }
+  Guard guard;
   Object before = std::exchange(*slot, Object::share(callable == Py_None ? nullptr : callable));
   update_attention();
   return before ? before.release() : Py_NewRef(Py_None);

@@ -12,10 +12,14 @@ namespace stackless {
 struct Scheduler;
 
 // Guard marks the sections that touch what threads share: channels, the list of schedulers, the
-// callbacks. Under the GIL there is nothing for it to do.
-struct [[maybe_unused]] Guard {
+// callbacks. Under the GIL there is nothing for it to do; without one it is the lock to be taken.
+// None is held across a switch.
+class Guard {
+ public:
   Guard() noexcept {}
   ~Guard() {}
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
 };
 
 // Which of the original's rules its tests are to find: see _set_test_profile().

@@ -14,6 +14,7 @@ namespace stackless {
 void insert_owned(Ref<Tasklet> tasklet) {
   Tasklet* t = tasklet.release();
   assert(t->place == Place::nowhere);
+  Guard guard;
   Scheduler* home = t->scheduler;
   home->ring.push_back(t);
   t->place = Place::ring;

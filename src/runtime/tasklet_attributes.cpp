@@ -19,6 +19,16 @@ bool has_frames(const Tasklet* t) {
   return t->scheduler->ts != nullptr && t->started && (is_current(t) || t->parked != nullptr);
 }
 
+// Whether the tasklet is nothing but a call of a C function that is not ours, without a Python frame.
+bool is_foreign_call(const Tasklet* t) {
+  PyObject* function = t->function.get();
+  if (t->is_main || is_current(t) || interp::depth(t->scheduler->ts, t->parked) > 0) {
+    return false;
+  }
+  PyObject* owner = PyCFunction_Check(function) ? PyCFunction_GET_SELF(function) : nullptr;
+  return owner == nullptr || !(is_channel(owner) || is_tasklet(owner));
+}
+
 // How many evaluation loops stand on its C stack, as the profile wants it told.
 int nesting_level(const Tasklet* t) {
   if (!has_frames(t)) {
@@ -26,7 +36,8 @@ int nesting_level(const Tasklet* t) {
   }
   int level = interp::nesting(t->scheduler->ts, parked_of(t));
   bool hard = runtime->profile == Profile::hard || !runtime->softswitch;
-  return hard && !is_current(t) && level == 0 ? 1 : level;
+  bool pinned = (hard && !is_current(t)) || is_foreign_call(t);
+  return pinned && level == 0 ? 1 : level;
 }
 
 template <bool (*predicate)(const Tasklet*)>

@@ -18,6 +18,7 @@ namespace {
 constexpr int kill_attempts = 10;
 
 void unlist(Scheduler* s) {
+  Guard guard;
   Scheduler** place = &runtime->schedulers;
   while (*place != nullptr && *place != s) {
     place = &(*place)->next;
@@ -113,6 +114,7 @@ Scheduler* make_scheduler() {
 }
 
 Scheduler* scheduler_of(PyThreadState* ts) {
+  Guard guard;
   for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
     if (s->ts == ts) {
       return s;
@@ -164,6 +166,7 @@ void wake(Scheduler* s) {
 }
 
 bool others_may_wake(Scheduler* s) {
+  Guard guard;
   PyInterpreterState* interpreter = PyThreadState_GetInterpreter(s->ts);
   for (PyThreadState* ts = PyInterpreterState_ThreadHead(interpreter); ts != nullptr;
        ts = PyThreadState_Next(ts)) {
