@@ -1,0 +1,139 @@
+"""The programs of the documentation do what the pages say they do."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from support import CHILD_LIMIT, child_lines
+
+ROOT = Path(__file__).parent.parent
+SAMPLES = ROOT / "docs" / "samples"
+SERVERS = {"chat_server.py", "echo_server.py"}
+PROGRAMS = sorted(path.name for path in SAMPLES.glob("*.py") if path.name not in SERVERS)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_sample_prints_what_its_page_shows(name):
+    done = subprocess.run(
+        [sys.executable, name],
+        cwd=SAMPLES,
+        capture_output=True,
+        text=True,
+        timeout=CHILD_LIMIT,
+        check=False,
+    )
+    printed = re.sub("0x[0-9a-f]+", "0x...", done.stdout.replace(f"{SAMPLES}/", ""))
+    shown = (SAMPLES / name).with_suffix(".out").read_text()
+    assert (done.returncode, done.stderr, printed) == (0, "", shown)
+
+
+def blocks():
+    """The complete programs among the pages: fenced as python (fragments are fenced as py)."""
+    for page in [*ROOT.glob("docs/*.md"), ROOT / "README.md"]:
+        found = re.findall(r"^( *)```python\n(.*?)^\1```$", page.read_text(), re.DOTALL | re.MULTILINE)
+        for number, (_, block) in enumerate(found, 1):
+            yield pytest.param(textwrap.dedent(block), id=f"{page.name}:{number}")
+
+
+@pytest.mark.parametrize("source", list(blocks()))
+def test_a_program_on_a_page_runs(source):
+    child_lines(source)
+
+
+@contextmanager
+def serving(name):
+    """Run a server of the documentation; give its port."""
+    server = subprocess.Popen(
+        [sys.executable, SAMPLES / name, "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield int(server.stdout.readline().split()[-1])
+        assert server.poll() is None, "the server ended"
+    finally:
+        server.send_signal(signal.SIGINT)
+        _, complaints = server.communicate(timeout=CHILD_LIMIT)
+    assert complaints.splitlines()[-1:] == ["KeyboardInterrupt"]
+
+
+class Client:
+    """A line-based client of a server, with a time limit on every step."""
+
+    def __init__(self, port):
+        self.connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.lines = self.connection.makefile("rw", encoding="utf-8", newline="\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.lines.close()
+        self.connection.close()
+
+    def say(self, text):
+        self.lines.write(text + "\n")
+        self.lines.flush()
+
+    def hear(self):
+        return self.lines.readline().rstrip("\n")
+
+
+def test_the_echo_server_serves_several_at_once():
+    with serving("echo_server.py") as port, ExitStack() as stack:
+        clients = [stack.enter_context(Client(port)) for _ in range(20)]
+        for number, client in enumerate(clients):
+            client.say(f"I am {number}")
+        assert [c.hear() for c in clients] == [f"I am {number}" for number in range(20)]
+
+
+def enter(port, name):
+    client = Client(port)
+    assert client.hear() == "What is your name?"
+    client.say(name)
+    return client
+
+
+def test_the_chat_server_passes_on_what_everybody_says():
+    with serving("chat_server.py") as port, enter(port, "ada") as ada:
+        with enter(port, "bob") as bob:
+            assert ada.hear() == "* bob came in"
+            ada.say("hello, Bob")
+            assert bob.hear() == "ada: hello, Bob"
+            bob.say("hello, Ada")
+            assert ada.hear() == "bob: hello, Ada"
+        assert ada.hear() == "* bob left"
+
+
+def test_the_chat_server_gives_each_name_once():
+    with serving("chat_server.py") as port, enter(port, "ada") as ada:
+        with enter(port, "ada") as second:
+            assert second.hear() == "There is a ada here already. Another one?"
+            second.say("eve")
+            assert ada.hear() == "* eve came in"
+
+
+def test_the_chat_server_survives_guests_that_break_off():
+    with serving("chat_server.py") as port, enter(port, "ada") as ada:
+        with Client(port):
+            pass  # goes without a word
+        bob = enter(port, "bob")
+        assert ada.hear() == "* bob came in"
+        # Closing with unread data and no lingering resets the connection.
+        bob.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        bob.lines.close()
+        bob.connection.close()
+        assert ada.hear() == "* bob left"
+        with enter(port, "eve") as eve:
+            assert ada.hear() == "* eve came in"
+            ada.say("are you there?")
+            assert eve.hear() == "ada: are you there?"
