@@ -38,7 +38,7 @@ def test_a_sample_prints_what_its_page_shows(name):
 def blocks():
     """The complete programs among the pages: fenced as python (fragments are fenced as py)."""
     for page in [*ROOT.glob("docs/*.md"), ROOT / "README.md"]:
-        found = re.findall(r"^( *)```python\n(.*?)^\1```$", page.read_text(), re.DOTALL | re.MULTILINE)
+        found = re.findall(r"(?ms)^( *)```python\n(.*?)^\1```$", page.read_text())
         for number, (_, block) in enumerate(found, 1):
             yield pytest.param(textwrap.dedent(block), id=f"{page.name}:{number}")
 
@@ -115,11 +115,14 @@ def test_the_chat_server_passes_on_what_everybody_says():
 
 
 def test_the_chat_server_gives_each_name_once():
-    with serving("chat_server.py") as port, enter(port, "ada") as ada:
-        with enter(port, "ada") as second:
-            assert second.hear() == "There is a ada here already. Another one?"
-            second.say("eve")
-            assert ada.hear() == "* eve came in"
+    with (
+        serving("chat_server.py") as port,
+        enter(port, "ada") as ada,
+        enter(port, "ada") as second,
+    ):
+        assert second.hear() == "ada is taken. Another name?"
+        second.say("eve")
+        assert ada.hear() == "* eve came in"
 
 
 def test_the_chat_server_survives_guests_that_break_off():

@@ -65,7 +65,7 @@ class Guest:
     def introduce(self):
         self.tell("What is your name?")
         while (name := self.read_line()) in self.room.guests:
-            self.tell(f"There is a {name} here already. Another one?")
+            self.tell(f"{name} is taken. Another name?")
         return name
 
     def talk(self):
