@@ -34,7 +34,7 @@ def suite(session: nox.Session, build: str) -> None:
         *("-qq", "--no-build-isolation", "--no-deps", f"-Cbuild-dir=build/nox/{build}", ".")
     )
     session.run("python", "-VV")
-    session.run("python", "-m", "pytest", "-q", *session.posargs)
+    session.run("python", "-m", "pytest", "-v", *session.posargs)
 
 
 def add(minor: str, debug: bool, path: str) -> None:
@@ -48,6 +48,4 @@ def add(minor: str, debug: bool, path: str) -> None:
 
 for (_minor, _debug), _path in INTERPRETERS.items():
     add(_minor, _debug, _path)
-nox.options.sessions = [
-    f"tests-{minor}" for minor, debug in INTERPRETERS if not debug
-]
+nox.options.sessions = [f"tests-{minor}" for minor, debug in INTERPRETERS if not debug]

@@ -38,7 +38,7 @@ class Interpreter(NamedTuple):
 
 
 def folders() -> list[pathlib.Path]:
-    """The folders where interpreters conventionally are."""
+    """List the folders where interpreters conventionally are."""
     home = pathlib.Path.home()
     pyenv = pathlib.Path(os.environ.get("PYENV_ROOT") or home / ".pyenv")
     own = pathlib.Path(os.environ.get("CPYTHON_HOME") or home / ".local/share/cpython")
