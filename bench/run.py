@@ -61,10 +61,14 @@ def operations(figure: Figure, peer: Peer, quick: bool) -> int:
         count = max(count * peer.pace, SMALLEST_COUNT)
         return round(count / SMALLEST_COUNT) * SMALLEST_COUNT
     if figure.kind is Kind.HTTP_MEMORY:
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if hard != resource.RLIM_INFINITY:
-            count = min(count, hard - DESCRIPTORS_TO_SPARE)
+        count = min(count, connections_possible())
     return round(count)
+
+
+def connections_possible() -> float:
+    """Return how many connections the limit on descriptors leaves to one process."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return float("inf") if hard == resource.RLIM_INFINITY else hard - DESCRIPTORS_TO_SPARE
 
 
 def measure(figure: Figure, peer: Peer, client: list[str], count: int) -> dict[str, float]:
@@ -148,12 +152,21 @@ def main() -> None:
         found = list(find_peers(arguments.original, Path(scratch)))
         ours, *others = [each for each in found if isinstance(each, Peer)]
         if arguments.peer is not None:
+            unknown = set(arguments.peer) - {each.name for each in found}
+            if unknown:
+                sys.exit(f"no such peer: {', '.join(sorted(unknown))}")
             others = [peer for peer in others if peer.name in arguments.peer]
         peers = [ours, *others]
         print("Beside each other:", "; ".join(f"{each.name} ({each.version})" for each in peers))
         for each in found:
             if isinstance(each, Absent):
                 print(f"Not here: {each.name}: {each.reason}")
+        for figure in figures:
+            if figure.kind is Kind.HTTP_MEMORY and figure.operations > connections_possible():
+                print(
+                    f"{figure.name}: {connections_possible():,.0f} connections only, "
+                    "for the hard limit on descriptors (ulimit -Hn) allows no more"
+                )
         client = find_client(Path(scratch))
         results = take_turns(figures, peers, client, rounds, arguments.quick)
 
