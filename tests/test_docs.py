@@ -30,9 +30,19 @@ def test_a_sample_prints_what_its_page_shows(name):
         timeout=CHILD_LIMIT,
         check=False,
     )
-    printed = re.sub("0x[0-9a-f]+", "0x...", done.stdout.replace(f"{SAMPLES}/", ""))
     shown = (SAMPLES / name).with_suffix(".out").read_text()
-    assert (done.returncode, done.stderr, printed) == (0, "", shown)
+    assert (done.returncode, done.stderr, without_numbers(done.stdout)) == (
+        0,
+        "",
+        without_numbers(shown),
+    )
+
+
+def without_numbers(output):
+    """Leave out of a deadlock's report what differs from run to run."""
+    output = output.replace(f"{SAMPLES}/", "")
+    output = re.sub("channel 0x[0-9a-f.]+", "channel 0x...", output)
+    return re.sub("tasklet [0-9]+", "tasklet N", output)
 
 
 def blocks():
@@ -63,7 +73,8 @@ def serving(name):
     finally:
         server.send_signal(signal.SIGINT)
         _, complaints = server.communicate(timeout=CHILD_LIMIT)
-    assert complaints.splitlines()[-1:] == ["KeyboardInterrupt"]
+    # It may come while the server sees off the last client, whose socket then stays open.
+    assert "KeyboardInterrupt" in complaints.splitlines(), complaints
 
 
 class Client:

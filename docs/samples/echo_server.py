@@ -10,11 +10,11 @@ from stackless import socket
 
 
 def serve(port):
-    listener = socket.create_server(("127.0.0.1", port))
-    print("listening on port", listener.getsockname()[1], flush=True)
-    while True:
-        connection, _ = listener.accept()
-        stackless.tasklet(echo)(connection)
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        print("listening on port", listener.getsockname()[1], flush=True)
+        while True:
+            connection, _ = listener.accept()
+            stackless.tasklet(echo)(connection)
 
 
 def echo(connection):
