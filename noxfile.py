@@ -31,7 +31,13 @@ def suite(session: nox.Session, build: str) -> None:
         silent=True,
     )
     session.install(
-        *("-qq", "--no-build-isolation", "--no-deps", f"-Cbuild-dir=build/nox/{build}", ".")
+        *(
+            "-qq",
+            "--no-build-isolation",
+            "--no-deps",
+            f"--config-settings=build-dir=build/nox/{build}",
+            ".",
+        )
     )
     session.run("python", "-VV")
     session.run("python", "-m", "pytest", "-v", *session.posargs)
