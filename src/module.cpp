@@ -68,6 +68,22 @@ int find_main_thread() {
   return PyErr_Occurred() ? -1 : 0;
 }
 
+// $STACKLESS_STACK_SIZE, in KiB: a smaller one lies denser in memory, a larger one carries deeper
+// recursion through C.
+int read_stack_size() {
+  const char* text = getenv("STACKLESS_STACK_SIZE");
+  if (text == nullptr || *text == '\0') {
+    return 0;
+  }
+  char* end;
+  unsigned long kib = strtoul(text, &end, 10);
+  if (*end != '\0' || kib < 64 || kib > 1UL << 20) {
+    return fail("STACKLESS_STACK_SIZE is the size of a tasklet's C stack in KiB, from 64 to 1048576");
+  }
+  runtime->stack_bytes = kib << 10;
+  return 0;
+}
+
 int register_hooks(PyObject* module) {
   Object atexit = Object::steal(PyImport_ImportModule("atexit"));
   Object end = Object::steal(PyObject_GetAttrString(module, "_end_interpreter"));
@@ -113,7 +129,7 @@ int execute(PyObject* module) {
   runtime = new (state->storage) Runtime{};
   // Tasklets and thread states outlive the module at the interpreter's end: it is never freed.
   runtime->module = Object::share(module);
-  if (find_main_thread() < 0 || add_types(module) < 0 || init_timeout() < 0 ||
+  if (read_stack_size() < 0 || find_main_thread() < 0 || add_types(module) < 0 || init_timeout() < 0 ||
       add_tasklet_exit(module) < 0 || add_socket_type(module) < 0 || register_hooks(module) < 0) {
     return -1;
   }

@@ -268,13 +268,6 @@ def test_is_main_and_is_current_follow_the_switches():
     assert (main.is_current, main.is_main) == (True, True)
 
 
-def test_cstate_is_an_opaque_object_with_a_text():
-    t = paused()
-    assert isinstance(t.cstate, stackless.cstack)
-    assert isinstance(str(t.cstate), str)
-    t.kill()
-
-
 def test_tasklets_hash_and_compare_by_identity():
     a, b = tasklet(int), tasklet(int)
     assert a == a

@@ -13,7 +13,7 @@ import pytest
 import stackless
 from stackless import tasklet
 
-from support import child_lines
+from support import child_lines, run_child
 
 ALL = [
     "atomic",
@@ -271,3 +271,15 @@ def test_everything_public_has_a_docstring():
             if not name.startswith("_") and not attribute.__doc__:
                 without.append(f"{kind.__name__}.{name}")
     assert without == []
+
+
+@pytest.mark.parametrize(("size", "works"), [("256", True), ("63", False), ("8M", False)])
+def test_the_size_of_c_stacks_can_be_set(size, works):
+    done = run_child(
+        "import stackless; stackless.tasklet(print)('ran'); stackless.run()",
+        env={"STACKLESS_STACK_SIZE": size},
+    )
+    if works:
+        assert done.stdout == "ran\n"
+    else:
+        assert "STACKLESS_STACK_SIZE" in done.stderr

@@ -179,30 +179,6 @@ def test_many_signals_during_one_wait(handle):
     assert len(seen) == 50
 
 
-def test_switching_in_a_handler_is_refused_while_a_tasklet_runs(handle):
-    errors = []
-    paused = tasklet(stackless.schedule_remove)()
-    stackless.run()
-
-    def handler(*_arguments):
-        for operation in (stackless.schedule, paused.run, channel().receive, stackless.run):
-            try:
-                operation()
-            except RuntimeError as error:
-                errors.append(error)
-
-    def work():
-        signal.raise_signal(signal.SIGUSR1)
-
-    handle(handler)
-    tasklet(work)()
-    tasklet(int)()
-    stackless.run()
-    assert len(errors) == 4
-    assert paused.paused
-    paused.kill()
-
-
 def test_switching_in_a_handler_is_refused_while_main_waits(handle):
     errors = []
     c = channel()

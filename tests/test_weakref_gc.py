@@ -202,61 +202,6 @@ def test_collecting_inside_a_tasklet_leaves_the_suspended_ones_alone():
     assert log == ["collected", "a", "b"]
 
 
-def test_the_collector_finds_a_tasklet_in_a_cycle_with_its_own_frame():
-    log = []
-
-    def work():
-        myself = stackless.getcurrent()
-        try:
-            stackless.schedule_remove()
-        finally:
-            log.append("finally")
-        return myself
-
-    tasklet(work)()
-    stackless.run()
-    gc.collect()
-    gc.collect()
-    assert log == ["finally"]
-
-
-def test_the_collector_finds_a_tasklet_that_waits_in_a_channel_nobody_else_knows():
-    log = []
-
-    def work():
-        c = channel()
-        try:
-            c.receive()
-        finally:
-            log.append("finally")
-
-    tasklet(work)()
-    stackless.run()
-    gc.collect()
-    gc.collect()
-    assert log == ["finally"]
-
-
-def test_the_collector_finds_two_tasklets_that_wait_for_each_other():
-    log = []
-
-    def work(name, mine, other):
-        try:
-            mine.receive()
-            other.send(None)
-        finally:
-            log.append(name)
-
-    c, d = channel(), channel()
-    tasklet(work)("a", c, d)
-    tasklet(work)("b", d, c)
-    stackless.run()
-    del c, d
-    gc.collect()
-    gc.collect()
-    assert sorted(log) == ["a", "b"]
-
-
 def test_the_collector_leaves_a_tasklet_that_can_still_be_reached():
     log = []
     c = channel()

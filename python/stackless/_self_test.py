@@ -36,13 +36,14 @@ def _worker(name, results):
 
 def check() -> None:
     """Switch between two tasklets and raise ImportError if anything got mixed up."""
+    before = sys.exc_info()[1]
     results = channel()
     expected = [("a", True, 10, 30), ("b", True, 10, 30)]
     for name, *_ in expected:
         tasklet(_worker)(name, results)
     got = sorted(results.receive() for _ in expected)
     schedule()
-    if got != expected or sys.exc_info()[1] is not None:
+    if got != expected or sys.exc_info()[1] is not before:
         raise ImportError(
             f"stackless does not work in this build of CPython {sys.version}: switching between two "
             f"tasklets gave {got}. Please report it, with where this interpreter comes from."

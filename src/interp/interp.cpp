@@ -69,12 +69,12 @@ int depth(PyThreadState* ts, Parked* parked) noexcept {
   return frames;
 }
 
-int nesting(PyThreadState* ts, Parked* parked) noexcept {
-  int loops = 0;
+int loops(PyThreadState* ts, Parked* parked) noexcept {
+  int count = 0;
   for (_PyInterpreterFrame* f = top(ts, parked); f != nullptr; f = caller_of(f)) {
-    loops += is_entry(f) ? 1 : 0;
+    count += is_entry(f) ? 1 : 0;
   }
-  return loops > 0 ? loops - 1 : 0;
+  return count;
 }
 
 TraceFunction trace_function(PyThreadState* ts, Parked* parked) noexcept {

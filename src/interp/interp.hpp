@@ -46,8 +46,8 @@ void end(PyThreadState* ts) noexcept;
 PyObject* frame(PyThreadState* ts, Parked* parked);
 // depth() returns the number of Python frames.
 int depth(PyThreadState* ts, Parked* parked) noexcept;
-// nesting() returns how many evaluation loops stand on the C stack above the first.
-int nesting(PyThreadState* ts, Parked* parked) noexcept;
+// loops() returns how many evaluation loops stand on its C stack.
+int loops(PyThreadState* ts, Parked* parked) noexcept;
 
 struct TraceFunction {
   Py_tracefunc function;

@@ -107,6 +107,10 @@ inline Object transfer(Channel* c, PyObject* value, Way way) {
   if (s == nullptr) [[unlikely]] {
     return nullptr;
   }
+  // Whoever waits there without a thread would take the value with it.
+  while (c->first != nullptr && c->first->scheduler->ts == nullptr) {
+    remove_from_queue(c->first);
+  }
   bool ready = way == Way::send ? c->balance < 0 : c->balance > 0;
   Tasklet* self = s->current;
   if ((s->attention & (Scheduler::callback | Scheduler::lock)) != 0) [[unlikely]] {

@@ -17,7 +17,7 @@ Object or_unknown(Object text) {
 
 Object name_of(PyObject* function) {
   if (function == nullptr) {
-    return nullptr;
+    return or_unknown(nullptr);
   }
   Object name = Object::steal(PyObject_GetAttrString(function, "__qualname__"));
   if (!name) {
@@ -143,7 +143,7 @@ void remember_departed(Tasklet* tasklet) {
   Object name = name_of(tasklet->function.get());
   Runtime::Departed& slot = runtime->departed[tasklet->serial % runtime->departed.size()];
   slot.serial = tasklet->serial;
-  slot.name = name ? std::move(name) : or_unknown(nullptr);
+  slot.name = std::move(name);
 }
 
 }  // namespace stackless

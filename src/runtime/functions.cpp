@@ -266,10 +266,10 @@ PyObject* set_error_handler(PyObject*, PyObject* args) {
 PyObject* enable_softswitch(PyObject*, PyObject* flag) {
   bool before = runtime->softswitch && runtime->profile != Profile::hard;
   if (flag != Py_None) {
-    if (!PyLong_Check(flag)) {
+    if (!PyBool_Check(flag)) {
       return raise(PyExc_TypeError, "enable_softswitch() takes a bool or None");
     }
-    runtime->softswitch = PyObject_IsTrue(flag) == 1;
+    runtime->softswitch = flag == Py_True;
   }
   return PyBool_FromLong(before ? 1 : 0);
 }
@@ -297,16 +297,16 @@ PyObject* getdebug(PyObject*, PyObject*) {
 constexpr long all_pickle_flags = 15;
 
 PyObject* change_pickle_flags(int* flags, PyObject* args, PyObject* keywords) {
-  static const char* names[] = {"new_flags", "mask", nullptr};
+  static const char* names[] = {"new", "mask", nullptr};
   long replacement = -1, mask = -1;
   if (!PyArg_ParseTupleAndKeywords(args, keywords, "|ll", const_cast<char**>(names), &replacement,
                                    &mask)) {
     return nullptr;
   }
   if (replacement < -1 || (replacement & mask) > all_pickle_flags) {
-    return raise(PyExc_ValueError, "new_flags must be -1 or a combination of PICKLEFLAGS_...");
+    return raise(PyExc_ValueError, "new must be -1 or a combination of PICKLEFLAGS_...");
   }
-  if (mask < -1 || (mask != -1 && mask > all_pickle_flags)) {
+  if (mask < -1 || mask > all_pickle_flags) {
     return raise(PyExc_ValueError, "mask must be -1 or a combination of PICKLEFLAGS_...");
   }
   int before = *flags;
@@ -443,11 +443,11 @@ PyMethodDef functions[] = {
     {"getdebug", getdebug, METH_NOARGS,
      "getdebug($module, /)\n--\n\nReturn whether this is a build with assertions.\n"},
     {"pickle_flags", method(pickle_flags), METH_VARARGS | METH_KEYWORDS,
-     "pickle_flags($module, /, new_flags=-1, mask=-1)\n--\n\n"
+     "pickle_flags($module, /, new=-1, mask=-1)\n--\n\n"
      "Set those of the thread's PICKLEFLAGS_... that `mask` names; -1 only asks. Returns the old ones.\n"
      "Raises ValueError for undefined bits.\n"},
     {"pickle_flags_default", method(pickle_flags_default), METH_VARARGS | METH_KEYWORDS,
-     "pickle_flags_default($module, /, new_flags=-1, mask=-1)\n--\n\n"
+     "pickle_flags_default($module, /, new=-1, mask=-1)\n--\n\n"
      "The same for the flags that new threads start with.\n"},
     {"statistics", statistics, METH_NOARGS,
      "statistics($module, /)\n--\n\n"

@@ -366,9 +366,6 @@ Tasklet* finish(Scheduler* s, Tasklet* self, Object exception) {
     s->ring.rotate_to(next);
   }
   self->tempval.reset();
-  if (self->used_channel) {
-    remember_departed(self);
-  }
   remove_started(self);
   self->stack = nullptr;
   self->started = false;
@@ -402,6 +399,9 @@ void run_function(Scheduler* s, Tasklet* self, Object* exception) {
     *exception = uncaught(s);
   }
   result.reset();
+  if (self->used_channel) {
+    remember_departed(self);
+  }
   forget_function(self);
   interp::end(s->ts);
 }

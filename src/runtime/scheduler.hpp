@@ -42,7 +42,7 @@ struct Scheduler {
   int pickle_flags;
   std::size_t references;  // tasklets, and the thread itself
   Tasklet* first_started;
-  core::StackPool stacks;
+  core::StackPool stacks{runtime->stack_bytes};
   core::Poller poller;
   core::TimerQueue timers;
   Wait* first_wait;  // descriptors waited for, to watch again after a fork
@@ -140,6 +140,9 @@ int poll_for(Scheduler* s, core::Nanoseconds max_wait);
 void wake(Scheduler* s);
 // others_may_wake() tells whether another thread could still make one of ours runnable.
 bool others_may_wake(Scheduler* s);
+// notice_ends_of_other_threads() sees to it that `s` is woken when a thread ends on which its last
+// hope rests, even one that has nothing to do with tasklets.
+void notice_ends_of_other_threads(Scheduler* s);
 // kill_started() throws TaskletExit into every started tasklet but the main and current ones.
 void kill_started(Scheduler* s);
 // end_interpreter() is the atexit handler: it ends the tasklets of all threads.

@@ -252,13 +252,16 @@ void tasklet_finalize(PyObject* self) {
   constexpr int attempts = 10;
   bool ours = t->scheduler == this_scheduler;
   bool now = ours && (t->scheduler->attention & (Scheduler::trap | Scheduler::lock)) == 0;
-  for (int i = 0; i < (now ? attempts : 1) && t->started; ++i) {
+  // A reference beyond those we know says that it has saved itself, and may live on.
+  Py_ssize_t known = Py_REFCNT(self);
+  auto resurrected = [&] { return Py_REFCNT(self) - (t->scheduled() ? 1 : 0) > known; };
+  for (int i = 0; i < (now ? attempts : 1) && t->started && !resurrected(); ++i) {
     Object exit = Object::steal(PyObject_CallNoArgs(runtime->tasklet_exit.get()));
     if (!exit || !throw_exception(t, std::move(exit), !now)) {
       PyErr_WriteUnraisable(self);
     }
   }
-  if (now && t->started) {
+  if (now && t->started && !resurrected()) {
     t->zombie = true;
     if (t->place == Place::ring) {
       unlink(t).reset();

@@ -19,25 +19,44 @@ bool has_frames(const Tasklet* t) {
   return t->scheduler->ts != nullptr && t->started && (is_current(t) || t->parked != nullptr);
 }
 
-// Whether the tasklet is nothing but a call of a C function that is not ours, without a Python frame.
-bool is_foreign_call(const Tasklet* t) {
-  PyObject* function = t->function.get();
-  if (t->is_main || is_current(t) || interp::depth(t->scheduler->ts, t->parked) > 0) {
-    return false;
-  }
-  PyObject* owner = PyCFunction_Check(function) ? PyCFunction_GET_SELF(function) : nullptr;
-  return owner == nullptr || !(is_channel(owner) || is_tasklet(owner));
+bool is_python_function(PyObject* function) {
+  return PyFunction_Check(function) ||
+         (PyMethod_Check(function) && PyFunction_Check(PyMethod_GET_FUNCTION(function)));
 }
 
-// How many evaluation loops stand on its C stack, as the profile wants it told.
+// A method of ours that a tasklet runs without any Python frame, channel.receive for one.
+bool is_our_method(PyObject* function) {
+  PyObject* owner = PyCFunction_Check(function) ? PyCFunction_GET_SELF(function) : nullptr;
+  if (owner == nullptr) {
+    return false;
+  }
+  // The module's private functions stand for foreign C code in tests.
+  const char* name = reinterpret_cast<PyCFunctionObject*>(function)->m_ml->ml_name;
+  return is_channel(owner) || is_tasklet(owner) ||
+         (owner == runtime->module.get() && name[0] != '_');
+}
+
+bool has_called_run(const Tasklet* t) {
+  PyObject* callers = t->scheduler->run_callers.get();
+  return PySequence_Contains(callers, as_object(const_cast<Tasklet*>(t))) == 1;
+}
+
+// How often C code stands between Python frames on its C stack, or beneath them, as the profile
+// wants it told.
 int nesting_level(const Tasklet* t) {
   if (!has_frames(t)) {
     return t->started ? 1 : 0;  // what is left of one whose thread has ended is its C stack
   }
-  int level = interp::nesting(t->scheduler->ts, parked_of(t));
+  int loops = interp::loops(t->scheduler->ts, parked_of(t));
+  PyObject* function = t->function.get();
+  bool direct = function == nullptr || is_python_function(function);
+  int level = direct && loops > 0 ? loops - 1 : loops;
+  if (level > 0 || is_current(t)) {
+    return level;
+  }
   bool hard = runtime->profile == Profile::hard || !runtime->softswitch;
-  bool pinned = (hard && !is_current(t)) || is_foreign_call(t);
-  return pinned && level == 0 ? 1 : level;
+  bool foreign = loops == 0 && function != nullptr && !is_our_method(function);
+  return hard || foreign || has_called_run(t) ? 1 : 0;
 }
 
 template <bool (*predicate)(const Tasklet*)>

@@ -89,7 +89,14 @@ void become_main(Scheduler* s, Ref<Tasklet> tasklet) {
 void thread_ends(PyObject* capsule) {
   auto* s = static_cast<Scheduler*>(PyCapsule_GetPointer(capsule, capsule_name));
   if (s->ts != nullptr) {
-    if (s == this_scheduler && s->ts == PyThreadState_Get() && s->current == s->main.get()) {
+    if (s != this_scheduler) {
+      // Another thread clears this one: it was left behind by a fork, or at the interpreter's end.
+      // Nobody can end its tasklets, but they must not wait in channels, to take values with them.
+      for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
+        take_away(t);
+      }
+      take_away(s->main.get());
+    } else if (s->current == s->main.get()) {
       KeepException pending;
       // The thread's function has returned, so the tasklet that ran it is over; another one stands in
       // for it while the rest is killed.
@@ -182,6 +189,16 @@ bool others_may_wake(Scheduler* s) {
     }
   }
   return false;
+}
+
+void notice_ends_of_other_threads(Scheduler* s) {
+  PyInterpreterState* interpreter = PyThreadState_GetInterpreter(s->ts);
+  for (PyThreadState* ts = PyInterpreterState_ThreadHead(interpreter); ts != nullptr;
+       ts = PyThreadState_Next(ts)) {
+    if (scheduler_of(ts) == nullptr) {
+      PyErr_Clear();  // no memory to be told; then we sleep longer than need be
+    }
+  }
 }
 
 void kill_started(Scheduler* s) {

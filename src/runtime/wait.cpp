@@ -1,6 +1,7 @@
 #include "runtime/wait.hpp"
 
-#include <signal.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cmath>
@@ -66,29 +67,83 @@ void wake_ready(Scheduler* s) {
   }
 }
 
-// Blocks every signal while it lives, so that one that arrives between the last look at Python's
-// handlers and the wait interrupts the wait: epoll_pwait() unblocks them atomically.
-class SignalsHeld {
+// The main thread's pipe by which CPython's signal handler, in whichever thread the kernel runs it,
+// ends the wait.
+struct SignalPipe {
+  int read_end = -1;
+  int write_end = -1;
+  void close() noexcept {
+    if (read_end >= 0) {
+      ::close(std::exchange(read_end, -1));
+      ::close(std::exchange(write_end, -1));
+    }
+  }
+} signal_pipe;
+
+int open_signal_pipe(Scheduler* s) {
+  if (signal_pipe.read_end < 0) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+      raise_os_error(errno);
+      return -1;
+    }
+    signal_pipe = {ends[0], ends[1]};
+  }
+  if (int error = s->poller.watch(signal_pipe.read_end, false); error != 0) {
+    raise_os_error(error);
+    return -1;
+  }
+  return 0;
+}
+
+// signal.set_wakeup_fd(); returns the descriptor that was set before, or -1.
+int set_wakeup_fd(int fd) {
+  static PyObject* setter = nullptr;
+  static PyObject* names = nullptr;
+  if (setter == nullptr) {
+    Object module = Object::steal(PyImport_ImportModule("_signal"));
+    setter = module ? PyObject_GetAttrString(module.get(), "set_wakeup_fd") : nullptr;
+    names = Py_BuildValue("(s)", "warn_on_full_buffer");
+  }
+  Object number = Object::steal(PyLong_FromLong(fd));
+  PyObject* arguments[] = {number.get(), Py_False};
+  Object before = setter != nullptr && names != nullptr && number
+                      ? Object::steal(PyObject_Vectorcall(setter, arguments, 1, names))
+                      : Object();
+  if (!before) {
+    PyErr_Clear();  // a descriptor that has been closed: then nobody listens there
+    return -1;
+  }
+  return static_cast<int>(PyLong_AsLong(before.get()));
+}
+
+// While it lives, signals are announced to our pipe (Modules/signalmodule.c, trip_signal()); what
+// the program wants to be told at a descriptor of its own, it is told afterwards.
+class SignalsAnnounced {
  public:
-  explicit SignalsHeld(bool hold) noexcept : held_(hold) {
-    if (held_) {
-      sigset_t all;
-      sigfillset(&all);
-      pthread_sigmask(SIG_SETMASK, &all, &before_);
+  explicit SignalsAnnounced(Scheduler* s)
+      : scheduler_(s), before_(set_wakeup_fd(signal_pipe.write_end)) {}
+  ~SignalsAnnounced() {
+    KeepException pending;
+    set_wakeup_fd(before_);
+    if (scheduler_->poller.is_quiet(signal_pipe.read_end, core::Direction::read)) {
+      return;
+    }
+    scheduler_->poller.expect_edge(signal_pipe.read_end, core::Direction::read);
+    char numbers[64];
+    ssize_t count;
+    while ((count = read(signal_pipe.read_end, numbers, sizeof numbers)) > 0) {
+      if (before_ >= 0) {
+        [[maybe_unused]] ssize_t told = write(before_, numbers, static_cast<std::size_t>(count));
+      }
     }
   }
-  ~SignalsHeld() {
-    if (held_) {
-      pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-    }
-  }
-  SignalsHeld(const SignalsHeld&) = delete;
-  SignalsHeld& operator=(const SignalsHeld&) = delete;
-  const sigset_t* before() const noexcept { return held_ ? &before_ : nullptr; }
+  SignalsAnnounced(const SignalsAnnounced&) = delete;
+  SignalsAnnounced& operator=(const SignalsAnnounced&) = delete;
 
  private:
-  bool held_;
-  sigset_t before_;
+  Scheduler* scheduler_;
+  int before_;
 };
 
 int run_signal_handlers(Scheduler* s) {
@@ -96,34 +151,59 @@ int run_signal_handlers(Scheduler* s) {
   return PyErr_CheckSignals();
 }
 
+// Waits without the GIL, unless the ring holds more than `known` tasklets by then.
+int sleep_without_gil(Scheduler* s, core::Nanoseconds deadline, std::size_t known, int* events) {
+  *events = 0;
+  if (run_signal_handlers(s) < 0) {
+    return -1;
+  }
+  // A look at the ring comes last: whatever ran Python code, or let go of the GIL, may have filled it.
+  // From `sleeping` on, who fills it wakes us.
+  s->sleeping = true;
+  s->helpless = deadline != 0 && !s->has_waiters() && known == 0;
+  if (s->helpless) {
+    notice_ends_of_other_threads(s);
+  }
+  if (deadline != 0 && s->ring.size() > known) {
+    s->sleeping = s->helpless = false;
+    return 0;
+  }
+  Py_BEGIN_ALLOW_THREADS
+  *events = s->poller.wait(deadline, nullptr);
+  Py_END_ALLOW_THREADS
+  s->sleeping = s->helpless = false;
+  s->poller.dispatch(*events);
+  return 0;
+}
+
 // Waits until a descriptor, a timer, another thread or a signal has something for us, at most until
-// `deadline`; -1 with an exception set.
-int sleep_once(Scheduler* s, core::Nanoseconds deadline) {
+// `deadline`, or finds more than `known` tasklets in the ring; -1 with an exception set.
+int sleep_once(Scheduler* s, core::Nanoseconds deadline, std::size_t known) {
   if (open_poller(s) < 0) {
     return -1;
   }
-  int events;
-  {
-    // Only the main thread runs Python's signal handlers.
-    SignalsHeld held(s->thread_id == runtime->main_thread && deadline != 0);
-    if (run_signal_handlers(s) < 0) {
+  int events, result;
+  // Only the main thread runs Python's signal handlers, and has to be told of them. That costs some
+  // system calls, which a thread with something to do can spare.
+  bool to_be_told = s->thread_id == runtime->main_thread && deadline != 0;
+  if (to_be_told && s->poller.poll(0, nullptr) > 0) {
+    result = events = 0;
+  } else if (to_be_told) {
+    if (open_signal_pipe(s) < 0) {
       return -1;
     }
-    if (!s->ring.empty() && deadline != 0 && s->ring.head() != s->current) {
-      return 0;
-    }
-    s->sleeping = true;
-    s->helpless = !s->has_waiters();
-    Py_BEGIN_ALLOW_THREADS
-    events = s->poller.wait(deadline, held.before());
-    Py_END_ALLOW_THREADS
-    s->sleeping = s->helpless = false;
+    SignalsAnnounced announced(s);
+    result = sleep_without_gil(s, deadline, known, &events);
+  } else {
+    result = sleep_without_gil(s, deadline, known, &events);
+  }
+  if (result < 0) {
+    return -1;
   }
   if (events < 0 && events != -EINTR) {
     raise_os_error(-events);
     return -1;
   }
-  s->poller.dispatch(events);
   wake_ready(s);
   fire_due(s);
   return run_signal_handlers(s);
@@ -154,7 +234,7 @@ Tasklet* idle(Scheduler* s, Tasklet* self) {
       exception = deadlock_report(s, self);
       break;
     }
-    if (sleep_once(s, s->timers.empty() ? forever : s->timers.earliest_deadline()) < 0) {
+    if (sleep_once(s, s->timers.empty() ? forever : s->timers.earliest_deadline(), 0) < 0) {
       exception = take_exception();
       break;
     }
@@ -184,7 +264,7 @@ int poll_for(Scheduler* s, core::Nanoseconds max_wait) {
       (deadline < 0 || s->timers.earliest_deadline() < deadline)) {
     deadline = s->timers.earliest_deadline();
   }
-  return sleep_once(s, deadline);
+  return sleep_once(s, deadline, 1);  // the caller is runnable
 }
 
 Ref<Tasklet> cancel_wait(Tasklet* tasklet) {
@@ -324,6 +404,7 @@ void cancel_alarm(Scheduler* s, Alarm* alarm) {
 }
 
 void rewatch(Scheduler* s) {
+  signal_pipe.close();
   if (s->first_wait == nullptr || open_poller(s) < 0) {
     PyErr_Clear();
     return;
