@@ -58,8 +58,9 @@ int add_tasklet_exit(PyObject* module) {
 // The main thread's ident, whichever thread imports us first.
 int find_main_thread() {
   Object threading = Object::steal(PyImport_ImportModule("threading"));
-  Object main = threading ? Object::steal(PyObject_CallMethod(threading.get(), "main_thread", nullptr))
-                          : Object();
+  Object main = threading
+                    ? Object::steal(PyObject_CallMethod(threading.get(), "main_thread", nullptr))
+                    : Object();
   Object id = main ? Object::steal(PyObject_GetAttrString(main.get(), "ident")) : Object();
   if (!id) {
     return -1;
@@ -78,7 +79,8 @@ int read_stack_size() {
   char* end;
   unsigned long kib = strtoul(text, &end, 10);
   if (*end != '\0' || kib < 64 || kib > 1UL << 20) {
-    return fail("STACKLESS_STACK_SIZE is the size of a tasklet's C stack in KiB, from 64 to 1048576");
+    return fail(
+        "STACKLESS_STACK_SIZE is the size of a tasklet's C stack in KiB, from 64 to 1048576");
   }
   runtime->stack_bytes = kib << 10;
   return 0;
@@ -120,8 +122,7 @@ int execute(PyObject* module) {
   if (interp::check_interpreter() < 0) {
     return -1;
   }
-  if (runtime != nullptr ||
-      PyInterpreterState_Get() != PyInterpreterState_Main()) {
+  if (runtime != nullptr || PyInterpreterState_Get() != PyInterpreterState_Main()) {
     return fail(
         "stackless runs in one interpreter of a process only, the main one: import it there");
   }
@@ -129,8 +130,9 @@ int execute(PyObject* module) {
   runtime = new (state->storage) Runtime{};
   // Tasklets and thread states outlive the module at the interpreter's end: it is never freed.
   runtime->module = Object::share(module);
-  if (read_stack_size() < 0 || find_main_thread() < 0 || add_types(module) < 0 || init_timeout() < 0 ||
-      add_tasklet_exit(module) < 0 || add_socket_type(module) < 0 || register_hooks(module) < 0) {
+  if (read_stack_size() < 0 || find_main_thread() < 0 || add_types(module) < 0 ||
+      init_timeout() < 0 || add_tasklet_exit(module) < 0 || add_socket_type(module) < 0 ||
+      register_hooks(module) < 0) {
     return -1;
   }
   return scheduler() != nullptr ? 0 : -1;

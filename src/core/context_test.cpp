@@ -1,11 +1,11 @@
 #include "core/context.hpp"
 
+#include <execinfo.h>
+#include <gtest/gtest.h>
 #include <cfenv>
 #include <cstdint>
 #include <cstdlib>
-#include <execinfo.h>
 #include <functional>
-#include <gtest/gtest.h>
 #include <memory>
 #include <stdexcept>
 #include <string>

@@ -9,10 +9,10 @@
 // the entry learns it from forget(), or, when it was closed behind our back, from watch(fd, true).
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "core/timer_queue.hpp"

@@ -1,7 +1,7 @@
 #include "core/ring.hpp"
 
-#include <algorithm>
 #include <gtest/gtest.h>
+#include <algorithm>
 #include <random>
 #include <vector>
 

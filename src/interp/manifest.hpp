@@ -61,10 +61,10 @@ inline constexpr std::size_t cached_chunk_fields =
 template <class T>
 inline constexpr std::size_t stack_init_fields = requires(T& t) { t.c_stack_init_base; } ? 2 : 0;
 
-#define STACKLESS_FIELD(type, owner, name)                                           \
-  ::stackless::interp::Field {                                                       \
-    offsetof(type, name), sizeof(type::name), alignof(decltype(type::name)),         \
-        ::stackless::interp::Owner::owner                                            \
+#define STACKLESS_FIELD(type, owner, name)                                   \
+  ::stackless::interp::Field {                                               \
+    offsetof(type, name), sizeof(type::name), alignof(decltype(type::name)), \
+        ::stackless::interp::Owner::owner                                    \
   }
 
 }  // namespace stackless::interp

@@ -66,9 +66,7 @@ inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) {
 }
 inline _PyInterpreterFrame* caller_of(_PyInterpreterFrame* frame) { return frame->previous; }
 inline bool is_entry(_PyInterpreterFrame* frame) { return frame->is_entry; }
-inline bool is_python(_PyInterpreterFrame* frame) {
-  return !_PyFrame_IsIncomplete(frame);
-}
+inline bool is_python(_PyInterpreterFrame* frame) { return !_PyFrame_IsIncomplete(frame); }
 
 #define STACKLESS_TS(owner, name) STACKLESS_FIELD(PyThreadState, owner, name)
 inline constexpr Field manifest[] = {

@@ -49,8 +49,7 @@ struct Share : CommonShare {
     ts->py_recursion_remaining = ts->py_recursion_limit;
     // A level of C recursion takes up to about 2.5 KB, through sorted(key=...).
     int carries = static_cast<int>(stack->size() / 2560);
-    ts->c_recursion_remaining =
-        carries < Py_C_RECURSION_LIMIT ? carries : Py_C_RECURSION_LIMIT;
+    ts->c_recursion_remaining = carries < Py_C_RECURSION_LIMIT ? carries : Py_C_RECURSION_LIMIT;
     ts->what_event = -1;
     ts->delete_later = nullptr;
   }
@@ -58,9 +57,7 @@ struct Share : CommonShare {
 
 inline _PyInterpreterFrame* top_of(PyThreadState* ts) { return ts->current_frame; }
 inline _PyInterpreterFrame* top_of(const Share& share) { return share.frame; }
-inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) {
-  ts->current_frame = frame;
-}
+inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) { ts->current_frame = frame; }
 inline _PyInterpreterFrame* caller_of(_PyInterpreterFrame* frame) { return frame->previous; }
 inline bool is_entry(_PyInterpreterFrame* frame) { return frame->owner == FRAME_OWNED_BY_CSTACK; }
 inline bool is_python(_PyInterpreterFrame* frame) {

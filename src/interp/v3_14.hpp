@@ -74,11 +74,11 @@ struct Share : CommonShare {
 
 inline _PyInterpreterFrame* top_of(PyThreadState* ts) { return ts->current_frame; }
 inline _PyInterpreterFrame* top_of(const Share& share) { return share.frame; }
-inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) {
-  ts->current_frame = frame;
-}
+inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) { ts->current_frame = frame; }
 inline _PyInterpreterFrame* caller_of(_PyInterpreterFrame* frame) { return frame->previous; }
-inline bool is_entry(_PyInterpreterFrame* frame) { return frame->owner >= FRAME_OWNED_BY_INTERPRETER; }
+inline bool is_entry(_PyInterpreterFrame* frame) {
+  return frame->owner >= FRAME_OWNED_BY_INTERPRETER;
+}
 inline bool is_python(_PyInterpreterFrame* frame) {
   return !is_entry(frame) && !_PyFrame_IsIncomplete(frame);
 }

@@ -74,11 +74,11 @@ struct Share : CommonShare {
 
 inline _PyInterpreterFrame* top_of(PyThreadState* ts) { return ts->current_frame; }
 inline _PyInterpreterFrame* top_of(const Share& share) { return share.frame; }
-inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) {
-  ts->current_frame = frame;
-}
+inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) { ts->current_frame = frame; }
 inline _PyInterpreterFrame* caller_of(_PyInterpreterFrame* frame) { return frame->previous; }
-inline bool is_entry(_PyInterpreterFrame* frame) { return frame->owner >= FRAME_OWNED_BY_INTERPRETER; }
+inline bool is_entry(_PyInterpreterFrame* frame) {
+  return frame->owner >= FRAME_OWNED_BY_INTERPRETER;
+}
 inline bool is_python(_PyInterpreterFrame* frame) {
   return !is_entry(frame) && !_PyFrame_IsIncomplete(frame);
 }
@@ -140,18 +140,12 @@ static_assert(has_members<PyThreadState, std::size(manifest)>(), "classify the n
 
 #define STACKLESS_IMPL(owner, name) STACKLESS_FIELD(_PyThreadStateImpl, owner, name)
 inline constexpr Field impl_manifest[] = {
-    STACKLESS_IMPL(thread, base_frame),
-    STACKLESS_IMPL(thread, refcount),
-    STACKLESS_IMPL(tasklet, c_stack_top),
-    STACKLESS_IMPL(tasklet, c_stack_soft_limit),
-    STACKLESS_IMPL(tasklet, c_stack_hard_limit),
-    STACKLESS_IMPL(thread, c_stack_init_base),
-    STACKLESS_IMPL(thread, c_stack_init_top),
-    STACKLESS_IMPL(thread, asyncio_running_loop),
-    STACKLESS_IMPL(thread, asyncio_running_task),
-    STACKLESS_IMPL(irrelevant, generator_return_kind),
-    STACKLESS_IMPL(thread, asyncio_tasks_head),
-    STACKLESS_IMPL(thread, qsbr),
+    STACKLESS_IMPL(thread, base_frame),           STACKLESS_IMPL(thread, refcount),
+    STACKLESS_IMPL(tasklet, c_stack_top),         STACKLESS_IMPL(tasklet, c_stack_soft_limit),
+    STACKLESS_IMPL(tasklet, c_stack_hard_limit),  STACKLESS_IMPL(thread, c_stack_init_base),
+    STACKLESS_IMPL(thread, c_stack_init_top),     STACKLESS_IMPL(thread, asyncio_running_loop),
+    STACKLESS_IMPL(thread, asyncio_running_task), STACKLESS_IMPL(irrelevant, generator_return_kind),
+    STACKLESS_IMPL(thread, asyncio_tasks_head),   STACKLESS_IMPL(thread, qsbr),
     STACKLESS_IMPL(thread, mem_free_queue),
 };
 static_assert(covers(impl_manifest, sizeof(PyThreadState), sizeof(_PyThreadStateImpl)),

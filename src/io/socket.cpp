@@ -21,8 +21,8 @@ Py_ssize_t extra_offset = 0;  // our fields lie behind those of socket.socket
 
 // What each of our sockets has beyond the standard one.
 struct Extra {
-  int fd;               // -1 once closed or detached
-  Nanoseconds timeout;  // of one operation; forever for None, 0 for non-blocking
+  int fd;                 // -1 once closed or detached
+  Nanoseconds timeout;    // of one operation; forever for None, 0 for non-blocking
   Scheduler* watched_by;  // whose poller has this descriptor registered on our behalf
   bool drained;           // the last recv() took all there was
 };
@@ -119,8 +119,7 @@ PyObject* repeat_method(PyObject* self, Direction direction, PyObject* method,
     all[i + 1] = args[i];
   }
   for (;;) {
-    PyObject* result =
-        PyObject_Vectorcall(method, all, static_cast<std::size_t>(nargs + 1), names);
+    PyObject* result = PyObject_Vectorcall(method, all, static_cast<std::size_t>(nargs + 1), names);
     if (result != nullptr || !PyErr_ExceptionMatches(PyExc_BlockingIOError) ||
         extra_of(self)->timeout == 0) {
       return result;
@@ -189,8 +188,7 @@ PyObject* recv_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   if (bytes == nullptr) {
     return nullptr;
   }
-  Py_ssize_t received =
-      receive_into(self, PyBytes_AS_STRING(bytes), size, static_cast<int>(flags));
+  Py_ssize_t received = receive_into(self, PyBytes_AS_STRING(bytes), size, static_cast<int>(flags));
   if (received < 0) {
     Py_DECREF(bytes);
     return nullptr;
@@ -237,8 +235,7 @@ PyObject* recv_into(PyObject* self, PyObject* args, PyObject* keywords) {
   if (size > buffer.size()) {
     return raise(PyExc_ValueError, "buffer too small for requested bytes");
   }
-  Py_ssize_t received =
-      receive_into(self, buffer.data(), size == 0 ? buffer.size() : size, flags);
+  Py_ssize_t received = receive_into(self, buffer.data(), size == 0 ? buffer.size() : size, flags);
   return received < 0 ? nullptr : PyLong_FromSsize_t(received);
 }
 
@@ -280,8 +277,8 @@ PyObject* sendall(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   Nanoseconds deadline = deadline_of(extra_of(self));
   Py_ssize_t done = 0;
   do {
-    Py_ssize_t sent = send_some(self, data.data() + done, data.size() - done,
-                                static_cast<int>(flags), deadline);
+    Py_ssize_t sent =
+        send_some(self, data.data() + done, data.size() - done, static_cast<int>(flags), deadline);
     if (sent < 0) {
       return nullptr;
     }
@@ -347,7 +344,7 @@ PyObject* accept_method(PyObject* self, PyObject*) {
   return repeat_method(self, Direction::read, base.accept, nullptr, 0, nullptr);
 }
 
-template <PyObject* Base::*method, Direction direction>
+template <PyObject* Base::* method, Direction direction>
 PyObject* delegate(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
   return repeat_method(self, direction, base.*method, args, nargs, names);
 }
@@ -430,9 +427,9 @@ int socket_init(PyObject* self, PyObject* args, PyObject* keywords) {
   }
   // The standard class has put the default timeout into its own field.
   Object module = Object::steal(PyImport_ImportModule("socket"));
-  Object timeout = module ? Object::steal(PyObject_CallMethod(module.get(), "getdefaulttimeout",
-                                                              nullptr))
-                          : Object();
+  Object timeout =
+      module ? Object::steal(PyObject_CallMethod(module.get(), "getdefaulttimeout", nullptr))
+             : Object();
   PyObject* nonblocking[] = {self, Py_False};
   if (!timeout || set_timeout(self, timeout.get()) < 0 ||
       !Object::steal(PyObject_Vectorcall(base.setblocking, nonblocking, 2, nullptr))) {
@@ -518,7 +515,8 @@ int look_up_base(PyObject* python_class, PyObject* c_class) {
 
 int add_socket_type(PyObject* module) {
   Object standard = Object::steal(PyImport_ImportModule("socket"));
-  Object parent = standard ? Object::steal(PyObject_GetAttrString(standard.get(), "socket")) : Object();
+  Object parent =
+      standard ? Object::steal(PyObject_GetAttrString(standard.get(), "socket")) : Object();
   Object c_parent =
       standard ? Object::steal(PyObject_GetAttrString(standard.get(), "SocketType")) : Object();
   if (!parent || !c_parent || look_up_base(parent.get(), c_parent.get()) < 0) {

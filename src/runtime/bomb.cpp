@@ -46,8 +46,8 @@ Object make_exception(PyObject* type, PyObject* value, PyObject* traceback) {
                    Py_TYPE(exception.get())->tp_name);
     }
   } else {
-    return raise(PyExc_TypeError,
-                 "exceptions must be classes, or instances, not %.200s", Py_TYPE(type)->tp_name);
+    return raise(PyExc_TypeError, "exceptions must be classes, or instances, not %.200s",
+                 Py_TYPE(type)->tp_name);
   }
   if (exception && traceback != nullptr) {
     PyException_SetTraceback(exception.get(), traceback);
@@ -122,9 +122,10 @@ PyTypeObject BombType = {
     .tp_basicsize = sizeof(Bomb),
     .tp_dealloc = bomb_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_doc = "bomb(type=None, value=None, traceback=None)\n--\n\n"
-              "An exception on its way to a tasklet: assigned to tasklet.tempval, it is raised when\n"
-              "the tasklet next runs. The arguments are those of the raise statement.\n",
+    .tp_doc =
+        "bomb(type=None, value=None, traceback=None)\n--\n\n"
+        "An exception on its way to a tasklet: assigned to tasklet.tempval, it is raised when\n"
+        "the tasklet next runs. The arguments are those of the raise statement.\n",
     .tp_traverse = bomb_traverse,
     .tp_clear = bomb_clear,
     .tp_getset = bomb_attributes,

@@ -73,9 +73,10 @@ int exit_status_of(PyObject* exception) {
 void exit_process(Scheduler* s, Object exception) {
   request_exit(exit_status_of(exception.get()));
   Object arguments = Object::steal(PyObject_GetAttrString(exception.get(), "args"));
-  Object exit = arguments ? Object::steal(PyObject_Call(runtime->tasklet_exit.get(),
-                                                        arguments.get(), nullptr))
-                          : Object();
+  Object exit =
+      arguments
+          ? Object::steal(PyObject_Call(runtime->tasklet_exit.get(), arguments.get(), nullptr))
+          : Object();
   if (!exit || !throw_exception(s->main.get(), std::move(exit), false)) {
     return;
   }

@@ -290,8 +290,7 @@ PyObject* reduce(PyObject* self, PyObject*) {
     }
   }
   int flags = (c->closing ? 1 : 0) | (c->preference & 3) << 1 | (c->schedule_all ? 8 : 0);
-  return queue ? Py_BuildValue("O()(niO)", Py_TYPE(self), c->balance, flags, queue.get())
-               : nullptr;
+  return queue ? Py_BuildValue("O()(niO)", Py_TYPE(self), c->balance, flags, queue.get()) : nullptr;
 }
 
 PyObject* set_state(PyObject* self, PyObject* args) {
@@ -307,7 +306,8 @@ PyObject* set_state(PyObject* self, PyObject* args) {
   }
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(queue); ++i) {
     PyObject* item = PyList_GET_ITEM(queue, i);
-    if (!is_tasklet(item) || as_tasklet(item)->place != Place::nowhere || !alive(as_tasklet(item))) {
+    if (!is_tasklet(item) || as_tasklet(item)->place != Place::nowhere ||
+        !alive(as_tasklet(item))) {
       return raise(PyExc_ValueError, "a channel's queue holds paused tasklets only");
     }
   }
@@ -472,10 +472,11 @@ PyTypeObject ChannelType = {
     .tp_basicsize = sizeof(Channel),
     .tp_dealloc = channel_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
-    .tp_doc = "channel()\n--\n\n"
-              "Passes objects between tasklets: who finds nobody at the other end blocks until\n"
-              "somebody comes. Values are not copied, and none is ever lost. Iterating receives until\n"
-              "the channel is closed and no sender is left. From the original's manual.\n",
+    .tp_doc =
+        "channel()\n--\n\n"
+        "Passes objects between tasklets: who finds nobody at the other end blocks until\n"
+        "somebody comes. Values are not copied, and none is ever lost. Iterating receives until\n"
+        "the channel is closed and no sender is left. From the original's manual.\n",
     .tp_traverse = channel_traverse,
     .tp_clear = channel_clear,
     .tp_weaklistoffset = offsetof(Channel, weak_references),

@@ -48,8 +48,8 @@ Object place_of(Scheduler* s, Tasklet* tasklet) {
   auto* f = reinterpret_cast<PyFrameObject*>(frame.get());
   Object code = Object::steal(reinterpret_cast<PyObject*>(PyFrame_GetCode(f)));
   auto* c = reinterpret_cast<PyCodeObject*>(code.get());
-  return or_unknown(Object::steal(PyUnicode_FromFormat(
-      " at %U:%d in %U", c->co_filename, PyFrame_GetLineNumber(f), c->co_qualname)));
+  return or_unknown(Object::steal(PyUnicode_FromFormat(" at %U:%d in %U", c->co_filename,
+                                                       PyFrame_GetLineNumber(f), c->co_qualname)));
 }
 
 Object last_user(Scheduler* s, Channel* channel) {
@@ -65,16 +65,15 @@ Object last_user(Scheduler* s, Channel* channel) {
       return or_unknown(Object::steal(PyUnicode_FromFormat("last used by %U", who.get())));
     }
   }
-  const Runtime::Departed& gone =
-      runtime->departed[channel->last_user % runtime->departed.size()];
+  const Runtime::Departed& gone = runtime->departed[channel->last_user % runtime->departed.size()];
   if (gone.serial == channel->last_user) {
-    return or_unknown(Object::steal(PyUnicode_FromFormat(
-        "last used by tasklet %llu '%U', which has finished",
-        static_cast<unsigned long long>(gone.serial), gone.name.get())));
+    return or_unknown(Object::steal(
+        PyUnicode_FromFormat("last used by tasklet %llu '%U', which has finished",
+                             static_cast<unsigned long long>(gone.serial), gone.name.get())));
   }
-  return or_unknown(Object::steal(
-      PyUnicode_FromFormat("last used by tasklet %llu, which is gone",
-                           static_cast<unsigned long long>(channel->last_user))));
+  return or_unknown(
+      Object::steal(PyUnicode_FromFormat("last used by tasklet %llu, which is gone",
+                                         static_cast<unsigned long long>(channel->last_user))));
 }
 
 void append_line(Scheduler* s, Object* text, Tasklet* tasklet) {

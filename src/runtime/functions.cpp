@@ -20,7 +20,8 @@ bool parse_retval(const char* name, PyObject* const* args, Py_ssize_t nargs, PyO
                  nargs + keywords);
     return false;
   }
-  if (keywords == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "retval") != 0) {
+  if (keywords == 1 &&
+      PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "retval") != 0) {
     PyErr_Format(PyExc_TypeError, "'%U' is an invalid keyword argument for %s()",
                  PyTuple_GET_ITEM(names, 0), name);
     return false;
@@ -65,8 +66,7 @@ PyObject* run_function(PyObject*, PyObject* args, PyObject* keywords) {
   long timeout = 0;
   int threadblock = 0, soft = 0, ignore_nesting = 0, totaltimeout = 0;
   if (!PyArg_ParseTupleAndKeywords(args, keywords, "|lpppp:run", const_cast<char**>(names),
-                                   &timeout, &threadblock, &soft, &ignore_nesting,
-                                   &totaltimeout)) {
+                                   &timeout, &threadblock, &soft, &ignore_nesting, &totaltimeout)) {
     return nullptr;
   }
   if (timeout > 0) {
@@ -74,9 +74,8 @@ PyObject* run_function(PyObject*, PyObject* args, PyObject* keywords) {
                  "run(timeout) needs preemption, which this version does not have yet");
   }
   Scheduler* s = scheduler();
-  return s != nullptr
-             ? run(s, threadblock != 0 ? RunMode::threadblock : RunMode::own).release()
-             : nullptr;
+  return s != nullptr ? run(s, threadblock != 0 ? RunMode::threadblock : RunMode::own).release()
+                      : nullptr;
 }
 
 PyObject* pump_function(PyObject*, PyObject* args, PyObject* keywords) {
@@ -227,9 +226,7 @@ PyObject* get_thread_info(PyObject*, PyObject* args) {
 
 // ---- callbacks ------------------------------------------------------------------------------------
 
-PyObject* or_none(const Object& object) {
-  return Py_NewRef(object ? object.get() : Py_None);
-}
+PyObject* or_none(const Object& object) { return Py_NewRef(object ? object.get() : Py_None); }
 
 PyObject* set_callable(Object* slot, PyObject* callable, const char* what) {
   if (callable != Py_None && !PyCallable_Check(callable)) {

@@ -387,12 +387,11 @@ void run_function(Scheduler* s, Tasklet* self, Object* exception) {
     mail.reset();
     PyObject* arguments = self->arguments.get();
     if (!self->keywords) {
-      result = Object::steal(PyObject_Vectorcall(
-          self->function.get(), &PyTuple_GET_ITEM(arguments, 0),
-          static_cast<std::size_t>(PyTuple_GET_SIZE(arguments)), nullptr));
+      result = Object::steal(
+          PyObject_Vectorcall(self->function.get(), &PyTuple_GET_ITEM(arguments, 0),
+                              static_cast<std::size_t>(PyTuple_GET_SIZE(arguments)), nullptr));
     } else {
-      result =
-          Object::steal(PyObject_Call(self->function.get(), arguments, self->keywords.get()));
+      result = Object::steal(PyObject_Call(self->function.get(), arguments, self->keywords.get()));
     }
   }
   if (!result) {

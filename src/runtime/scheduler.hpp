@@ -35,7 +35,7 @@ struct Scheduler {
   Ref<Tasklet> departed;  // finished, to be dropped by whoever runs next
   Object run_callers;     // list: [None, caller of the outermost run(), ..., innermost]
   int switch_trap;
-  int locked;  // callbacks and signal handlers under way
+  int locked;     // callbacks and signal handlers under way
   RunMode mode;   // of the innermost run()
   bool sleeping;  // in the poller now, without the GIL
   bool helpless;  // so, and nothing of its own could wake it

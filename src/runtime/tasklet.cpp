@@ -78,8 +78,8 @@ Object throw_exception(Tasklet* tasklet, Object exception, bool pending) {
   if (switches && switch_would_fail(s, tasklet)) {
     return nullptr;
   }
-  bool is_exit = Py_IS_TYPE(exception.get(),
-                            reinterpret_cast<PyTypeObject*>(runtime->tasklet_exit.get()));
+  bool is_exit =
+      Py_IS_TYPE(exception.get(), reinterpret_cast<PyTypeObject*>(runtime->tasklet_exit.get()));
   Object bomb = make_bomb(std::move(exception));
   if (!bomb) {
     return nullptr;
@@ -112,8 +112,7 @@ constexpr int most_spare = 1024;
 Tasklet* spare = nullptr;  // linked by next
 int spares = 0;
 
-PyObject* tasklet_call(PyObject* self, PyObject* const* args, std::size_t nargsf,
-                       PyObject* names) {
+PyObject* tasklet_call(PyObject* self, PyObject* const* args, std::size_t nargsf, PyObject* names) {
   auto count = PyVectorcall_NARGS(nargsf);
   Object arguments = Object::steal(PyTuple_New(count));
   if (!arguments) {
@@ -328,8 +327,8 @@ PyTypeObject TaskletType = {
     .tp_dealloc = tasklet_dealloc,
     .tp_vectorcall_offset = offsetof(Tasklet, vectorcall),
     .tp_call = PyVectorcall_Call,
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
-                Py_TPFLAGS_HAVE_VECTORCALL,
+    .tp_flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_VECTORCALL,
     .tp_doc = tasklet_doc,
     .tp_traverse = tasklet_traverse,
     .tp_clear = tasklet_clear,

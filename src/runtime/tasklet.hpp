@@ -26,7 +26,7 @@ struct Tasklet {
   vectorcallfunc vectorcall;
   Tasklet* next;  // neighbours in the ring or in the channel's queue
   Tasklet* prev;
-  Scheduler* scheduler;  // its thread's; counted, never null
+  Scheduler* scheduler;    // its thread's; counted, never null
   interp::Parked* parked;  // while it is started and suspended
   core::Stack* stack;      // while it is started; null for a main tasklet
   Object tempval;

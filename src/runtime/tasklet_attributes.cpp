@@ -126,8 +126,8 @@ PyObject* get_tempval(PyObject* self, void*) {
   return Py_NewRef(mail != nullptr ? mail : Py_None);
 }
 int set_tempval(PyObject* self, PyObject* value, void*) {
-  Object replaced = std::exchange(as_tasklet(self)->tempval,
-                                  Object::share(value == Py_None ? nullptr : value));
+  Object replaced =
+      std::exchange(as_tasklet(self)->tempval, Object::share(value == Py_None ? nullptr : value));
   return 0;
 }
 
@@ -191,7 +191,8 @@ int set_tracing(PyObject* self, PyObject* value, void* what) {
       raise(PyExc_RuntimeError, "tasklet is not alive");
       return -1;
     }
-    Object other = t->tracing ? Object::share(PyTuple_GET_ITEM(t->tracing.get(), 1 - slot)) : none();
+    Object other =
+        t->tracing ? Object::share(PyTuple_GET_ITEM(t->tracing.get(), 1 - slot)) : none();
     t->tracing = Object::steal(slot == trace_slot ? PyTuple_Pack(2, value, other.get())
                                                   : PyTuple_Pack(2, other.get(), value));
     return t->tracing ? 0 : -1;
@@ -212,7 +213,8 @@ char profile[] = "profile";
 
 PyGetSetDef tasklet_attributes[] = {
     {"alive", get_bool<alive>, nullptr,
-     "Whether the tasklet is bound with arguments and has not finished, on a living thread.", nullptr},
+     "Whether the tasklet is bound with arguments and has not finished, on a living thread.",
+     nullptr},
     {"paused", get_bool<is_paused>, nullptr,
      "Whether it is alive, but neither runnable nor blocked.", nullptr},
     {"blocked", get_bool<is_blocked>, nullptr,
@@ -233,7 +235,8 @@ PyGetSetDef tasklet_attributes[] = {
      "How many interpreter loops, called from C, stand on its C stack above the first.", nullptr},
     {"recursion_depth", get_recursion_depth, nullptr,
      "The number of its Python frames; 0 before it starts and after it ends.", nullptr},
-    {"next", get_next, nullptr, "Its successor in the run queue or channel queue, or None.", nullptr},
+    {"next", get_next, nullptr, "Its successor in the run queue or channel queue, or None.",
+     nullptr},
     {"prev", get_prev, nullptr, "Its predecessor in the run queue or channel queue, or None.",
      nullptr},
     {"frame", get_frame, nullptr, "Its topmost frame, or None.", nullptr},

@@ -77,8 +77,7 @@ int bind_tasklet(Tasklet* self, PyObject* function, PyObject* arguments, PyObjec
     return 0;
   }
   self->function = Object::share(function);
-  self->arguments =
-      arguments != nullptr ? Object::share(arguments) : Object::steal(PyTuple_New(0));
+  self->arguments = arguments != nullptr ? Object::share(arguments) : Object::steal(PyTuple_New(0));
   self->keywords = Object::share(keywords);
   Object old_mail = std::exchange(self->tempval, Object());
   return self->arguments ? 0 : -1;
@@ -123,8 +122,8 @@ PyObject* bind(PyObject* self, PyObject* args, PyObject* keywords) {
 }
 
 PyObject* setup(PyObject* self, PyObject* args, PyObject* keywords) {
-  return self_or_null(self, setup_tasklet(as_tasklet(self), Object::share(args),
-                                          Object::share(keywords)));
+  return self_or_null(
+      self, setup_tasklet(as_tasklet(self), Object::share(args), Object::share(keywords)));
 }
 
 // ---- running ------------------------------------------------------------------------------------
@@ -360,8 +359,7 @@ PyObject* bind_thread(PyObject* self, PyObject* args, PyObject* keywords) {
 // the tasklet for its start.
 PyObject* context_of(Tasklet* t) {
   if (t->started) {
-    return interp::context(t->scheduler->ts,
-                           t->scheduler->current == t ? nullptr : t->parked);
+    return interp::context(t->scheduler->ts, t->scheduler->current == t ? nullptr : t->parked);
   }
   return t->context.get();
 }
@@ -447,7 +445,7 @@ PyObject* reduce_ex(PyObject* self, PyObject*) {
   return reduce(self, nullptr);
 }
 
-#define THROW_RETURNS                                                                        \
+#define THROW_RETURNS                                                                          \
   "Returns what the caller's mailbox holds when it runs again, normally None, if the target\n" \
   "ran at once; None if not.\n"
 
@@ -503,8 +501,7 @@ PyMethodDef tasklet_methods[] = {
      "Raise `exc_class(*args)` in the tasklet, which runs at once; see throw().\n\n" THROW_RETURNS},
     {"kill", method(kill), METH_VARARGS | METH_KEYWORDS,
      "kill($self, /, pending=False)\n--\n\n"
-     "Raise TaskletExit in the tasklet; see throw(). One that lets it pass ends in silence.\n\n"
-     THROW_RETURNS},
+     "Raise TaskletExit in the tasklet; see throw(). One that lets it pass ends in silence.\n\n" THROW_RETURNS},
     {"set_atomic", set_atomic, METH_O,
      "set_atomic($self, flag, /)\n--\n\n"
      "Set whether the tasklet may be interrupted at the end of its timeslice. Returns the old value.\n"
@@ -527,7 +524,8 @@ PyMethodDef tasklet_methods[] = {
      "context_run($self, callable, /, *args, **kwargs)\n--\n\n"
      "Call `callable(*args, **kwargs)` now, in the calling tasklet but in this tasklet's context.\n\n"
      "Returns or raises what the call does. From 3.7.6 of the original.\n"},
-    {"__reduce__", reduce, METH_NOARGS, "__reduce__($self, /)\n--\n\nReturn the state that can be looked at: flags, mailbox, nesting level.\n"},
+    {"__reduce__", reduce, METH_NOARGS,
+     "__reduce__($self, /)\n--\n\nReturn the state that can be looked at: flags, mailbox, nesting level.\n"},
     {"__reduce_ex__", reduce_ex, METH_O,
      "__reduce_ex__($self, protocol, /)\n--\n\nHelper for pickle.\n"},
     {},

@@ -31,7 +31,8 @@ void unlist(Scheduler* s) {
 // Takes every queued tasklet but the current one out of the ring, so that killing one does not run
 // the others.
 void empty_ring(Scheduler* s) {
-  while (s->current != nullptr && s->current->place == Place::ring && s->current->next != s->current) {
+  while (s->current != nullptr && s->current->place == Place::ring &&
+         s->current->next != s->current) {
     unlink(s->current->next);
   }
 }
@@ -142,8 +143,7 @@ Scheduler* scheduler_of(PyThreadState* ts) {
   s->pickle_flags = runtime->default_pickle_flags;
   s->run_callers = Object::steal(Py_BuildValue("[O]", Py_None));
   s->main = s->run_callers ? new_tasklet(&TaskletType, s) : nullptr;
-  Object capsule =
-      s->main ? Object::steal(PyCapsule_New(s, capsule_name, thread_ends)) : Object();
+  Object capsule = s->main ? Object::steal(PyCapsule_New(s, capsule_name, thread_ends)) : Object();
   if (!capsule) {
     s->main.reset();
     remove_reference(s);

@@ -19,9 +19,9 @@ struct TimeoutAlarm : Alarm {
 struct Timeout {
   PyObject_HEAD
   TimeoutAlarm alarm;
-  Object seconds;          // as given: a number or None
-  Ref<Tasklet> tasklet;    // who is inside the block
-  Object interruption;     // what was thrown at it, if it took too long
+  Object seconds;        // as given: a number or None
+  Ref<Tasklet> tasklet;  // who is inside the block
+  Object interruption;   // what was thrown at it, if it took too long
 };
 
 Timeout* as_timeout(PyObject* object) { return reinterpret_cast<Timeout*>(object); }
@@ -103,10 +103,10 @@ PyObject* leave(PyObject* object, PyObject* const* args, Py_ssize_t nargs) {
   if (nargs != 3 || !interruption || args[1] != interruption.get()) {
     Py_RETURN_FALSE;
   }
-  Object message = Object::steal(
-      PyUnicode_FromFormat("timed out after %S seconds", self->seconds.get()));
-  Object error = message ? Object::steal(PyObject_CallOneArg(PyExc_TimeoutError, message.get()))
-                         : Object();
+  Object message =
+      Object::steal(PyUnicode_FromFormat("timed out after %S seconds", self->seconds.get()));
+  Object error =
+      message ? Object::steal(PyObject_CallOneArg(PyExc_TimeoutError, message.get())) : Object();
   if (!error) {
     return nullptr;
   }
@@ -164,8 +164,7 @@ PyTypeObject TimeoutType = {
 };
 
 int init_timeout() {
-  interruption_type =
-      PyErr_NewException("stackless._Interruption", PyExc_BaseException, nullptr);
+  interruption_type = PyErr_NewException("stackless._Interruption", PyExc_BaseException, nullptr);
   return interruption_type == nullptr ? -1 : 0;
 }
 

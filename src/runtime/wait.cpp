@@ -224,8 +224,8 @@ Tasklet* idle(Scheduler* s, Tasklet* self) {
       break;
     }
     bool floating = self->place == Place::nowhere;
-    bool hopeful = s->has_waiters() || ((!floating || s->mode == RunMode::threadblock) &&
-                                        others_may_wake(s));
+    bool hopeful =
+        s->has_waiters() || ((!floating || s->mode == RunMode::threadblock) && others_may_wake(s));
     if (!hopeful) {
       if (floating) {
         insert(self);
