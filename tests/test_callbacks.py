@@ -7,7 +7,6 @@ import sys
 import pytest
 import stackless
 from stackless import channel, tasklet
-
 from support import run_child
 
 

@@ -8,7 +8,6 @@ import decimal
 import pytest
 import stackless
 from stackless import channel, tasklet
-
 from support import child_lines, in_thread
 
 variable = contextvars.ContextVar("variable", default="default")

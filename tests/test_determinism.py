@@ -8,9 +8,8 @@ import os
 import stackless
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stackless import channel, tasklet
-
 from model import Model
+from stackless import channel, tasklet
 
 TASKLETS, CHANNELS = 4, 2
 

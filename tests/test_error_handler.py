@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import stackless
 from stackless import channel, tasklet
-
 from support import frame_names
 
 
@@ -93,7 +92,7 @@ def test_a_handler_may_raise_the_same_exception_again():
 
     stackless.set_error_handler(handler)
     tasklet(fail)()
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         stackless.run()
     stackless.set_error_handler(None)
 
@@ -140,7 +139,7 @@ def test_the_handler_does_not_get_tasklet_exit(handled):
 
 
 def test_the_handler_does_not_get_the_exceptions_of_main(handled):
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         fail()
     assert handled == []
 

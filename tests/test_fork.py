@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 import pytest
-
 from support import child_lines
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 import pytest
-
 from support import child_lines, run_child
 
 # run(script, isolated) runs a script in a new interpreter of this process.

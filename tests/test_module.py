@@ -12,7 +12,6 @@ import types
 import pytest
 import stackless
 from stackless import tasklet
-
 from support import child_lines, run_child
 
 ALL = [
@@ -175,7 +174,7 @@ def test_pickle_flags(function):
     assert function(0, 1) == old | 1
     assert function(-1, -1) == old & ~1
     for arguments in ((-2,), (1 << 20,), (0, 1 << 20), (0, -2)):
-        with pytest.raises(ValueError):  # noqa: PT011
+        with pytest.raises(ValueError):
             function(*arguments)
     function(old, 1)
     assert function() == old

@@ -9,7 +9,6 @@ import threading
 import pytest
 import stackless
 from stackless import channel, tasklet
-
 from support import start_thread, wait_until
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs POSIX signals")
@@ -259,6 +258,6 @@ def test_a_handler_does_not_disturb_a_handled_exception(handle):
 
     handle(handler)
     tasklet(work)()
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         stackless.run()
     assert log == ["handler", "None"]

@@ -9,7 +9,6 @@ import threading
 import pytest
 import stackless
 from stackless import channel, tasklet
-
 from support import in_thread, start_thread, wait_until
 
 PREFERENCES = [-1, 0, 1]

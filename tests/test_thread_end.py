@@ -8,7 +8,6 @@ import threading
 import pytest
 import stackless
 from stackless import channel, tasklet
-
 from support import in_thread, start_thread, wait_for, wait_until
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import stackless
 from stackless import channel, tasklet
-
 from support import frame_names
 
 

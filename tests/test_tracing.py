@@ -7,7 +7,6 @@ import sys
 import pytest
 import stackless
 from stackless import tasklet
-
 from support import start_thread, wait_until
 
 

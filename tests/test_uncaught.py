@@ -7,7 +7,6 @@ import traceback
 import pytest
 import stackless
 from stackless import channel, tasklet
-
 from support import frame_names, in_thread, run_child
 
 

@@ -7,7 +7,6 @@ import weakref
 
 import stackless
 from stackless import channel, tasklet
-
 from support import child_lines, run_child
 
 
@@ -79,7 +78,7 @@ def test_a_handled_exception_survives_the_kill_of_a_dropped_tasklet():
     except ValueError as error:
         del t
         assert log == KILLED
-        assert error.__context__ is None  # noqa: PT017
+        assert error.__context__ is None
 
 
 def test_an_exception_on_its_way_survives_the_kill_of_a_dropped_tasklet():

@@ -45,6 +45,6 @@ def check() -> None:
     schedule()
     if got != expected or sys.exc_info()[1] is not before:
         raise ImportError(
-            f"stackless does not work in this build of CPython {sys.version}: switching between two "
-            f"tasklets gave {got}. Please report it, with where this interpreter comes from."
+            f"stackless does not work in this build of CPython {sys.version}: switching between "
+            f"two tasklets gave {got}. Please report it, with where this interpreter comes from."
         )
