@@ -87,7 +87,7 @@ class StackPool {
 
   // One release in so many trims its stack without having been asked: what a stack has used is
   // not known to us, only to the kernel, and asking it each time would cost a system call.
-  static constexpr std::uint32_t trim_every = 64;
+  static constexpr std::uint32_t trim_every = 256;
 
   // carve() makes a stack out of the next slot.
   Stack* carve() noexcept;
