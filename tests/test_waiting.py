@@ -88,12 +88,12 @@ def test_switch_trap_applies_to_sleeping_and_changes_nothing():
     t.remove()
 
 
-# ---- timeout ---------------------------------------------------------------------------------------
+# ---- timeout -------------------------------------------------------------------------------------
 
 
 def test_a_timeout_ends_a_wait_on_a_channel_and_the_channel_is_free_again():
     c = channel()
-    with pytest.raises(TimeoutError, match="0.001"), stackless.timeout(0.001):
+    with pytest.raises(TimeoutError, match=r"0\.001"), stackless.timeout(0.001):
         c.receive()
     assert c.balance == 0
 
@@ -180,7 +180,7 @@ def test_a_timeout_in_a_tasklet_leaves_no_garbage():
     assert gc.garbage == []
 
 
-# ---- pump ------------------------------------------------------------------------------------------
+# ---- pump ----------------------------------------------------------------------------------------
 
 
 def test_pump_runs_what_is_ready_and_does_not_wait():

@@ -76,11 +76,15 @@ inline _PyInterpreterFrame* top_of(PyThreadState* ts) { return ts->current_frame
 inline _PyInterpreterFrame* top_of(const Share& share) { return share.frame; }
 inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) { ts->current_frame = frame; }
 inline _PyInterpreterFrame* caller_of(_PyInterpreterFrame* frame) { return frame->previous; }
-inline bool is_entry(_PyInterpreterFrame* frame) {
+// The thread's base frame, which has no previous one, is the sentinel below all loops.
+inline bool is_loop_frame(_PyInterpreterFrame* frame) {
   return frame->owner >= FRAME_OWNED_BY_INTERPRETER;
 }
+inline bool is_entry(_PyInterpreterFrame* frame) {
+  return is_loop_frame(frame) && frame->previous != nullptr;
+}
 inline bool is_python(_PyInterpreterFrame* frame) {
-  return !is_entry(frame) && !_PyFrame_IsIncomplete(frame);
+  return !is_loop_frame(frame) && !_PyFrame_IsIncomplete(frame);
 }
 
 #define STACKLESS_TS(owner, name) STACKLESS_FIELD(PyThreadState, owner, name)
