@@ -218,7 +218,7 @@ PollWaiter* Poller::next_ready() noexcept {
   return waiter;
 }
 
-void Poller::interrupt() noexcept {
+void Poller::interrupt() const noexcept {
   // EAGAIN: the counter is full, so the wake-up is certain anyway.
   const int saved = errno;
   const std::uint64_t one = 1;

@@ -94,7 +94,7 @@ class Poller {
 
   // interrupt() ends the poll() under way in another thread, or the next one at once.
   // The only member that other threads may call.
-  void interrupt() noexcept;
+  void interrupt() const noexcept;
 
   // waiters() returns how many waiters are queued.
   std::size_t waiters() const noexcept { return waiters_; }

@@ -41,7 +41,7 @@ static_assert(MADV_GUARD_INSTALL == 102);
 constexpr int madv_guard_install = 102;  // Linux 6.13; older headers don't have it
 
 std::size_t page_bytes() noexcept {
-  static const std::size_t bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  static const auto bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   return bytes;
 }
 

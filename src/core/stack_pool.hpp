@@ -94,7 +94,7 @@ class StackPool {
   bool reserve_slab() noexcept;
   bool install_guard(std::byte* guard) noexcept;
   // trim() gives the memory of the deeper part of an idle stack back to the kernel.
-  void trim(Stack* stack) noexcept;
+  static void trim(Stack* stack) noexcept;
 
   std::size_t stack_bytes_;
   Stack* free_ = nullptr;

@@ -53,7 +53,7 @@ PyObject* frame(PyThreadState* ts, Parked* parked) {
   int collecting = PyGC_Disable();
   _PyInterpreterFrame* running = top_of(ts);
   set_top(ts, top_of(parked->share));
-  PyObject* result = reinterpret_cast<PyObject*>(PyThreadState_GetFrame(ts));
+  auto* result = reinterpret_cast<PyObject*>(PyThreadState_GetFrame(ts));
   set_top(ts, running);
   if (collecting != 0) {
     PyGC_Enable();

@@ -135,7 +135,7 @@ PyObject* repeat_method(PyObject* self, Direction direction, PyObject* method,
 
 // Where recv() receives before it knows how large a bytes object it needs. Used only between a
 // system call and the copy, under the GIL.
-constexpr Py_ssize_t scratch_bytes = 256 * 1024;
+constexpr Py_ssize_t scratch_bytes = Py_ssize_t{256} * 1024;
 alignas(64) char scratch[scratch_bytes];
 
 // After a read that took all there was, the next one would only find out that there is nothing: wait

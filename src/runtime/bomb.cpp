@@ -55,7 +55,7 @@ Object make_exception(PyObject* type, PyObject* value, PyObject* traceback) {
   return exception;
 }
 
-std::nullptr_t explode(Object bomb) {
+std::nullptr_t explode(const Object& bomb) {
   restore_exception(reinterpret_cast<Bomb*>(bomb.get())->exception);
   return nullptr;
 }

@@ -20,6 +20,6 @@ Object make_bomb(Object exception);
 // be null or None, an instance of `type`, a tuple of arguments, or one argument.
 Object make_exception(PyObject* type, PyObject* value, PyObject* traceback);
 // explode() raises the bomb's exception and returns null.
-std::nullptr_t explode(Object bomb);
+std::nullptr_t explode(const Object& bomb);
 
 }  // namespace stackless

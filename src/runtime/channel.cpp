@@ -34,6 +34,9 @@ void enqueue(Channel* c, Ref<Tasklet> tasklet, Way way) {
 Ref<Tasklet> remove_from_queue(Tasklet* t) {
   Guard guard;
   Channel* c = t->channel;
+  if (t->place != Place::channel || c == nullptr) {
+    __builtin_unreachable();
+  }
   (t->prev != nullptr ? t->prev->next : c->first) = t->next;
   (t->next != nullptr ? t->next->prev : c->last) = t->prev;
   t->next = t->prev = nullptr;
@@ -46,6 +49,14 @@ Ref<Tasklet> remove_from_queue(Tasklet* t) {
 // ---- sending and receiving ----------------------------------------------------------------------
 
 namespace {
+
+// The one who has waited longest, where the balance says that there is one.
+Tasklet* first_of(Channel* c) {
+  if (c->first == nullptr) {
+    __builtin_unreachable();
+  }
+  return c->first;
+}
 
 // Nobody waits: the caller does.
 Object wait_in_queue(Scheduler* s, Channel* c, PyObject* value, Way way) {
@@ -69,7 +80,7 @@ Object wait_in_queue(Scheduler* s, Channel* c, PyObject* value, Way way) {
 // (the table of the original's manual: preference, schedule_all).
 Object exchange(Scheduler* s, Channel* c, PyObject* value, Way way) {
   Tasklet* self = s->current;
-  Tasklet* other = c->first;
+  Tasklet* other = first_of(c);
   c->last_user = self->serial;
   self->used_channel = true;
   if (other->scheduler != s) [[unlikely]] {
@@ -117,7 +128,7 @@ inline Object transfer(Channel* c, PyObject* value, Way way) {
     if (s->locked > 0) {
       return raise(PyExc_RuntimeError, "Recursive channel call due to callbacks!");
     }
-    if (!ready || c->first->scheduler == s) {
+    if (!ready || first_of(c)->scheduler == s) {
       // The callback finds the value in the mailbox.
       Object replaced = std::exchange(self->tempval, Object::share(value));
       int failed = notify_channel(s, c, self, way == Way::send, !ready);

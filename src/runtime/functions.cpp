@@ -191,14 +191,13 @@ PyObject* get_thread_info(PyObject*, PyObject* args) {
   if (s == nullptr) {
     return nullptr;
   }
-  PyThreadState* ts = s->ts;
   if (id != nullptr) {
     long wanted = static_cast<long>(PyLong_AsUnsignedLongMask(id));
     if (PyErr_Occurred()) {
       return nullptr;
     }
     if (wanted != -1) {
-      ts = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+      PyThreadState* ts = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
       while (ts != nullptr && ts->thread_id != static_cast<unsigned long>(wanted)) {
         ts = PyThreadState_Next(ts);
       }

@@ -26,7 +26,7 @@ Object claim(Tasklet* tasklet) {
     return none();
   }
   if (is_bomb(mail.get())) [[unlikely]] {
-    return explode(std::move(mail));
+    return explode(mail);
   }
   return mail;
 }
