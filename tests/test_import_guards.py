@@ -144,6 +144,7 @@ def test_a_first_import_deep_in_a_recursion_under_tracing_and_in_an_except_block
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="ASan's shadow memory")
 def test_a_failed_import_on_too_little_memory_leaves_an_error_and_no_crash():
     done = run_child("""
         import resource, sys
