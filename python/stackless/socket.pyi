@@ -464,6 +464,37 @@ if sys.version_info >= (3, 15):
     CAN_ISOTP_WAIT_TX_DONE: int
     IPV6_HDRINCL: int
     SOL_CAN_ISOTP: int
+    __all__ += [
+        "CAN_ISOTP_CHK_PAD_DATA",
+        "CAN_ISOTP_CHK_PAD_LEN",
+        "CAN_ISOTP_DEFAULT_EXT_ADDRESS",
+        "CAN_ISOTP_DEFAULT_FLAGS",
+        "CAN_ISOTP_DEFAULT_FRAME_TXTIME",
+        "CAN_ISOTP_DEFAULT_LL_MTU",
+        "CAN_ISOTP_DEFAULT_LL_TX_DL",
+        "CAN_ISOTP_DEFAULT_LL_TX_FLAGS",
+        "CAN_ISOTP_DEFAULT_PAD_CONTENT",
+        "CAN_ISOTP_DEFAULT_RECV_BS",
+        "CAN_ISOTP_DEFAULT_RECV_STMIN",
+        "CAN_ISOTP_DEFAULT_RECV_WFTMAX",
+        "CAN_ISOTP_EXTEND_ADDR",
+        "CAN_ISOTP_FORCE_RXSTMIN",
+        "CAN_ISOTP_FORCE_TXSTMIN",
+        "CAN_ISOTP_HALF_DUPLEX",
+        "CAN_ISOTP_LISTEN_MODE",
+        "CAN_ISOTP_LL_OPTS",
+        "CAN_ISOTP_OPTS",
+        "CAN_ISOTP_RECV_FC",
+        "CAN_ISOTP_RX_EXT_ADDR",
+        "CAN_ISOTP_RX_PADDING",
+        "CAN_ISOTP_RX_STMIN",
+        "CAN_ISOTP_SF_BROADCAST",
+        "CAN_ISOTP_TX_PADDING",
+        "CAN_ISOTP_TX_STMIN",
+        "CAN_ISOTP_WAIT_TX_DONE",
+        "IPV6_HDRINCL",
+        "SOL_CAN_ISOTP",
+    ]
 
 from stackless._stackless import Socket as SocketType
 
