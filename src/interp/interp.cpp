@@ -36,6 +36,22 @@ void end(PyThreadState* ts) noexcept {
   }
 }
 
+void leave_data_stack(PyThreadState* ts) noexcept {
+  constexpr std::size_t bytes = std::size_t{16} * 1024;  // Python/pystate.c, DATA_STACK_CHUNK_SIZE
+  PyObjectArenaAllocator arenas;
+  PyObject_GetArenaAllocator(&arenas);
+  auto* chunk = static_cast<_PyStackChunk*>(arenas.alloc(arenas.ctx, bytes));
+  if (chunk == nullptr) {
+    return;
+  }
+  chunk->previous = nullptr;
+  chunk->size = bytes;
+  chunk->top = 0;
+  ts->datastack_chunk = chunk;
+  ts->datastack_top = &chunk->data[1];
+  ts->datastack_limit = reinterpret_cast<PyObject**>(reinterpret_cast<char*>(chunk) + bytes);
+}
+
 namespace {
 
 _PyInterpreterFrame* top(PyThreadState* ts, Parked* parked) {

@@ -38,6 +38,11 @@ void begin(PyThreadState* ts, Base* base, core::Stack* stack, PyObject* context)
 // end() drops what a finished tasklet leaves in the thread state: its context, its trace functions.
 void end(PyThreadState* ts) noexcept;
 
+// leave_data_stack() has the running tasklet's next frames pushed elsewhere than into its own stack:
+// it never returns from what it does next, the end of the interpreter, which frees the thread's data
+// stack (Python/pystate.c, PyThreadState_Clear; 3.15 aborts if it can't).
+void leave_data_stack(PyThreadState* ts) noexcept;
+
 // ---- looking at tasklets ---------------------------------------------------------------------
 // Each takes the share of a suspended tasklet, or null for the running one.
 

@@ -81,6 +81,7 @@ void exit_process(Scheduler* s, Object exception) {
     return;
   }
   restore_exception(std::move(exception));
+  interp::leave_data_stack(s->ts);
   PyErr_Print();  // of a SystemExit this is the end of the process
 }
 
