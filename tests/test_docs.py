@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 import signal
 import socket
@@ -12,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import stackless
 from support import CHILD_LIMIT, child_lines
 
 ROOT = Path(__file__).parent.parent
@@ -151,3 +154,121 @@ def test_the_chat_server_survives_guests_that_break_off():
             assert ada.hear() == "* eve came in"
             ada.say("are you there?")
             assert eve.hear() == "ada: are you there?"
+
+
+# ---- the reference ------------------------------------------------------------------------------
+
+CLASSES = [stackless.tasklet, stackless.channel, stackless.bomb, stackless.timeout]
+MODULE = type(stackless)  # whose properties are the module's live attributes
+# The original has them for its own tests.
+FOR_TESTS = {"test_cframe_nr", "test_outside"}
+
+
+def public(owner):
+    return {name for name in vars(owner) if not name.startswith("_")}
+
+
+FUNCTIONS = {
+    name for name in public(stackless) - FOR_TESTS if inspect.isroutine(getattr(stackless, name))
+}
+METHODS = {
+    f"{kind.__name__}.{name}"
+    for kind in CLASSES
+    for name in public(kind)
+    if inspect.isroutine(getattr(kind, name))
+}
+ATTRIBUTES = {
+    f"{kind.__name__}.{name}"
+    for kind in [*CLASSES, MODULE]
+    for name in public(kind)
+    if inspect.isdatadescriptor(getattr(kind, name))
+}
+
+# What a caller has to reckon with.
+RAISES = {
+    "schedule": ["RuntimeError"],
+    "schedule_remove": ["RuntimeError"],
+    "run": ["NotImplementedError"],
+    "sleep": ["ValueError"],
+    "timeout": ["TimeoutError", "TypeError", "ValueError", "RuntimeError"],
+    "switch_trap": ["RuntimeError"],
+    "get_thread_info": ["RuntimeError"],
+    "set_schedule_callback": ["TypeError"],
+    "set_channel_callback": ["TypeError"],
+    "set_error_handler": ["TypeError"],
+    "enable_softswitch": ["TypeError"],
+    "pickle_flags": ["ValueError"],
+    "tasklet": ["TypeError"],
+    "tasklet.bind": ["TypeError", "RuntimeError"],
+    "tasklet.setup": ["RuntimeError"],
+    "tasklet.insert": ["RuntimeError"],
+    "tasklet.remove": ["RuntimeError"],
+    "tasklet.run": ["RuntimeError"],
+    "tasklet.switch": ["RuntimeError"],
+    "tasklet.throw": ["TypeError", "RuntimeError"],
+    "tasklet.kill": ["TaskletExit"],
+    "tasklet.set_atomic": ["TypeError"],
+    "tasklet.set_ignore_nesting": ["TypeError"],
+    "tasklet.bind_thread": ["RuntimeError", "ValueError"],
+    "tasklet.set_context": ["RuntimeError"],
+    "tasklet.block_trap": ["RuntimeError"],
+    "channel.send": ["RuntimeError", "ValueError"],
+    "channel.receive": ["RuntimeError", "ValueError"],
+    "channel.send_exception": ["TypeError"],
+    "channel.send_throw": ["TypeError"],
+}
+
+
+def docstring(name):
+    owner, _, attribute = name.rpartition(".")
+    if owner == MODULE.__name__:
+        return inspect.getdoc(vars(MODULE)[attribute])
+    thing = stackless
+    for part in name.split("."):
+        thing = getattr(thing, part)
+    return inspect.getdoc(thing)
+
+
+@pytest.mark.parametrize(
+    "name", sorted({kind.__name__ for kind in CLASSES} | FUNCTIONS | METHODS | ATTRIBUTES)
+)
+def test_every_public_name_has_a_docstring_of_whole_sentences(name):
+    text = docstring(name)
+    assert text, f"{name} has no docstring"
+    assert text[0].isupper() and text.rstrip()[-1] in ".)", text
+
+
+@pytest.mark.parametrize("name", sorted((FUNCTIONS | METHODS) - {"atomic"}))
+def test_a_docstring_says_what_is_returned_or_where_that_is_said(name):
+    assert re.search(r"\b[Rr]eturns?\b|see \w+\(\)|^The same", docstring(name)), docstring(name)
+
+
+@pytest.mark.parametrize("name", sorted(RAISES))
+def test_a_docstring_names_the_exceptions(name):
+    missing = [each for each in RAISES[name] if each not in docstring(name)]
+    assert not missing, docstring(name)
+
+
+def test_the_reference_has_every_public_name():
+    page = (ROOT / "docs" / "api.md").read_text()
+    # Methods and attributes come with their class, which autodoc walks.
+    listed = set(re.findall(r"(?m)^\.\. (?:auto\w+|py:\w+):: (\w+)", page))
+    public_names = public(stackless) | public(MODULE)
+    assert public_names - FOR_TESTS - {"annotations", "socket", "stackless"} <= listed
+
+
+def test_the_stubs_are_installed_and_have_every_public_name():
+    package = Path(stackless.__file__).parent
+    assert (package / "py.typed").exists()
+    known = set()
+    for stub in ["__init__.pyi", "_stackless.pyi"]:
+        for node in ast.walk(ast.parse((package / stub).read_text())):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                known.add(node.name)
+            elif isinstance(node, ast.AnnAssign):
+                known.add(node.target.id)
+            elif isinstance(node, ast.ImportFrom | ast.Import):
+                known.update(each.asname or each.name for each in node.names)
+    owners = [stackless, MODULE, *CLASSES]
+    missing = {name for owner in owners for name in public(owner)} - known
+    assert missing <= {"annotations", "socket"}
