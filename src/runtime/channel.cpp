@@ -425,7 +425,7 @@ PyMethodDef channel_methods[] = {
      "With preference -1 the receiver runs at once and the caller when its turn comes; else the caller\n"
      "goes on. If nobody waits, the caller blocks until somebody receives. Returns None.\n"
      "Raises RuntimeError if blocking would be a deadlock or block_trap is set, ValueError if the\n"
-     "channel is closed and nobody waits. From the original's manual.\n"},
+     "channel is closed and nobody waits. As in the original.\n"},
     {"receive", method(receive_method), METH_FASTCALL,
      "receive($self, /)\n--\n\n"
      "Receive a value: from the tasklet that has waited longest to send.\n\n"
@@ -433,7 +433,7 @@ PyMethodDef channel_methods[] = {
      "goes on. If nobody waits, the caller blocks until somebody sends. Returns the value, or raises\n"
      "the exception that was sent.\n"
      "Raises RuntimeError if blocking would be a deadlock or block_trap is set, ValueError if the\n"
-     "channel is closed and nobody waits. From the original's manual.\n"},
+     "channel is closed and nobody waits. As in the original.\n"},
     {"send_exception", send_exception, METH_VARARGS,
      "send_exception($self, exc_class, /, *args)\n--\n\n"
      "Send an exception: `exc_class(*args)` is raised in the receiver. Who runs next: see send().\n"
@@ -487,7 +487,7 @@ PyTypeObject ChannelType = {
         "channel()\n--\n\n"
         "Passes objects between tasklets: who finds nobody at the other end blocks until\n"
         "somebody comes. Values are not copied, and none is ever lost. Iterating receives until\n"
-        "the channel is closed and no sender is left. From the original's manual.\n",
+        "the channel is closed and no sender is left. As in the original.\n",
     .tp_traverse = channel_traverse,
     .tp_clear = channel_clear,
     .tp_weaklistoffset = offsetof(Channel, weak_references),

@@ -363,15 +363,16 @@ PyObject* set_test_profile(PyObject*, PyObject* name) {
 
 PyMethodDef functions[] = {
     {"schedule", method(schedule_function), METH_FASTCALL | METH_KEYWORDS,
-     "schedule($module, /, retval=<the current tasklet>)\n--\n\n"
+     "schedule($module, /, retval=...)\n--\n\n"
      "Let the next tasklet in the run queue run; the caller becomes the last.\n\n"
-     "Returns `retval` when its turn comes again, at once if nobody else is runnable.\n"
-     "Raises RuntimeError under a switch_trap. From the original's manual.\n"},
+     "Returns `retval`, by default the tasklet itself, when its turn comes again; at once if nobody\n"
+     "else is runnable.\n"
+     "Raises RuntimeError under a switch_trap. As in the original.\n"},
     {"schedule_remove", method(schedule_remove_function), METH_FASTCALL | METH_KEYWORDS,
-     "schedule_remove($module, /, retval=<the current tasklet>)\n--\n\n"
+     "schedule_remove($module, /, retval=...)\n--\n\n"
      "Pause the caller until somebody inserts or runs it, and let the next tasklet run.\n\n"
-     "Returns `retval` then. Raises RuntimeError if that would be a deadlock, or under a\n"
-     "switch_trap. From the original's manual.\n"},
+     "Returns `retval`, by default the tasklet itself, then. Raises RuntimeError if that would be a deadlock, or under a\n"
+     "switch_trap. As in the original.\n"},
     {"run", method(run_function), METH_VARARGS | METH_KEYWORDS,
      "run($module, /, timeout=0, threadblock=False, soft=False, ignore_nesting=False, "
      "totaltimeout=False)\n--\n\n"
@@ -379,7 +380,7 @@ PyMethodDef functions[] = {
      "meanwhile. With `threadblock` also wait for other threads to make one runnable.\n\n"
      "Returns None; raises what a tasklet did not catch, the others stay queued.\n"
      "A `timeout` (in bytecodes) is not supported yet: NotImplementedError; the other arguments matter\n"
-     "only with one. From the original's manual.\n"},
+     "only with one. As in the original.\n"},
     {"pump", method(pump_function), METH_VARARGS | METH_KEYWORDS,
      "pump($module, /, max_wait=0)\n--\n\n"
      "Run what is runnable, look for I/O and timers once, run what those have woken, and return: for\n"

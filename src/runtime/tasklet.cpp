@@ -315,7 +315,7 @@ constexpr const char* tasklet_doc =
     "Creating one binds it to `func`, a callable or None, and to the calling thread; calling it\n"
     "gives it arguments and makes it runnable: ``tasklet(func)(1, 2)``. With `args` (a tuple) or\n"
     "`kwargs` (a dict) it is bound with arguments but not yet runnable: see bind().\n"
-    "The caller goes on; the tasklet runs when it is its turn. From the original's manual.\n\n"
+    "The caller goes on; the tasklet runs when it is its turn. As in the original.\n\n"
     "Raises TypeError if `func` is not callable, `args` no tuple or `kwargs` no dict.\n";
 
 }  // namespace

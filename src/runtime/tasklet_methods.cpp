@@ -437,12 +437,11 @@ PyObject* reduce(PyObject* self, PyObject*) {
 // What pickle and copy call: a tasklet without its frames would not be the tasklet.
 PyObject* reduce_ex(PyObject* self, PyObject*) {
   Tasklet* t = as_tasklet(self);
-  bool current = t->scheduler->ts != nullptr && t->scheduler->current == t;
-  if (!current && (t->started || t->function)) {
-    return raise(PyExc_TypeError,
-                 "cannot pickle a tasklet that is alive: this version can't freeze tasklets yet");
+  if (t->scheduler->ts != nullptr && t->scheduler->current == t) {
+    return reduce(self, nullptr);  // which says why not
   }
-  return reduce(self, nullptr);
+  return raise(PyExc_TypeError,
+               "cannot pickle or copy a tasklet: this version can't freeze tasklets yet");
 }
 
 #define THROW_RETURNS                                                                          \
@@ -504,7 +503,8 @@ PyMethodDef tasklet_methods[] = {
      "Raise TaskletExit in the tasklet; see throw(). One that lets it pass ends in silence.\n\n" THROW_RETURNS},
     {"set_atomic", set_atomic, METH_O,
      "set_atomic($self, flag, /)\n--\n\n"
-     "Set whether the tasklet may be interrupted at the end of its timeslice. Returns the old value.\n"
+     "Keep the tasklet from being interrupted at the end of its timeslice (true), or not. Returns the\n"
+     "old value.\n"
      "The caller goes on. Raises TypeError unless `flag` is a bool or int.\n"},
     {"set_ignore_nesting", set_ignore_nesting, METH_O,
      "set_ignore_nesting($self, flag, /)\n--\n\n"
