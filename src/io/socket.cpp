@@ -16,7 +16,6 @@ namespace {
 using core::Direction;
 using core::Nanoseconds;
 
-PyTypeObject* socket_type = nullptr;
 Py_ssize_t extra_offset = 0;  // our fields lie behind those of socket.socket
 
 // What each of our sockets has beyond the standard one.
@@ -410,9 +409,6 @@ PyObject* real_close(PyObject* self, PyObject*) {
 
 PyObject* detach(PyObject* self, PyObject*) {
   leave_descriptor(extra_of(self));
-  PyObject* closed = PyObject_GetAttrString(self, "_closed");
-  Py_XDECREF(closed);
-  PyErr_Clear();
   return PyObject_CallOneArg(base.detach, self);
 }
 
@@ -538,7 +534,6 @@ int add_socket_type(PyObject* module) {
       .slots = slots,
   };
   Object type = Object::steal(PyType_FromSpecWithBases(&spec, parent.get()));
-  socket_type = reinterpret_cast<PyTypeObject*>(type.get());
   return type && PyModule_AddObjectRef(module, "Socket", type.get()) == 0 ? 0 : -1;
 }
 

@@ -144,10 +144,7 @@ inline Object transfer(Channel* c, PyObject* value, Way way) {
 
 }  // namespace
 
-Object send(Channel* channel, PyObject* value) {
-  Object result = transfer(channel, value, Way::send);
-  return result;
-}
+Object send(Channel* channel, PyObject* value) { return transfer(channel, value, Way::send); }
 
 Object receive(Channel* channel) { return transfer(channel, nullptr, Way::receive); }
 
