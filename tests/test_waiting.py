@@ -152,6 +152,62 @@ def test_a_timeout_runs_out_at_the_next_wait_of_a_busy_tasklet():
         stackless.sleep(60)
 
 
+def test_run_in_a_timeout_returns_when_the_others_are_done():
+    done = []
+    stackless.tasklet(done.append)(1)
+    with stackless.timeout(3600):
+        stackless.run()
+    assert done == [1]
+
+
+def test_run_in_a_timeout_waits_for_those_who_wait_and_no_longer():
+    ended = []
+
+    def sleeper():
+        try:
+            stackless.sleep(3600)
+        finally:
+            ended.append("sleeper")
+
+    t = stackless.tasklet(sleeper)()
+    with pytest.raises(TimeoutError), stackless.timeout(0.001):
+        stackless.run()
+    assert t.blocked
+    assert stackless.getmain() is stackless.getcurrent()
+    t.kill()
+    assert ended == ["sleeper"]
+
+
+def test_the_timeout_of_an_outer_run_ends_it_when_the_inner_one_returns():
+    log = []
+
+    def inner():
+        stackless.tasklet(stackless.sleep)(0.02)
+        stackless.run()
+        log.append("inner run returned")
+
+    stackless.tasklet(inner)()
+    with pytest.raises(TimeoutError), stackless.timeout(0.001):
+        stackless.run()
+    log.append("outer run timed out")
+    stackless.run()
+    assert log == ["outer run timed out", "inner run returned"]
+
+
+def test_the_timeout_of_a_paused_tasklet_keeps_nobody_waiting():
+    def paused():
+        with stackless.timeout(0.001):
+            stackless.schedule_remove()
+        return
+
+    t = stackless.tasklet(paused)()
+    stackless.run()
+    assert t.paused
+    t.insert()
+    stackless.run()
+    assert not t.alive
+
+
 def test_a_timeout_can_not_be_entered_twice_at_once():
     limit = stackless.timeout(60)
     with limit, pytest.raises(RuntimeError, match="in use"), limit:

@@ -1,6 +1,7 @@
 // Deadlines in order: a binary heap of intrusive timers, each of which knows its place in it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -31,6 +32,12 @@ class TimerQueue {
   // earliest() returns the timer that is due first; the queue must not be empty.
   Timer* earliest() const noexcept { return heap_.front().timer; }
   Nanoseconds earliest_deadline() const noexcept { return heap_.front().deadline; }
+  // any() tells whether `predicate(Timer*)` holds for one of them.
+  template <typename Predicate>
+  bool any(Predicate predicate) const {
+    return std::any_of(heap_.begin(), heap_.end(),
+                       [&](const Slot& slot) { return predicate(slot.timer); });
+  }
   // push() arms `timer` for `deadline`; false if there is no memory for it.
   bool push(Timer* timer, Nanoseconds deadline) noexcept;
   // remove() disarms `timer`, which must be armed here.

@@ -98,7 +98,7 @@ Object exchange(Scheduler* s, Channel* c, PyObject* value, Way way) {
   bool partner_first = !yields && c->preference == (way == Way::send ? -1 : 1);
   if (partner_first || yields) {
     Tasklet* next = partner_first || self->next == self ? other : self->next;
-    if (switch_would_fail(s, next)) {
+    if (giving_way_would_fail(s, next)) {
       return nullptr;
     }
   }

@@ -119,10 +119,9 @@ Object report(Scheduler* s, const char* headline, Tasklet* also) {
     PyUnicode_Append(&whole, line.get());
     text = Object::steal(whole);
   }
-  if (!text) {
-    return nullptr;
-  }
-  return Object::steal(PyObject_CallOneArg(PyExc_RuntimeError, text.get()));
+  Object error =
+      text ? Object::steal(PyObject_CallOneArg(PyExc_RuntimeError, text.get())) : Object();
+  return error ? std::move(error) : take_exception();
 }
 
 }  // namespace

@@ -7,7 +7,7 @@ namespace stackless {
 
 // deadlock_report() returns the RuntimeError for `tasklet`, the last runnable one, which is about to
 // block (or has); lonely_main_report() the one for a main tasklet that waits on a channel while
-// nobody is left. Null with an exception set if there is no memory.
+// nobody is left. Where there is no memory for it, they return the MemoryError.
 Object deadlock_report(Scheduler* s, Tasklet* tasklet);
 Object lonely_main_report(Scheduler* s, Tasklet* main);
 

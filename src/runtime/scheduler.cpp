@@ -52,6 +52,16 @@ void make_runnable(Tasklet* tasklet) {
   }
 }
 
+bool is_run_caller(Scheduler* s, Tasklet* tasklet) {
+  PyObject* callers = s->run_callers.get();
+  for (Py_ssize_t i = 1; i < PyList_GET_SIZE(callers); ++i) {
+    if (PyList_GET_ITEM(callers, i) == as_object(tasklet)) {
+      return !tasklet->scheduled();
+    }
+  }
+  return false;
+}
+
 Tasklet* innermost_run(Scheduler* s) {
   Py_ssize_t size = PyList_GET_SIZE(s->run_callers.get());
   return size > 1 ? as_tasklet(PyList_GET_ITEM(s->run_callers.get(), size - 1)) : s->main.get();
@@ -69,7 +79,7 @@ bool is_worth_waiting(Scheduler* s, Tasklet* waker) {
   if (s->mode == RunMode::pump) {
     return false;
   }
-  if (s->has_waiters()) {
+  if (s->anybody_waits()) {
     return true;
   }
   return (!is_floating(waker) || s->mode == RunMode::threadblock) && others_may_wake(s);
@@ -138,10 +148,9 @@ void do_duties(Scheduler* s, Tasklet* self) {
 
 PyObject* explode_mail(PyObject* bomb) { return explode(Object::steal(bomb)); }
 
-bool switch_would_fail(Scheduler* s, Tasklet* next) {
-  if (next == s->current) {
-    return false;
-  }
+namespace {
+
+bool trapped(Scheduler* s) {
   if ((s->attention & (Scheduler::trap | Scheduler::lock)) != 0) [[unlikely]] {
     if (s->switch_trap != 0) {
       raise(PyExc_RuntimeError, "switch_trap");
@@ -150,7 +159,44 @@ bool switch_would_fail(Scheduler* s, Tasklet* next) {
     }
     return true;
   }
-  return !prepare(s, next);
+  return false;
+}
+
+// Whoever runs instead of `next` if there is no stack for that.
+Tasklet* next_or_told(Scheduler* s, Tasklet* next) {
+  if (prepare(s, next)) [[likely]] {
+    return next;
+  }
+  Object error = take_exception();
+  Tasklet* told = innermost_run(s);
+  if (told->place != Place::ring) {
+    make_runnable(told);
+    explode_in(told, std::move(error));
+  }
+  return told;
+}
+
+}  // namespace
+
+bool switch_would_fail(Scheduler* s, Tasklet* next) {
+  return next != s->current && (trapped(s) || !prepare(s, next));
+}
+
+bool giving_way_would_fail(Scheduler* s, Tasklet* next) {
+  if (next == s->current) {
+    return false;
+  }
+  if (trapped(s)) {
+    return true;
+  }
+  if (prepare(s, next)) {
+    return false;
+  }
+  if (innermost_run(s) == s->current) {
+    return true;
+  }
+  PyErr_Clear();
+  return false;
 }
 
 bool may_block(Scheduler* s) {
@@ -160,7 +206,7 @@ bool may_block(Scheduler* s) {
     Tasklet* waker = innermost_run(s);
     next = waker == self || is_floating(waker) || is_worth_waiting(s, waker) ? waker : self;
   }
-  return !switch_would_fail(s, next);
+  return !giving_way_would_fail(s, next);
 }
 
 void leave_to_successor(Scheduler* s, Ref<Tasklet> tasklet) {
@@ -170,12 +216,15 @@ void leave_to_successor(Scheduler* s, Ref<Tasklet> tasklet) {
 
 bool may_wait(Scheduler* s) {
   Tasklet* next = s->current->next;
-  return !switch_would_fail(s, next != s->current ? next : innermost_run(s));
+  return !giving_way_would_fail(s, next != s->current ? next : innermost_run(s));
 }
 
 Object hand_over(Scheduler* s, Tasklet* next) {
   Tasklet* self = s->current;
   make_runnable(next);
+  if (next != self) {
+    next = next_or_told(s, next);
+  }
   if (next == self) {
     s->ring.rotate_to(self);
     return claim(self);
@@ -233,9 +282,7 @@ Object block(Scheduler* s) {
   Object report = deadlock_report(s, self);
   make_runnable(self);
   self->tempval.reset();
-  if (report) {
-    restore_exception(std::move(report));
-  }
+  restore_exception(std::move(report));
   return nullptr;
 }
 
@@ -246,9 +293,10 @@ Object schedule(Scheduler* s, PyObject* value) {
     poll_now_and_then(s);
     next = self->next;
   }
-  if (switch_would_fail(s, next)) {
+  if (giving_way_would_fail(s, next)) {
     return nullptr;
   }
+  next = next_or_told(s, next);
   Object replaced = std::exchange(self->tempval, Object::share(value));
   if (next != self) {
     if ((s->attention & Scheduler::callback) != 0) [[unlikely]] {
@@ -289,8 +337,9 @@ void pop_run_callers(Scheduler* s, Tasklet* self) {
   }
   while (present != 0) {
     Py_ssize_t last = PyList_GET_SIZE(callers) - 1;
-    auto caller = Ref<Tasklet>::share(as_tasklet(PyList_GET_ITEM(callers, last)));
-    PyList_SetSlice(callers, last, last + 1, nullptr);
+    // PyList_SetSlice() would give memory back, which may fail.
+    auto caller = Ref<Tasklet>::steal(as_tasklet(PyList_GET_ITEM(callers, last)));
+    Py_SET_SIZE(callers, last);
     if (caller.get() == self) {
       return;
     }
@@ -317,7 +366,7 @@ Object run(Scheduler* s, RunMode mode) {
   Tasklet* self = s->current;
   RunMode outer = std::exchange(s->mode, mode);
   bool waits = mode != RunMode::pump &&
-               (s->has_waiters() || (mode == RunMode::threadblock && others_may_wake(s)));
+               (s->anybody_waits() || (mode == RunMode::threadblock && others_may_wake(s)));
   if (self->next == self && !waits) {
     s->mode = outer;
     return none();
@@ -347,7 +396,7 @@ Tasklet* successor(Scheduler* s, Object exception) {
     Tasklet* waker = innermost_run(s);
     if (!exception) {
       // A main that is blocked without a run() is told at once, even if other threads exist.
-      bool waits = s->has_waiters() ||
+      bool waits = s->anybody_waits() ||
                    (is_floating(waker) && s->mode == RunMode::threadblock && others_may_wake(s));
       if (waits && s->mode != RunMode::pump) {
         s->idle_wanted = s->duties = true;

@@ -58,6 +58,8 @@ struct Scheduler {
   };
 
   bool has_waiters() const noexcept { return io_waits > 0 || !timers.empty(); }
+  // anybody_waits() leaves out timeouts of those who don't wait, such as the caller of run().
+  bool anybody_waits() const;
 };
 
 // The calling thread's scheduler, made on first use; null with MemoryError set.
@@ -89,6 +91,9 @@ void make_runnable(Tasklet* tasklet);
 // switch_trap is set, a callback is under way (RuntimeError), or there is no stack for a tasklet that
 // has not started yet (MemoryError).
 bool switch_would_fail(Scheduler* s, Tasklet* next);
+// giving_way_would_fail() is the same for a switch to whoever's turn it is: where there is no stack
+// for `next`, it is innermost_run() that is told, while `next` stays in the ring.
+bool giving_way_would_fail(Scheduler* s, Tasklet* next);
 
 // hand_over() runs `next`, making it runnable first if need be, and returns the current tasklet's
 // mail when that runs again. The caller has asked switch_would_fail().
@@ -108,6 +113,9 @@ bool may_wait(Scheduler* s);
 // leave_to_successor() has whoever runs next drop a reference, which may be the last one to the
 // tasklet that is about to be suspended.
 void leave_to_successor(Scheduler* s, Ref<Tasklet> tasklet);
+
+// is_run_caller() tells whether the tasklet waits for a run() of its own to return.
+bool is_run_caller(Scheduler* s, Tasklet* tasklet);
 
 // innermost_run() is whom to wake when nothing is runnable: the innermost run() caller or main.
 Tasklet* innermost_run(Scheduler* s);

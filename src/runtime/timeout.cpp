@@ -35,7 +35,7 @@ constexpr core::Nanoseconds retry = 1'000'000;
 void expire(Alarm* alarm, Scheduler* s) {
   Timeout* self = static_cast<TimeoutAlarm*>(alarm)->owner;
   Tasklet* t = self->tasklet.get();
-  if (t->scheduler != s || !t->blocked()) {
+  if (t->scheduler != s || !(t->blocked() || is_run_caller(s, t))) {
     // It is about to run, perhaps with a value in its mailbox: the next wait will do.
     if (t->scheduler == s) {
       set_alarm(s, alarm, core::monotonic_now() + retry);
@@ -86,6 +86,7 @@ PyObject* enter(PyObject* object, PyObject*) {
     return nullptr;
   }
   self->tasklet = Ref<Tasklet>::share(s->current);
+  self->alarm.sleeper = s->current;
   return Py_NewRef(object);
 }
 

@@ -160,7 +160,7 @@ int sleep_without_gil(Scheduler* s, core::Nanoseconds deadline, std::size_t know
   // A look at the ring comes last: whatever ran Python code, or let go of the GIL, may have filled it.
   // From `sleeping` on, who fills it wakes us.
   s->sleeping = true;
-  s->helpless = deadline != 0 && !s->has_waiters() && known == 0;
+  s->helpless = deadline != 0 && !s->anybody_waits() && known == 0;
   if (s->helpless) {
     notice_ends_of_other_threads(s);
   }
@@ -211,6 +211,12 @@ int sleep_once(Scheduler* s, core::Nanoseconds deadline, std::size_t known) {
 
 }  // namespace
 
+bool Scheduler::anybody_waits() const {
+  return io_waits > 0 || timers.any([](core::Timer* timer) {
+    return static_cast<Alarm*>(timer)->sleeper->blocked();
+  });
+}
+
 Tasklet* idle(Scheduler* s, Tasklet* self) {
   s->current = self;
   Object exception;
@@ -225,7 +231,7 @@ Tasklet* idle(Scheduler* s, Tasklet* self) {
     }
     bool floating = self->place == Place::nowhere;
     bool hopeful =
-        s->has_waiters() || ((!floating || s->mode == RunMode::threadblock) && others_may_wake(s));
+        s->anybody_waits() || ((!floating || s->mode == RunMode::threadblock) && others_may_wake(s));
     if (!hopeful) {
       if (floating) {
         insert(self);
@@ -303,6 +309,7 @@ int suspend_on(Scheduler* s, Wait* wait, int fd, core::Direction direction,
   Tasklet* self = s->current;
   if (deadline != forever) {
     wait->fire = time_out;
+    wait->sleeper = self;
     if (!s->timers.push(wait, deadline)) {
       PyErr_NoMemory();
       return -1;

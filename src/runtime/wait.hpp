@@ -10,6 +10,7 @@ namespace stackless {
 // A timer that knows what to do when it is due; fire() runs with the timer disarmed.
 struct Alarm : core::Timer {
   void (*fire)(Alarm*, Scheduler*) = nullptr;
+  Tasklet* sleeper = nullptr;  // whom it wakes, if that is blocked then
   bool alarm_set() const noexcept { return armed(); }
 };
 
