@@ -282,3 +282,15 @@ def test_the_size_of_c_stacks_can_be_set(size, works):
         assert done.stdout == "ran\n"
     else:
         assert "STACKLESS_STACK_SIZE" in done.stderr
+
+
+def test_tasklets_and_channels_are_generic_at_run_time_too():
+    numbers = stackless.channel[int]
+    assert (numbers.__origin__, numbers.__args__) == (stackless.channel, (int,))
+    assert isinstance(numbers(), stackless.channel)
+    assert stackless.tasklet[int, str].__args__ == (int, str)
+
+
+def test_a_bomb_without_an_exception():
+    for empty in (stackless.bomb(), stackless.bomb(None)):
+        assert (empty.type, empty.value, empty.traceback) == (None, None, None)

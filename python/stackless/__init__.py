@@ -115,6 +115,7 @@ class cstack:
 
 
 def _test_cframe_nr(switches):
+    """Call schedule(None) that many times and return what the last call returned (the original's)."""
     result = None
     for _ in range(switches):
         result = schedule(None)
@@ -122,6 +123,7 @@ def _test_cframe_nr(switches):
 
 
 def _test_outside():
+    """Call run() (the original's test of switching without a main tasklet, which is not needed)."""
     run()
 
 

@@ -86,7 +86,7 @@ PyObject* bomb_new(PyTypeObject*, PyObject* args, PyObject* keywords) {
                                    &value, &traceback)) {
     return nullptr;
   }
-  if (type == nullptr) {
+  if (type == nullptr || type == Py_None) {
     return make_bomb(nullptr).release();
   }
   Object exception = make_exception(type, value, traceback);

@@ -416,6 +416,8 @@ void channel_dealloc(PyObject* self) {
 }
 
 PyMethodDef channel_methods[] = {
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
+     "__class_getitem__($type, item, /)\n--\n\nReturn a generic alias, for type annotations.\n"},
     {"send", method(send_method), METH_FASTCALL,
      "send($self, value, /)\n--\n\n"
      "Send a value through the channel: the tasklet that has waited longest to receive gets it.\n\n"

@@ -451,6 +451,8 @@ PyObject* reduce_ex(PyObject* self, PyObject*) {
 }  // namespace
 
 PyMethodDef tasklet_methods[] = {
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
+     "__class_getitem__($type, item, /)\n--\n\nReturn a generic alias, for type annotations.\n"},
     {"bind", method(bind), METH_VARARGS | METH_KEYWORDS,
      "bind($self, /, func=None, args=None, kwargs=None)\n--\n\n"
      "Bind the tasklet to a callable, and with `args` (a tuple) or `kwargs` (a dict) to arguments.\n\n"
