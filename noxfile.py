@@ -19,7 +19,7 @@ _module = runpy.run_path(str(pathlib.Path(__file__).parent / ".ci/interpreters.p
 INTERPRETERS = {(each.minor, each.debug): each.path for each in _module["find"]()}
 
 
-def suite(session: nox.Session, build: str, options: list[str]) -> None:
+def suite(session: nox.Session, build: str) -> None:
     """Build the package for the session's interpreter and run the tests."""
     project = nox.project.load_toml("pyproject.toml")
     extras = project["project"]["optional-dependencies"]
@@ -40,13 +40,7 @@ def suite(session: nox.Session, build: str, options: list[str]) -> None:
         )
     )
     session.run("python", "-VV")
-    session.run("python", "-m", "pytest", "-v", *options, *session.posargs)
-
-
-# A debug build asserts that the code of every running frame carries the newest instrumentation.
-# CPython brings only the frames of its threads up to date, not those of suspended tasklets: a known
-# fault of ours (see "Known faults" in CHANGELOG.md), harmless to a release build's results.
-NOT_IN_DEBUG = ["--ignore=tests/test_tracing.py"]
+    session.run("python", "-m", "pytest", "-v", *session.posargs)
 
 
 def add(minor: str, debug: bool, path: str) -> None:
@@ -55,7 +49,7 @@ def add(minor: str, debug: bool, path: str) -> None:
 
     @nox.session(name=f"tests-{name}", python=path, tags=["tests"])
     def tests(session: nox.Session) -> None:
-        suite(session, name, NOT_IN_DEBUG if debug else [])
+        suite(session, name)
 
 
 for (_minor, _debug), _path in INTERPRETERS.items():

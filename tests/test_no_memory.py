@@ -1,4 +1,4 @@
-"""Memory runs out: somebody gets a MemoryError, nothing is lost, and everything works afterwards."""
+"""Memory runs out: somebody gets a MemoryError, nothing is lost, and all works afterwards."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 from support import child_lines
 
 # The program stays clear of two faults of stock CPython: a function that can't be made costs a
-# reference to its code object (3.12), and a specialised list.append() that fails one to its argument
-# (3.15).
+# reference to its code object (3.12), and a specialised list.append() that fails one to its
+# argument (3.15).
 EVERY_ALLOCATION = """
 import _testcapi, stackless
 from stackless import channel, tasklet

@@ -347,3 +347,47 @@ def test_monitoring_sees_all_tasklets():
         monitoring.set_local_events(4, work.__code__, 0)
         monitoring.free_tool_id(4)
     assert calls == ["work"] * 3
+
+
+def innermost():
+    stackless.schedule()
+    after = 1
+    return after
+
+
+def middle():
+    innermost()
+    return innermost.__name__
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring came with 3.12")
+def test_a_monitoring_tool_sees_the_frames_of_those_that_were_suspended_when_it_came():
+    monitoring = sys.monitoring
+    number = next(i for i in range(6) if monitoring.get_tool(i) is None)
+    lines = []
+
+    def note(code, line):
+        if code in (middle.__code__, innermost.__code__):
+            lines.append((code.co_name, line - code.co_firstlineno))
+
+    suspended = tasklet(middle)()
+    suspended.run()
+    monitoring.use_tool_id(number, "test")
+    try:
+        monitoring.register_callback(number, monitoring.events.LINE, note)
+        monitoring.set_events(number, monitoring.events.LINE)
+        stackless.run()
+        monitoring.set_events(number, 0)
+        assert lines == [("innermost", 2), ("innermost", 3), ("middle", 2)]
+        # And no more when it is gone, though they were suspended then.
+        suspended = tasklet(middle)()
+        monitoring.set_events(number, monitoring.events.LINE)
+        suspended.run()
+        lines.clear()
+        monitoring.set_events(number, 0)
+        stackless.run()
+        assert lines == []
+    finally:
+        monitoring.set_events(number, 0)
+        monitoring.register_callback(number, monitoring.events.LINE, None)
+        monitoring.free_tool_id(number)

@@ -1,6 +1,7 @@
 // Is this the interpreter that we were compiled for? Layouts change inside a minor version too.
 #include "interp/interp.hpp"
 
+#include "interp/monitoring.hpp"
 #include "interp/version.hpp"
 
 #if PY_VERSION_HEX >= 0x030D0000
@@ -74,7 +75,7 @@ int check_interpreter() {
                  PY_MAJOR_VERSION, PY_MINOR_VERSION, Py_Version >> 24, Py_Version >> 16 & 0xFF);
     return -1;
   }
-  return check_offsets();
+  return check_offsets() < 0 ? -1 : check_monitoring();
 }
 
 }  // namespace stackless::interp

@@ -13,6 +13,9 @@ void start(PyThreadState* ts, Parked** parked, core::Stack* stack, core::Entry e
   *parked = &mine;
   core::switch_context(&mine.stack_pointer, core::make_context(stack->top(), entry));
   mine.share.load(ts);
+  if (mine.share.is_stale(ts)) [[unlikely]] {
+    catch_up(ts);
+  }
 }
 
 void leave_to(Parked* target) noexcept {

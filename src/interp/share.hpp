@@ -7,6 +7,7 @@
 #include <Python.h>
 
 #include "core/stack_pool.hpp"
+#include "interp/monitoring.hpp"
 
 namespace stackless::interp {
 
@@ -18,6 +19,7 @@ struct CommonShare {
   PyObject* context;
   int recursion_headroom;
   int tracing;
+  std::uintptr_t monitoring;
   bool traced;  // the four below hold something
   Py_tracefunc trace_function;
   Py_tracefunc profile_function;
@@ -36,6 +38,7 @@ struct CommonShare {
     context = ts->context;
     recursion_headroom = ts->recursion_headroom;
     tracing = ts->tracing;
+    monitoring = monitoring_version(ts);
     traced = is_traced(ts);
     if (traced) [[unlikely]] {
       save_tracing(ts);
@@ -54,6 +57,9 @@ struct CommonShare {
       load_tracing(ts);
     }
   }
+
+  // is_stale() tells, once the share is loaded, whether catch_up() has something to do.
+  bool is_stale(PyThreadState* ts) const noexcept { return monitoring != monitoring_version(ts); }
 
   // The trace functions move with their references: CPython's count of traced threads
   // (interp->sys_tracing_threads, 3.12+) goes on counting those of suspended tasklets, so that

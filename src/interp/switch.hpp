@@ -21,6 +21,9 @@ struct Parked {
   *parked = &mine;
   core::switch_context(&mine.stack_pointer, target->stack_pointer);
   mine.share.load(ts);
+  if (mine.share.is_stale(ts)) [[unlikely]] {
+    catch_up(ts);
+  }
 }
 
 }  // namespace stackless::interp

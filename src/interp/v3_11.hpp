@@ -65,6 +65,7 @@ inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) {
   ts->cframe->current_frame = frame;
 }
 inline _PyInterpreterFrame* caller_of(_PyInterpreterFrame* frame) { return frame->previous; }
+inline PyCodeObject* code_of(_PyInterpreterFrame* frame) { return frame->f_code; }
 inline bool is_entry(_PyInterpreterFrame* frame) { return frame->is_entry; }
 inline bool is_python(_PyInterpreterFrame* frame) { return !_PyFrame_IsIncomplete(frame); }
 

@@ -76,6 +76,9 @@ inline _PyInterpreterFrame* top_of(PyThreadState* ts) { return ts->current_frame
 inline _PyInterpreterFrame* top_of(const Share& share) { return share.frame; }
 inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) { ts->current_frame = frame; }
 inline _PyInterpreterFrame* caller_of(_PyInterpreterFrame* frame) { return frame->previous; }
+inline PyCodeObject* code_of(_PyInterpreterFrame* frame) {
+  return reinterpret_cast<PyCodeObject*>(PyStackRef_AsPyObjectBorrow(frame->f_executable));
+}
 inline bool is_entry(_PyInterpreterFrame* frame) {
   return frame->owner >= FRAME_OWNED_BY_INTERPRETER;
 }

@@ -80,6 +80,9 @@ inline _PyInterpreterFrame* caller_of(_PyInterpreterFrame* frame) { return frame
 inline bool is_loop_frame(_PyInterpreterFrame* frame) {
   return frame->owner >= FRAME_OWNED_BY_INTERPRETER;
 }
+inline PyCodeObject* code_of(_PyInterpreterFrame* frame) {
+  return reinterpret_cast<PyCodeObject*>(PyStackRef_AsPyObjectBorrow(frame->f_executable));
+}
 inline bool is_entry(_PyInterpreterFrame* frame) {
   return is_loop_frame(frame) && frame->previous != nullptr;
 }

@@ -2,7 +2,7 @@
 //
 //   struct Share      the tasklet's part of PyThreadState: save(), load(), static fresh()
 //   struct BaseLayout what Base's storage holds
-//   top_of(), caller_of(), is_entry(), is_incomplete()   walking the interpreter's frames
+//   top_of(), caller_of(), code_of(), is_entry(), is_python()   walking the interpreter's frames
 //   the manifest of the thread state
 #pragma once
 

@@ -230,8 +230,8 @@ Tasklet* idle(Scheduler* s, Tasklet* self) {
       break;
     }
     bool floating = self->place == Place::nowhere;
-    bool hopeful =
-        s->anybody_waits() || ((!floating || s->mode == RunMode::threadblock) && others_may_wake(s));
+    bool hopeful = s->anybody_waits() ||
+                   ((!floating || s->mode == RunMode::threadblock) && others_may_wake(s));
     if (!hopeful) {
       if (floating) {
         insert(self);
