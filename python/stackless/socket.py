@@ -8,15 +8,18 @@ a socket wakes whoever waits on it with OSError (EBADF). Names are resolved in a
 
 from __future__ import annotations
 
+import contextlib as _contextlib
 import socket as _standard
 import threading as _threading
 import types as _types
-from socket import *  # noqa: F403
-from socket import _GLOBAL_DEFAULT_TIMEOUT, _LOCALHOST, _LOCALHOST_V6  # noqa: F401
 
 import stackless as _stackless
 from stackless._stackless import Socket as _Socket
 
+# Everything, not what a star gives: programs use SocketIO, EAGAIN, and so do the copies below.
+globals().update(
+    (name, value) for name, value in vars(_standard).items() if not name.startswith("__")
+)
 __all__ = list(_standard.__all__)
 
 
@@ -42,13 +45,15 @@ class socket(_Socket):
         """Connect to `address` and return an errno value instead of raising OSError."""
         return super().connect_ex(_resolved(self, address))
 
+    def sendto(self, *arguments):
+        """Send data, with flags before the address if need be, as the standard socket does."""
+        *others, address = arguments or (None,)
+        return super().sendto(*others, _resolved(self, address))
+
     def sendfile(self, file, offset=0, count=None):
         """Send a file opened in binary mode; return the number of bytes sent."""
         # os.sendfile() would wait for the descriptor in a selector, and the whole thread with it.
         return self._sendfile_use_send(file, offset, count)
-
-
-SocketType = _Socket
 
 
 def _is_numeric(family, host):
@@ -68,8 +73,9 @@ def _resolved(sock, address):
         return address
     if not address or _is_numeric(family, address[0]):
         return address
-    found = getaddrinfo(address[0], address[1], family, sock.type, sock.proto)
-    return (*found[0][4][:2], *address[2:])
+    # The host alone: the rest is for the standard method to check. A socket type has to be given.
+    found = getaddrinfo(address[0], None, family, _standard.SOCK_DGRAM)
+    return (found[0][4][0], *address[1:])
 
 
 def _in_thread(function, *args, **kwargs):
@@ -79,14 +85,18 @@ def _in_thread(function, *args, **kwargs):
 
     def work():
         try:
-            result = function(*args, **kwargs)
+            answer, value = done.send, function(*args, **kwargs)
         except BaseException as error:
-            done.send_throw(error)
-        else:
-            done.send(result)
+            answer, value = done.send_throw, error
+        # Closed: the caller was killed, or its time was up.
+        with _contextlib.suppress(ValueError):
+            answer(value)
 
     _threading.Thread(target=work, name=f"stackless {function.__name__}", daemon=True).start()
-    return done.receive()
+    try:
+        return done.receive()
+    finally:
+        done.close()
 
 
 def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
@@ -123,26 +133,23 @@ def _with_our_names(function):
     """Return the standard library's own function, finding our socket class and resolver."""
     copy = _types.FunctionType(
         function.__code__,
-        _globals,
+        globals(),
         function.__name__,
         function.__defaults__,
         function.__closure__,
     )
     copy.__kwdefaults__ = function.__kwdefaults__
     copy.__doc__ = function.__doc__
-    copy.__module__ = __name__
     return copy
 
 
-# What the copied functions see: the standard module's globals, ours before theirs.
-_globals = {**vars(_standard), **globals()}
 create_connection = _with_our_names(_standard.create_connection)
 create_server = _with_our_names(_standard.create_server)
 fromfd = _with_our_names(_standard.fromfd)
-_globals["create_connection"] = create_connection
+getfqdn = _with_our_names(_standard.getfqdn)
 
 
-def socketpair(family=None, type=SOCK_STREAM, proto=0):  # noqa: F405
+def socketpair(family=None, type=_standard.SOCK_STREAM, proto=0):
     """Return a pair of connected sockets."""
     first, second = _standard.socketpair(family, type, proto)
     return _adopt(first), _adopt(second)

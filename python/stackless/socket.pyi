@@ -2,6 +2,9 @@
 import sys
 from _socket import _Address, _RetAddress
 from socket import __all__ as __all__
+from typing import overload
+
+from typing_extensions import Buffer
 
 # Not a star: type checkers would take the standard class for ours then. The constants are those of
 # a CPython built on a current Linux; which there are depends on the headers it was built with.
@@ -350,13 +353,19 @@ from socket import (
     VM_SOCKETS_INVALID_VERSION as VM_SOCKETS_INVALID_VERSION,
     AF_DECnet as AF_DECnet,
     AddressFamily as AddressFamily,
+    AddressInfo as AddressInfo,
+    EAGAIN as EAGAIN,
+    EBADF as EBADF,
+    EWOULDBLOCK as EWOULDBLOCK,
+    MsgFlag as MsgFlag,
+    SocketIO as SocketIO,
     SocketKind as SocketKind,
+    SocketType as SocketType,
     close as close,
     dup as dup,
     error as error,
     gaierror as gaierror,
     getdefaulttimeout as getdefaulttimeout,
-    getfqdn as getfqdn,
     gethostname as gethostname,
     getprotobyname as getprotobyname,
     getservbyname as getservbyname,
@@ -496,12 +505,16 @@ if sys.version_info >= (3, 15):
         "SOL_CAN_ISOTP",
     ]
 
-from stackless._stackless import Socket as SocketType
+from stackless._stackless import Socket as _Socket
 
-class socket(SocketType):
+class socket(_Socket):
     def accept(self) -> tuple[socket, _RetAddress]: ...
     def connect(self, address: _Address) -> None: ...
     def connect_ex(self, address: _Address) -> int: ...
+    @overload
+    def sendto(self, data: Buffer, address: _Address, /) -> int: ...
+    @overload
+    def sendto(self, data: Buffer, flags: int, address: _Address, /) -> int: ...
 
 def create_connection(
     address: tuple[str | None, int],
@@ -538,6 +551,7 @@ def getaddrinfo(
         tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes],
     ]
 ]: ...
+def getfqdn(name: str = "") -> str: ...
 def gethostbyname(hostname: str) -> str: ...
 def gethostbyname_ex(hostname: str) -> tuple[str, list[str], list[str]]: ...
 def gethostbyaddr(address: str) -> tuple[str, list[str], list[str]]: ...
