@@ -375,6 +375,16 @@ def test_dup_fromfd_and_detach_give_sockets_of_ours(pair):
         assert run_all(lambda: again.recv(5), lambda: theirs.send(b"det"))[0] == b"det"
 
 
+def test_every_function_that_makes_sockets_makes_ours(pair, listener):
+    with (
+        socket.fromfd(pair[0].fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as copy,
+        socket.create_connection(listener.getsockname()) as client,
+        listener.accept()[0] as accepted,
+    ):
+        made = (*pair, listener, copy, client, accepted)
+        assert {type(s) for s in made} == {socket.socket}
+
+
 def test_sendfile_blocks_one_tasklet_only(pair, tmp_path):
     ours, theirs = pair
     path = tmp_path / "file"

@@ -16,11 +16,28 @@ import types as _types
 import stackless as _stackless
 from stackless._stackless import Socket as _Socket
 
-# Everything, not what a star gives: programs use SocketIO, EAGAIN, and so do the copies below.
-globals().update(
-    (name, value) for name, value in vars(_standard).items() if not name.startswith("__")
-)
 __all__ = list(_standard.__all__)
+
+
+def _with_our_names(value):
+    """Return `value`, or if it is a function a copy of it that finds our names."""
+    if not isinstance(value, _types.FunctionType):
+        return value
+    copy = _types.FunctionType(
+        value.__code__, globals(), value.__name__, value.__defaults__, value.__closure__
+    )
+    copy.__kwdefaults__ = value.__kwdefaults__
+    copy.__doc__ = value.__doc__
+    return copy
+
+
+# Everything, not what a star gives: programs use SocketIO, EAGAIN, and so do the copies. Ours below
+# come over it.
+globals().update(
+    (name, _with_our_names(value))
+    for name, value in vars(_standard).items()
+    if not name.startswith("__")
+)
 
 
 class socket(_Socket):
@@ -127,34 +144,3 @@ def gethostbyaddr(address):
 def getnameinfo(sockaddr, flags):
     """Look a socket address up; only the calling tasklet waits."""
     return _in_thread(_standard.getnameinfo, sockaddr, flags)
-
-
-def _with_our_names(function):
-    """Return the standard library's own function, finding our socket class and resolver."""
-    copy = _types.FunctionType(
-        function.__code__,
-        globals(),
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    copy.__kwdefaults__ = function.__kwdefaults__
-    copy.__doc__ = function.__doc__
-    return copy
-
-
-create_connection = _with_our_names(_standard.create_connection)
-create_server = _with_our_names(_standard.create_server)
-fromfd = _with_our_names(_standard.fromfd)
-getfqdn = _with_our_names(_standard.getfqdn)
-
-
-def socketpair(family=None, type=_standard.SOCK_STREAM, proto=0):
-    """Return a pair of connected sockets."""
-    first, second = _standard.socketpair(family, type, proto)
-    return _adopt(first), _adopt(second)
-
-
-def _adopt(standard):
-    """Return a socket of ours on the descriptor of a standard one, which is left closed."""
-    return socket(standard.family, standard.type, standard.proto, fileno=standard.detach())
