@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import resource
 import signal
@@ -830,6 +831,22 @@ def test_killing_the_one_who_resolves_leaves_nothing_behind(monkeypatch):
     t.kill()
     answer.set()
     wait_for(ended)
+
+
+def test_an_error_of_a_resolver_is_no_garbage(monkeypatch):
+    def resolve(*_arguments):
+        raise socket.gaierror("unknown")
+
+    monkeypatch.setattr(standard, "getaddrinfo", resolve)
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(socket.gaierror):
+            socket.getaddrinfo("name.example", 80)
+        wait_until(lambda: "stackless resolve" not in {t.name for t in threading.enumerate()})
+        assert [o for o in gc.get_objects() if isinstance(o, socket.gaierror)] == []
+    finally:
+        gc.enable()
 
 
 # ---- peers ---------------------------------------------------------------------------------------

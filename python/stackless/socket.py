@@ -101,13 +101,14 @@ def _in_thread(function, *args, **kwargs):
     done.preference = 0
 
     def work():
-        try:
-            answer, value = done.send, function(*args, **kwargs)
-        except BaseException as error:
-            answer, value = done.send_throw, error
-        # Closed: the caller was killed, or its time was up.
+        # A channel closed already: the caller was killed, or its time was up.
         with _contextlib.suppress(ValueError):
-            answer(value)
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                done.send_throw(error)
+            else:
+                done.send(result)
 
     _threading.Thread(target=work, name=f"stackless {function.__name__}", daemon=True).start()
     try:
