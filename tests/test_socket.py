@@ -980,6 +980,20 @@ def test_messages_scattered_over_buffers_wait_too(pair):
     assert (results[0][0], buffers[0], buffers[1][:3]) == (5, b"ab", b"cde")
 
 
+def test_an_iterator_of_buffers_outlives_the_wait(pair):
+    ours, theirs = pair
+    buffers = [bytearray(2), bytearray(9)]
+    results = run_all(lambda: ours.recvmsg_into(iter(buffers)), lambda: theirs.send(b"abc"))
+    assert (results[0][0], buffers[0], buffers[1][:1]) == (3, b"ab", b"c")
+    fill(ours)
+
+    def drain():
+        while not theirs.recv(1 << 20).endswith(b"end"):
+            pass
+
+    assert run_all(lambda: ours.sendmsg(iter([b"en", b"d"]), iter([])), drain)[0] == 3
+
+
 def test_a_passed_descriptor_is_waited_for(pair):
     ours, theirs = pair
     with open(os.devnull, "rb") as file:

@@ -150,9 +150,17 @@ PyObject* repeat_method(PyObject* self, Direction direction, PyObject* method,
   if (nargs + keywords > most) {
     return raise(PyExc_TypeError, "too many arguments");
   }
+  // An iterator of buffers would have nothing left for the second try.
+  Object lists[most];
   all[0] = self;
   for (Py_ssize_t i = 0; i < nargs + keywords; ++i) {
-    all[i + 1] = args[i];
+    if (PyIter_Check(args[i])) {
+      lists[i] = Object::steal(PySequence_List(args[i]));
+      if (!lists[i]) {
+        return nullptr;
+      }
+    }
+    all[i + 1] = lists[i] ? lists[i].get() : args[i];
   }
   for (;;) {
     PyObject* result = PyObject_Vectorcall(method, all, static_cast<std::size_t>(nargs + 1), names);
