@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <new>
 
+#include "interp/freeze.hpp"
 #include "interp/interp.hpp"
 #include "io/socket.hpp"
 #include "runtime/bomb.hpp"
@@ -86,6 +87,14 @@ int read_stack_size() {
   return 0;
 }
 
+// $STACKLESS_TORTURE: freeze and thaw at every switch whatever can be frozen.
+void read_torture() {
+  const char* text = getenv("STACKLESS_TORTURE");
+  if (text != nullptr && *text != '\0') {
+    runtime->stack_budget = 0;
+  }
+}
+
 int register_hooks(PyObject* module) {
   Object atexit = Object::steal(PyImport_ImportModule("atexit"));
   Object end = Object::steal(PyObject_GetAttrString(module, "_end_interpreter"));
@@ -130,9 +139,10 @@ int execute(PyObject* module) {
   runtime = new (state->storage) Runtime{};
   // Tasklets and thread states outlive the module at the interpreter's end: it is never freed.
   runtime->module = Object::share(module);
-  if (read_stack_size() < 0 || find_main_thread() < 0 || add_types(module) < 0 ||
-      init_timeout() < 0 || add_tasklet_exit(module) < 0 || add_socket_type(module) < 0 ||
-      register_hooks(module) < 0) {
+  read_torture();
+  if (read_stack_size() < 0 || interp::init_freezing() < 0 || find_main_thread() < 0 ||
+      add_types(module) < 0 || init_timeout() < 0 || add_tasklet_exit(module) < 0 ||
+      add_socket_type(module) < 0 || register_hooks(module) < 0) {
     return -1;
   }
   return scheduler() != nullptr ? 0 : -1;

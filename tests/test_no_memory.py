@@ -110,13 +110,15 @@ gate = stackless.channel()
 
 
 def wait(number):
+    # Called by C code, it can't be frozen.
     try:
-        gate.receive()
+        sorted([number], key=lambda number: gate.receive())
     finally:
         done.append(number)
 
 
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+with open("/proc/self/statm") as statm:
+    used = int(statm.read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), resource.RLIM_INFINITY))
 made = []
 failures = 0

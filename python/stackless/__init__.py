@@ -47,6 +47,7 @@ from stackless._stackless import (
     set_channel_callback,
     set_error_handler,
     set_schedule_callback,
+    set_stack_budget,
     sleep,
     statistics,
     switch_trap,

@@ -28,6 +28,7 @@ from stackless._stackless import (
     set_channel_callback as set_channel_callback,
     set_error_handler as set_error_handler,
     set_schedule_callback as set_schedule_callback,
+    set_stack_budget as set_stack_budget,
     sleep as sleep,
     statistics as statistics,
     switch_trap as switch_trap,

@@ -21,6 +21,12 @@ using Entry = void (*)();
 extern "C" void stackless_switch_context(StackPointer* parked, StackPointer target) noexcept
     __attribute__((visibility("hidden")));
 
+// The floating-point control words belong to a context.
+using FloatingControl = arch::FloatingControl;
+inline FloatingControl floating_control_of(StackPointer parked) noexcept {
+  return static_cast<arch::ParkedFrame*>(parked)->floating;
+}
+
 // make_context() prepares the stack whose first byte beyond is `top` (16-byte aligned) so that
 // the first switch to the result calls entry() with the caller's floating-point control words.
 StackPointer make_context(void* top, Entry entry) noexcept;

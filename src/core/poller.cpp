@@ -134,7 +134,7 @@ int Poller::watch(int fd, bool fresh) noexcept {
     ++entry.generation;
   }
   epoll_event event{};
-  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
   event.data.u64 = tag(fd, entry.generation);
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) {
     // EEXIST: the same open file, known under this number from before (a second owner, or a
@@ -288,7 +288,8 @@ void Poller::dispatch_one(const epoll_event& event) noexcept {
     return;  // about a closed predecessor, kept open by a duplicate
   }
   constexpr std::uint32_t broken = EPOLLERR | EPOLLHUP;
-  if (event.events & (EPOLLRDHUP | broken)) {
+  // Urgent data too: reads end at its mark, though there is more behind.
+  if (event.events & (EPOLLRDHUP | EPOLLPRI | broken)) {
     entry.hung_up = true;
   }
   if (event.events & (EPOLLIN | EPOLLRDHUP | broken)) {

@@ -84,7 +84,10 @@ class Poller {
   // nothing has happened to the descriptor in that direction since. A read that took less than it
   // asked for, on a quiet descriptor, has left nothing behind: the next one may wait at once.
   void expect_edge(int fd, Direction direction) noexcept {
-    entries_[static_cast<std::size_t>(fd)].seen[static_cast<int>(direction)] = false;
+    const auto index = static_cast<std::size_t>(fd);
+    if (index < entries_.size()) {  // not after abandon()
+      entries_[index].seen[static_cast<int>(direction)] = false;
+    }
   }
   bool is_quiet(int fd, Direction direction) const noexcept {
     const auto index = static_cast<std::size_t>(fd);

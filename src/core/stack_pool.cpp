@@ -26,6 +26,7 @@ constexpr std::size_t page_table_reach = 2048 * kib;  // what one page of page t
 constexpr std::size_t data_area = 32 * kib;           // Stack object and data, from the hot page on
 constexpr std::size_t kept_below = 16 * kib;          // what trim() leaves of the C stack ...
 constexpr std::size_t kept_above = 16 * kib;          // ... and of the data area
+static_assert(data_area >= StackPool::least_data_bytes + sizeof(Stack) + 4 * kib);
 constexpr std::size_t smallest_stack = 64 * kib;
 #ifdef STACKLESS_CORE_TINY
 constexpr std::size_t first_slab = 1;

@@ -33,6 +33,9 @@ struct Stack {
 // It belongs to one thread at a time and takes no lock.
 class StackPool {
  public:
+  // The room in every stack's data area, at least.
+  static constexpr std::size_t least_data_bytes = std::size_t{24} * 1024;
+
   // How guards are made on this system, decided by the first stack.
   enum class Guard { unknown, madvise, mprotect };
 
@@ -76,6 +79,7 @@ class StackPool {
   bool is_guard(const void* address) const noexcept;
 
   Statistics statistics() const noexcept;
+  std::size_t in_use() const noexcept { return in_use_; }
 
  private:
   struct Slab {

@@ -1,10 +1,30 @@
 /* What only CPython's C headers say, and C++ can't include. */
 #define Py_BUILD_CORE 1
 #include <Python.h>
+#include <stddef.h>
+#if PY_VERSION_HEX >= 0x030D0000
+#define NEED_OPCODE_METADATA 1
+#include <internal/pycore_opcode_metadata.h>
+#include <opcode_ids.h>
+#else
+#define NEED_OPCODE_TABLES 1
+#include <internal/pycore_opcode.h>
+#include <opcode.h>
+#endif
 #if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030D0000
 #include <internal/pycore_interp.h>
-#include <stddef.h>
+#endif
 
-__attribute__((visibility("hidden"))) extern const size_t stackless_monitoring_version;
+#include "interp/internals.h"
+
+const uint8_t* const stackless_inline_caches = _PyOpcode_Caches;
+
+#if PY_VERSION_HEX >= 0x030C0000
+const int stackless_first_instrumented = MIN_INSTRUMENTED_OPCODE;
+#else
+const int stackless_first_instrumented = 256;
+#endif
+
+#if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030D0000
 const size_t stackless_monitoring_version = offsetof(PyInterpreterState, monitoring_version);
 #endif

@@ -1,6 +1,9 @@
 // What is common to all versions: parking, resuming, and looking at parked tasklets.
 #include "interp/interp.hpp"
 
+#include <utility>
+
+#include "interp/frozen.hpp"
 #include "interp/switch.hpp"
 
 namespace stackless::interp {
@@ -14,7 +17,7 @@ void start(PyThreadState* ts, Parked** parked, core::Stack* stack, core::Entry e
   core::switch_context(&mine.stack_pointer, core::make_context(stack->top(), entry));
   mine.share.load(ts);
   if (mine.share.is_stale(ts)) [[unlikely]] {
-    catch_up(ts);
+    catch_up(ts, top_of(ts));
   }
 }
 
@@ -24,12 +27,18 @@ void leave_to(Parked* target) noexcept {
   __builtin_unreachable();
 }
 
+void leave_to_start(core::Stack* stack, core::Entry entry) noexcept {
+  core::StackPointer nobody;
+  core::switch_context(&nobody, core::make_context(stack->top(), entry));
+  __builtin_unreachable();
+}
+
 void begin(PyThreadState* ts, Base* base, core::Stack* stack, PyObject* context) noexcept {
   Share::fresh(ts, reinterpret_cast<BaseLayout*>(base), stack, context);
 }
 
 void end(PyThreadState* ts) noexcept {
-  if (CommonShare::is_traced(ts)) [[unlikely]] {
+  if (Tracing::is_any(ts)) [[unlikely]] {
     PyEval_SetTrace(nullptr, nullptr);
     PyEval_SetProfile(nullptr, nullptr);
   }
@@ -57,21 +66,28 @@ void leave_data_stack(PyThreadState* ts) noexcept {
 
 namespace {
 
-_PyInterpreterFrame* top(PyThreadState* ts, Parked* parked) {
-  return parked != nullptr ? top_of(parked->share) : top_of(ts);
+_PyInterpreterFrame* top(PyThreadState* ts, Suspended tasklet) {
+  if (tasklet.frozen != nullptr) {
+    return tasklet.frozen->inner;
+  }
+  return tasklet.parked != nullptr ? top_of(tasklet.parked->share) : top_of(ts);
+}
+
+bool is_running(Suspended tasklet) {
+  return tasklet.parked == nullptr && tasklet.frozen == nullptr;
 }
 
 }  // namespace
 
-PyObject* frame(PyThreadState* ts, Parked* parked) {
-  if (parked == nullptr) {
+PyObject* frame(PyThreadState* ts, Suspended tasklet) {
+  if (is_running(tasklet)) {
     return reinterpret_cast<PyObject*>(PyThreadState_GetFrame(ts));
   }
   // Only PyThreadState_GetFrame() makes frame objects from outside CPython, and only of the running
-  // frame: so the parked one runs for the length of the call. No collection may see that.
+  // frame: so the suspended one runs for the length of the call. No collection may see that.
   int collecting = PyGC_Disable();
   _PyInterpreterFrame* running = top_of(ts);
-  set_top(ts, top_of(parked->share));
+  set_top(ts, top(ts, tasklet));
   auto* result = reinterpret_cast<PyObject*>(PyThreadState_GetFrame(ts));
   set_top(ts, running);
   if (collecting != 0) {
@@ -80,41 +96,60 @@ PyObject* frame(PyThreadState* ts, Parked* parked) {
   return result;
 }
 
-int depth(PyThreadState* ts, Parked* parked) noexcept {
+int depth(PyThreadState* ts, Suspended tasklet) noexcept {
   int frames = 0;
-  for (_PyInterpreterFrame* f = top(ts, parked); f != nullptr; f = caller_of(f)) {
+  for (_PyInterpreterFrame* f = top(ts, tasklet); f != nullptr; f = caller_of(f)) {
     frames += is_python(f) ? 1 : 0;
   }
   return frames;
 }
 
-int loops(PyThreadState* ts, Parked* parked) noexcept {
+int loops(PyThreadState* ts, Suspended tasklet) noexcept {
+  if (tasklet.frozen != nullptr) {
+    return 1;  // what it will need
+  }
   int count = 0;
-  for (_PyInterpreterFrame* f = top(ts, parked); f != nullptr; f = caller_of(f)) {
+  for (_PyInterpreterFrame* f = top(ts, tasklet); f != nullptr; f = caller_of(f)) {
     count += is_entry(f) ? 1 : 0;
   }
   return count;
 }
 
-TraceFunction trace_function(PyThreadState* ts, Parked* parked) noexcept {
-  if (parked == nullptr) {
-    return {ts->c_tracefunc, ts->c_traceobj};
-  }
-  return parked->share.traced
-             ? TraceFunction{parked->share.trace_function, parked->share.trace_object}
-             : TraceFunction{nullptr, nullptr};
-}
-
-TraceFunction profile_function(PyThreadState* ts, Parked* parked) noexcept {
-  if (parked == nullptr) {
-    return {ts->c_profilefunc, ts->c_profileobj};
-  }
-  return parked->share.traced
-             ? TraceFunction{parked->share.profile_function, parked->share.profile_object}
-             : TraceFunction{nullptr, nullptr};
-}
-
 namespace {
+
+Tracing tracing_of(PyThreadState* ts, Suspended tasklet) {
+  if (tasklet.frozen != nullptr) {
+    return tasklet.frozen->tracing != nullptr ? *tasklet.frozen->tracing : Tracing{};
+  }
+  if (tasklet.parked != nullptr) {
+    return tasklet.parked->share.tracing_functions();
+  }
+  Tracing running;
+  running.save(ts);
+  return running;
+}
+
+int store_tracing(Suspended tasklet, const Tracing& functions, bool any) {
+  if (Parked* parked = tasklet.parked) {
+    parked->share.traced = any;
+    parked->share.functions = functions;
+    return 0;
+  }
+  Frozen* frozen = tasklet.frozen;
+  if (any && frozen->tracing == nullptr) {
+    frozen->tracing = static_cast<Tracing*>(PyMem_Malloc(sizeof(Tracing)));
+    if (frozen->tracing == nullptr) {
+      PyErr_NoMemory();
+      return -1;
+    }
+  }
+  if (any) {
+    *frozen->tracing = functions;
+  } else {
+    PyMem_Free(std::exchange(frozen->tracing, nullptr));
+  }
+  return 0;
+}
 
 int call_sys(const char* name, PyObject* function) {
   PyObject* setter = PySys_GetObject(name);
@@ -128,44 +163,63 @@ int call_sys(const char* name, PyObject* function) {
 }
 
 // The trampolines that call a Python trace function are static in Python/sysmodule.c, so it has to
-// be sys.settrace() itself, with the parked tasklet's functions loaded for the length of the call.
-int call_sys_for(PyThreadState* ts, Parked* parked, const char* name, PyObject* function) {
-  if (parked == nullptr) {
+// be sys.settrace() itself, with the suspended tasklet's functions loaded for the length of the call.
+int call_sys_for(PyThreadState* ts, Suspended tasklet, const char* name, PyObject* function) {
+  if (is_running(tasklet)) {
     return call_sys(name, function);
+  }
+  // Room first: afterwards there is no way back.
+  Tracing before = tracing_of(ts, tasklet);
+  if (store_tracing(tasklet, before, true) < 0) {
+    return -1;
   }
   Share running;
   running.save(ts);
-  running.save_tracing(ts);
-  parked->share.load_tracing(ts);
+  running.functions.save(ts);
+  running.traced = true;
+  before.load(ts);
   int result = call_sys(name, function);
-  parked->share.traced = CommonShare::is_traced(ts);
-  parked->share.save_tracing(ts);
-  running.load_tracing(ts);
+  Tracing after;
+  after.save(ts);
+  store_tracing(tasklet, after, Tracing::is_any(ts));
   running.load(ts);
   return result;
 }
 
 }  // namespace
 
-int set_trace_function(PyThreadState* ts, Parked* parked, PyObject* function) {
-  return call_sys_for(ts, parked, "settrace", function);
+TraceFunction trace_function(PyThreadState* ts, Suspended tasklet) noexcept {
+  Tracing functions = tracing_of(ts, tasklet);
+  return {functions.trace_function, functions.trace_object};
 }
 
-int set_profile_function(PyThreadState* ts, Parked* parked, PyObject* function) {
-  return call_sys_for(ts, parked, "setprofile", function);
+TraceFunction profile_function(PyThreadState* ts, Suspended tasklet) noexcept {
+  Tracing functions = tracing_of(ts, tasklet);
+  return {functions.profile_function, functions.profile_object};
 }
 
-PyObject* context(PyThreadState* ts, Parked* parked) noexcept {
-  return parked != nullptr ? parked->share.context : ts->context;
+int set_trace_function(PyThreadState* ts, Suspended tasklet, PyObject* function) {
+  return call_sys_for(ts, tasklet, "settrace", function);
 }
 
-void set_context(PyThreadState* ts, Parked* parked, PyObject* context) noexcept {
-  PyObject* old;
-  if (parked != nullptr) {
-    old = parked->share.context;
-    parked->share.context = context;
+int set_profile_function(PyThreadState* ts, Suspended tasklet, PyObject* function) {
+  return call_sys_for(ts, tasklet, "setprofile", function);
+}
+
+PyObject* context(PyThreadState* ts, Suspended tasklet) noexcept {
+  if (tasklet.frozen != nullptr) {
+    return tasklet.frozen->context;
+  }
+  return tasklet.parked != nullptr ? tasklet.parked->share.context : ts->context;
+}
+
+void set_context(PyThreadState* ts, Suspended tasklet, PyObject* context) noexcept {
+  PyObject* old = interp::context(ts, tasklet);
+  if (tasklet.frozen != nullptr) {
+    tasklet.frozen->context = context;
+  } else if (tasklet.parked != nullptr) {
+    tasklet.parked->share.context = context;
   } else {
-    old = ts->context;
     CommonShare::load_context(ts, context);
   }
   Py_XDECREF(old);
@@ -184,8 +238,8 @@ void forget_finalized(PyObject* object) noexcept {
   reinterpret_cast<std::uintptr_t*>(object)[-1] = 0;
 }
 
-bool in_context_run(PyThreadState* ts, Parked* parked) noexcept {
-  PyObject* current = context(ts, parked);
+bool in_context_run(PyThreadState* ts, Suspended tasklet) noexcept {
+  PyObject* current = context(ts, tasklet);
   return current != nullptr && reinterpret_cast<PyContext*>(current)->ctx_entered != 0;
 }
 

@@ -11,7 +11,14 @@
 
 namespace stackless::interp {
 
-struct Parked;
+struct Parked;  // on its own C stack
+struct Frozen;  // in a block of memory: interp/freeze.hpp
+
+// Where a tasklet's state is: one of these if it is suspended; if it runs, in the thread state.
+struct Suspended {
+  Parked* parked = nullptr;
+  Frozen* frozen = nullptr;
+};
 
 // The bottom of a tasklet's C stack: what the interpreter wants to find beneath the first frame.
 // It lives in the entry function's frame for as long as the stack is in use.
@@ -31,6 +38,9 @@ void start(PyThreadState* ts, Parked** parked, core::Stack* stack, core::Entry e
 // leave_to() resumes `target` and never comes back; the stack it stands on may be reused.
 [[noreturn]] void leave_to(Parked* target) noexcept;
 
+// leave_to_start() calls entry() on `stack` and never comes back; so may the stack it stands on.
+[[noreturn]] void leave_to_start(core::Stack* stack, core::Entry entry) noexcept;
+
 // begin() gives the thread state a fresh share, standing on `base` and `stack`: no frame, no handled
 // exception, depth 0, no tracing; `context` (stolen, may be null) becomes the current one.
 void begin(PyThreadState* ts, Base* base, core::Stack* stack, PyObject* context) noexcept;
@@ -44,33 +54,33 @@ void end(PyThreadState* ts) noexcept;
 void leave_data_stack(PyThreadState* ts) noexcept;
 
 // ---- looking at tasklets ---------------------------------------------------------------------
-// Each takes the share of a suspended tasklet, or null for the running one.
+// Each takes what is suspended, or by default the running tasklet.
 
 // frame() returns the topmost frame object (new reference), or null without an exception if there
 // is none (or, with one, if there is no memory).
-PyObject* frame(PyThreadState* ts, Parked* parked);
+PyObject* frame(PyThreadState* ts, Suspended tasklet);
 // depth() returns the number of Python frames.
-int depth(PyThreadState* ts, Parked* parked) noexcept;
+int depth(PyThreadState* ts, Suspended tasklet) noexcept;
 // loops() returns how many evaluation loops stand on its C stack.
-int loops(PyThreadState* ts, Parked* parked) noexcept;
+int loops(PyThreadState* ts, Suspended tasklet) noexcept;
 
 struct TraceFunction {
   Py_tracefunc function;
   PyObject* object;  // borrowed, may be null
 };
-TraceFunction trace_function(PyThreadState* ts, Parked* parked) noexcept;
-TraceFunction profile_function(PyThreadState* ts, Parked* parked) noexcept;
+TraceFunction trace_function(PyThreadState* ts, Suspended tasklet) noexcept;
+TraceFunction profile_function(PyThreadState* ts, Suspended tasklet) noexcept;
 // set_trace_function() and set_profile_function() do what sys.settrace() and sys.setprofile() do,
 // for a suspended tasklet; -1 with an exception on failure.
-int set_trace_function(PyThreadState* ts, Parked* parked, PyObject* function);
-int set_profile_function(PyThreadState* ts, Parked* parked, PyObject* function);
+int set_trace_function(PyThreadState* ts, Suspended tasklet, PyObject* function);
+int set_profile_function(PyThreadState* ts, Suspended tasklet, PyObject* function);
 
 // context() returns the context (borrowed), or null.
-PyObject* context(PyThreadState* ts, Parked* parked) noexcept;
+PyObject* context(PyThreadState* ts, Suspended tasklet = {}) noexcept;
 // set_context() replaces it; `context` is stolen.
-void set_context(PyThreadState* ts, Parked* parked, PyObject* context) noexcept;
+void set_context(PyThreadState* ts, Suspended tasklet, PyObject* context) noexcept;
 // in_context_run() tells whether the context has been entered by Context.run().
-bool in_context_run(PyThreadState* ts, Parked* parked) noexcept;
+bool in_context_run(PyThreadState* ts, Suspended tasklet) noexcept;
 
 // thread_dictionary() returns the thread's own dictionary (borrowed), which dies with it; null with
 // MemoryError set.

@@ -33,37 +33,50 @@ bool call(const char* name, const char* format, ...) {
 
 // A tool of ours that never wants an event, registered when it is first needed and kept: giving it
 // back would make all code stale again (Python/instrumentation.c, _PyMonitoring_ClearToolId, 3.14).
+int tool_id = -1;
+
 int tool() {
-  static int id = -1;
-  for (int candidate = tool_ids - 1; id < 0 && candidate >= 0; --candidate) {
+  for (int candidate = tool_ids - 1; tool_id < 0 && candidate >= 0; --candidate) {
     if (call("use_tool_id", "(is)", candidate, "stackless")) {
-      id = candidate;
+      tool_id = candidate;
     } else {
       PyErr_Clear();  // in use
     }
   }
-  return id;
+  return tool_id;
+}
+
+bool touch(int id, PyObject* code) {
+  constexpr int py_start = 1;
+  return call("set_local_events", "(iOi)", id, code, py_start) &&
+         call("set_local_events", "(iOi)", id, code, 0);
 }
 
 // A change of a code object's own events has it rewritten at once, for everybody's.
 void rewrite(PyCodeObject* code) {
-  constexpr int py_start = 1;
-  auto* object = reinterpret_cast<PyObject*>(code);
-  if (int id = tool(); id < 0 || !call("set_local_events", "(iOi)", id, object, py_start) ||
-                       !call("set_local_events", "(iOi)", id, object, 0)) {
+  if (int id = tool(); id < 0 || !touch(id, reinterpret_cast<PyObject*>(code))) {
     PyErr_Clear();  // its tools miss some events, as they did before
   }
 }
 
 }  // namespace
 
-void catch_up(PyThreadState* ts) noexcept {
+void catch_up(PyThreadState* ts, _PyInterpreterFrame* inner) noexcept {
   std::uintptr_t version = monitoring_version(ts);
-  for (_PyInterpreterFrame* f = top_of(ts); f != nullptr; f = caller_of(f)) {
+  for (_PyInterpreterFrame* f = inner; f != nullptr; f = caller_of(f)) {
     if (is_python(f) && code_of(f)->_co_instrumentation_version != version) {
       rewrite(code_of(f));
     }
   }
+}
+
+int hide_from_tools(PyObject* code) {
+  int id = tool();
+  if (id < 0) {
+    return 0;
+  }
+  tool_id = -1;
+  return touch(id, code) && call("free_tool_id", "(i)", id) ? 0 : -1;
 }
 
 int check_monitoring() {
@@ -94,7 +107,8 @@ int check_monitoring() {
 
 #else
 
-void catch_up(PyThreadState*) noexcept {}
+void catch_up(PyThreadState*, _PyInterpreterFrame*) noexcept {}
+int hide_from_tools(PyObject*) { return 0; }
 int check_monitoring() { return 0; }
 
 #endif

@@ -10,6 +10,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "interp/internals.h"
+
+struct _PyInterpreterFrame;
+
 namespace stackless::interp {
 
 #if PY_VERSION_HEX >= 0x030D0000
@@ -23,8 +27,6 @@ inline std::uintptr_t monitoring_version(PyThreadState* ts) noexcept {
 
 #elif PY_VERSION_HEX >= 0x030C0000
 
-extern "C" const std::size_t stackless_monitoring_version;  // its offset in PyInterpreterState
-
 inline std::uintptr_t monitoring_version(PyThreadState* ts) noexcept {
   return *reinterpret_cast<std::uint64_t*>(reinterpret_cast<char*>(ts->interp) +
                                            stackless_monitoring_version);
@@ -36,8 +38,13 @@ constexpr std::uintptr_t monitoring_version(PyThreadState*) noexcept { return 0;
 
 #endif
 
-// catch_up() rewrites the code of the running tasklet's frames where that is due.
-void catch_up(PyThreadState* ts) noexcept;
+// catch_up() rewrites the code of a chain of frames where that is due.
+void catch_up(PyThreadState* ts, _PyInterpreterFrame* inner) noexcept;
+
+// hide_from_tools() gives `code` monitoring data of its own, which say that no tool wants to know of
+// it; -1 with an exception set. (Without, 3.15 crashes when an exception leaves code whose owner has
+// never been instrumented.)
+int hide_from_tools(PyObject* code);
 
 // check_monitoring() returns 0 if monitoring_version() says the truth, else -1 with an ImportError.
 int check_monitoring();

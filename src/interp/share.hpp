@@ -11,6 +11,29 @@
 
 namespace stackless::interp {
 
+// Trace and profile functions. They move with their references: CPython's count of traced threads
+// (interp->sys_tracing_threads, 3.12+) goes on counting those of suspended tasklets, so that the
+// instrumentation stays in place for them.
+struct Tracing {
+  Py_tracefunc trace_function;
+  Py_tracefunc profile_function;
+  PyObject* trace_object;
+  PyObject* profile_object;
+
+  static bool is_any(PyThreadState* ts) noexcept {
+    return ts->c_tracefunc != nullptr || ts->c_profilefunc != nullptr;
+  }
+  void save(PyThreadState* ts) noexcept {
+    *this = {ts->c_tracefunc, ts->c_profilefunc, ts->c_traceobj, ts->c_profileobj};
+  }
+  void load(PyThreadState* ts) const noexcept {
+    ts->c_tracefunc = trace_function;
+    ts->c_profilefunc = profile_function;
+    ts->c_traceobj = trace_object;
+    ts->c_profileobj = profile_object;
+  }
+};
+
 struct CommonShare {
   _PyStackChunk* chunk;
   PyObject** data_top;
@@ -20,15 +43,8 @@ struct CommonShare {
   int recursion_headroom;
   int tracing;
   std::uintptr_t monitoring;
-  bool traced;  // the four below hold something
-  Py_tracefunc trace_function;
-  Py_tracefunc profile_function;
-  PyObject* trace_object;
-  PyObject* profile_object;
-
-  static bool is_traced(PyThreadState* ts) noexcept {
-    return ts->c_tracefunc != nullptr || ts->c_profilefunc != nullptr;
-  }
+  bool traced;  // functions holds something
+  Tracing functions;
 
   void save(PyThreadState* ts) noexcept {
     chunk = ts->datastack_chunk;
@@ -39,9 +55,9 @@ struct CommonShare {
     recursion_headroom = ts->recursion_headroom;
     tracing = ts->tracing;
     monitoring = monitoring_version(ts);
-    traced = is_traced(ts);
+    traced = Tracing::is_any(ts);
     if (traced) [[unlikely]] {
-      save_tracing(ts);
+      functions.save(ts);
     }
   }
 
@@ -53,29 +69,15 @@ struct CommonShare {
     load_context(ts, context);
     ts->recursion_headroom = recursion_headroom;
     ts->tracing = tracing;
-    if (traced || is_traced(ts)) [[unlikely]] {
-      load_tracing(ts);
+    if (traced || Tracing::is_any(ts)) [[unlikely]] {
+      tracing_functions().load(ts);
     }
   }
 
   // is_stale() tells, once the share is loaded, whether catch_up() has something to do.
   bool is_stale(PyThreadState* ts) const noexcept { return monitoring != monitoring_version(ts); }
 
-  // The trace functions move with their references: CPython's count of traced threads
-  // (interp->sys_tracing_threads, 3.12+) goes on counting those of suspended tasklets, so that
-  // the instrumentation stays in place for them.
-  void save_tracing(PyThreadState* ts) noexcept {
-    trace_function = ts->c_tracefunc;
-    profile_function = ts->c_profilefunc;
-    trace_object = ts->c_traceobj;
-    profile_object = ts->c_profileobj;
-  }
-  void load_tracing(PyThreadState* ts) const noexcept {
-    ts->c_tracefunc = traced ? trace_function : nullptr;
-    ts->c_profilefunc = traced ? profile_function : nullptr;
-    ts->c_traceobj = traced ? trace_object : nullptr;
-    ts->c_profileobj = traced ? profile_object : nullptr;
-  }
+  Tracing tracing_functions() const noexcept { return traced ? functions : Tracing{}; }
 
   // Context variables cache their value by context_ver (Python/context.c, PyContextVar_Get).
   static void load_context(PyThreadState* ts, PyObject* context) noexcept {
@@ -102,8 +104,7 @@ struct CommonShare {
     load_context(ts, context);
     ts->recursion_headroom = 0;
     ts->tracing = 0;
-    ts->c_tracefunc = ts->c_profilefunc = nullptr;
-    ts->c_traceobj = ts->c_profileobj = nullptr;
+    Tracing{}.load(ts);
   }
 };
 

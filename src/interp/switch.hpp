@@ -22,7 +22,7 @@ struct Parked {
   core::switch_context(&mine.stack_pointer, target->stack_pointer);
   mine.share.load(ts);
   if (mine.share.is_stale(ts)) [[unlikely]] {
-    catch_up(ts);
+    catch_up(ts, top_of(ts));
   }
 }
 

@@ -26,7 +26,7 @@ struct Share : CommonShare {
 
   // What Python/ceval.c keeps in step with c_tracefunc, c_profilefunc and tracing.
   static std::uint8_t use_tracing(PyThreadState* ts) noexcept {
-    return ts->tracing == 0 && is_traced(ts) ? 255 : 0;
+    return ts->tracing == 0 && Tracing::is_any(ts) ? 255 : 0;
   }
 
   void save(PyThreadState* ts) noexcept {
@@ -68,6 +68,33 @@ inline _PyInterpreterFrame* caller_of(_PyInterpreterFrame* frame) { return frame
 inline PyCodeObject* code_of(_PyInterpreterFrame* frame) { return frame->f_code; }
 inline bool is_entry(_PyInterpreterFrame* frame) { return frame->is_entry; }
 inline bool is_python(_PyInterpreterFrame* frame) { return !_PyFrame_IsIncomplete(frame); }
+
+using Slot = PyObject*;
+inline PyObject* function_of(_PyInterpreterFrame* frame) {
+  return reinterpret_cast<PyObject*>(frame->f_func);
+}
+inline void set_function(_PyInterpreterFrame* frame, PyObject* function) {
+  frame->f_func = reinterpret_cast<PyFunctionObject*>(function);
+}
+inline void set_code(_PyInterpreterFrame* frame, PyObject* code) {
+  frame->f_code = reinterpret_cast<PyCodeObject*>(code);
+}
+inline _Py_CODEUNIT*& instruction_of(_PyInterpreterFrame* frame) { return frame->prev_instr; }
+inline int opcode_at(const _Py_CODEUNIT* instruction) { return _Py_OPCODE(*instruction); }
+inline int frame_words(PyCodeObject* code) {
+  return code->co_nlocalsplus + code->co_stacksize + static_cast<int>(FRAME_SPECIALS_SIZE);
+}
+inline void drop_function_and_code(_PyInterpreterFrame* frame) {
+  Py_DECREF(frame->f_func);
+  Py_DECREF(frame->f_code);
+}
+inline int visit_function_and_code(_PyInterpreterFrame* frame, visitproc visit, void* arg) {
+  Py_VISIT(frame->f_func);
+  Py_VISIT(frame->f_code);
+  return 0;
+}
+inline _Py_CODEUNIT* before_first(PyCodeObject* code) { return _PyCode_CODE(code) - 1; }
+inline void add_depth(PyThreadState* ts, int depth) { ts->recursion_remaining -= depth; }
 
 #define STACKLESS_TS(owner, name) STACKLESS_FIELD(PyThreadState, owner, name)
 inline constexpr Field manifest[] = {

@@ -69,6 +69,29 @@ inline bool is_python(_PyInterpreterFrame* frame) {
   return !is_entry(frame) && !_PyFrame_IsIncomplete(frame);
 }
 
+using Slot = PyObject*;
+inline PyObject* function_of(_PyInterpreterFrame* frame) { return frame->f_funcobj; }
+inline void set_function(_PyInterpreterFrame* frame, PyObject* function) {
+  frame->f_funcobj = function;
+}
+inline void set_code(_PyInterpreterFrame* frame, PyObject* code) {
+  frame->f_code = reinterpret_cast<PyCodeObject*>(code);
+}
+inline _Py_CODEUNIT*& instruction_of(_PyInterpreterFrame* frame) { return frame->prev_instr; }
+inline int opcode_at(const _Py_CODEUNIT* instruction) { return instruction->op.code; }
+inline int frame_words(PyCodeObject* code) { return code->co_framesize; }
+inline void drop_function_and_code(_PyInterpreterFrame* frame) {
+  Py_DECREF(frame->f_funcobj);
+  Py_DECREF(frame->f_code);
+}
+inline int visit_function_and_code(_PyInterpreterFrame* frame, visitproc visit, void* arg) {
+  Py_VISIT(frame->f_funcobj);
+  Py_VISIT(frame->f_code);
+  return 0;
+}
+inline _Py_CODEUNIT* before_first(PyCodeObject* code) { return _PyCode_CODE(code) - 1; }
+inline void add_depth(PyThreadState* ts, int depth) { ts->py_recursion_remaining -= depth; }
+
 #define STACKLESS_TS(owner, name) STACKLESS_FIELD(PyThreadState, owner, name)
 inline constexpr Field manifest[] = {
     STACKLESS_TS(thread, prev),

@@ -4,6 +4,7 @@
 #define Py_BUILD_CORE 1
 #include <internal/pycore_code.h>
 #include <internal/pycore_context.h>
+#include <internal/pycore_frame.h>
 #include <internal/pycore_interpframe.h>
 #include <internal/pycore_tstate.h>
 #undef Py_BUILD_CORE
@@ -85,6 +86,34 @@ inline bool is_entry(_PyInterpreterFrame* frame) {
 inline bool is_python(_PyInterpreterFrame* frame) {
   return !is_entry(frame) && !_PyFrame_IsIncomplete(frame);
 }
+
+using Slot = _PyStackRef;
+inline PyObject* function_of(_PyInterpreterFrame* frame) {
+  return PyStackRef_AsPyObjectBorrow(frame->f_funcobj);
+}
+inline void set_function(_PyInterpreterFrame* frame, PyObject* function) {
+  frame->f_funcobj = PyStackRef_FromPyObjectSteal(function);
+}
+inline void set_code(_PyInterpreterFrame* frame, PyObject* code) {
+  frame->f_executable = PyStackRef_FromPyObjectSteal(code);
+}
+inline _Py_CODEUNIT*& instruction_of(_PyInterpreterFrame* frame) { return frame->instr_ptr; }
+inline int opcode_at(const _Py_CODEUNIT* instruction) { return instruction->op.code; }
+inline int frame_words(PyCodeObject* code) { return code->co_framesize; }
+inline void drop_function_and_code(_PyInterpreterFrame* frame) {
+  PyStackRef_CLOSE(frame->f_funcobj);
+  PyStackRef_CLOSE(frame->f_executable);
+}
+inline int visit_function_and_code(_PyInterpreterFrame* frame, visitproc visit, void* arg) {
+  for (_PyStackRef reference : {frame->f_funcobj, frame->f_executable}) {
+    if (!PyStackRef_IsNull(reference) && PyStackRef_RefcountOnObject(reference)) {
+      Py_VISIT(PyStackRef_AsPyObjectBorrow(reference));
+    }
+  }
+  return 0;
+}
+inline _Py_CODEUNIT* before_first(PyCodeObject* code) { return _PyCode_CODE(code); }
+inline void add_depth(PyThreadState* ts, int depth) { ts->py_recursion_remaining -= depth; }
 
 #define STACKLESS_TS(owner, name) STACKLESS_FIELD(PyThreadState, owner, name)
 inline constexpr Field manifest[] = {

@@ -3,6 +3,7 @@
 //   struct Share      the tasklet's part of PyThreadState: save(), load(), static fresh()
 //   struct BaseLayout what Base's storage holds
 //   top_of(), caller_of(), code_of(), is_entry(), is_python()   walking the interpreter's frames
+//   Slot, function_of(), instruction_of() ...   what freezing needs of a frame (interp/frame.hpp)
 //   the manifest of the thread state
 #pragma once
 

@@ -70,8 +70,9 @@ Object wait_in_queue(Scheduler* s, Channel* c, PyObject* value, Way way) {
   if (!may_block(s)) {
     return nullptr;
   }
-  Object replaced = std::exchange(self->tempval, Object::share(value));
-  auto keep = Ref<Channel>::share(c);  // this tasklet may be all that holds the channel
+  // Nothing may be held on the C stack while the tasklet is suspended; who called holds the channel.
+  self->tempval.reset();
+  self->tempval = Object::share(value);
   enqueue(c, unlink(self), way);
   return block(s);
 }
@@ -102,7 +103,8 @@ Object exchange(Scheduler* s, Channel* c, PyObject* value, Way way) {
       return nullptr;
     }
   }
-  Object mine = std::exchange(self->tempval, std::exchange(other->tempval, Object::share(value)));
+  self->tempval.reset();
+  self->tempval = std::exchange(other->tempval, Object::share(value));
   Ref<Tasklet> partner = remove_from_queue(other);
   if (partner_first) {
     partner->place = Place::ring;
@@ -158,7 +160,7 @@ namespace {
 
 [[gnu::always_inline]] inline bool may_wake_at_once(Scheduler* s, Channel* c) {
   return s != nullptr && s->attention == 0 && c->balance < 0 && c->preference == -1 &&
-         !c->schedule_all && c->first->scheduler == s;
+         !c->schedule_all && c->first->scheduler == s && c->first->parked != nullptr;
 }
 
 [[gnu::always_inline]] inline PyObject* wake_receiver(Scheduler* s, Channel* c, PyObject* value) {
@@ -415,6 +417,8 @@ void channel_dealloc(PyObject* self) {
   Py_TYPE(self)->tp_free(self);
 }
 
+}  // namespace
+
 PyMethodDef channel_methods[] = {
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
      "__class_getitem__($type, item, /)\n--\n\nReturn a generic alias, for type annotations.\n"},
@@ -456,6 +460,8 @@ PyMethodDef channel_methods[] = {
      "__setstate__($self, state, /)\n--\n\nHelper for pickle.\n"},
     {},
 };
+
+namespace {
 
 PyGetSetDef channel_attributes[] = {
     {"balance", get_balance, nullptr,

@@ -21,6 +21,7 @@ struct Channel {
 };
 
 extern PyTypeObject ChannelType;
+extern PyMethodDef channel_methods[];
 
 inline bool is_channel(PyObject* object) { return PyObject_TypeCheck(object, &ChannelType); }
 inline Channel* as_channel(PyObject* object) { return reinterpret_cast<Channel*>(object); }

@@ -39,8 +39,8 @@ Object describe(Tasklet* tasklet) {
 
 // " at file.py:12 in f"
 Object place_of(Scheduler* s, Tasklet* tasklet) {
-  interp::Parked* parked = tasklet == s->current ? nullptr : tasklet->parked;
-  Object frame = Object::steal(interp::frame(s->ts, parked));
+  Object frame = Object::steal(
+      interp::frame(s->ts, tasklet == s->current ? interp::Suspended{} : tasklet->suspended()));
   if (!frame) {
     PyErr_Clear();
     return or_unknown(Object::steal(PyUnicode_FromString("")));

@@ -1,6 +1,8 @@
 #include "runtime/functions.hpp"
 
+#include "interp/freeze.hpp"
 #include "runtime/callbacks.hpp"
+#include "runtime/freezing.hpp"
 #include "runtime/scheduler.hpp"
 #include "runtime/switching.hpp"
 #include "runtime/wait.hpp"
@@ -321,10 +323,16 @@ PyObject* pickle_flags_default(PyObject*, PyObject* args, PyObject* keywords) {
 }
 
 PyObject* statistics(PyObject*, PyObject*) {
-  std::size_t mounted = 0, stacks = 0, pooled = 0, bytes = 0, io = 0, timers = 0;
+  unsigned long long mounted = 0, frozen = 0, frozen_bytes = 0, freezes = 0, thaws = 0;
+  unsigned long long stacks = 0, pooled = 0, bytes = 0, io = 0, timers = 0;
   for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
     for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
-      ++mounted;
+      if (t->frozen != nullptr) {
+        ++frozen;
+        frozen_bytes += interp::memory_of(t->frozen);
+      } else {
+        ++mounted;
+      }
     }
     auto pool = s->stacks.statistics();
     stacks += pool.in_use;
@@ -332,10 +340,29 @@ PyObject* statistics(PyObject*, PyObject*) {
     bytes += pool.reserved_bytes;
     io += s->io_waits;
     timers += s->timers.size();
+    freezes += s->freezes;
+    thaws += s->thaws;
   }
-  return Py_BuildValue("{s:n,s:n,s:n,s:n,s:n,s:n}", "mounted", mounted, "stacks_in_use", stacks,
-                       "stacks_pooled", pooled, "stack_bytes_reserved", bytes, "io_waiters", io,
-                       "timers", timers);
+  return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "mounted", mounted, "frozen",
+                       frozen, "frozen_bytes", frozen_bytes, "freezes", freezes, "thaws", thaws,
+                       "stacks_in_use", stacks, "stacks_pooled", pooled, "stack_bytes_reserved",
+                       bytes, "io_waiters", io, "timers", timers);
+}
+
+// The budget is a thread's; all threads have the same.
+PyObject* set_stack_budget(PyObject*, PyObject* stacks) {
+  std::size_t budget = PyLong_AsSize_t(stacks);
+  if (budget == static_cast<std::size_t>(-1) && PyErr_Occurred()) {
+    return nullptr;
+  }
+  PyObject* before = PyLong_FromSize_t(runtime->stack_budget);
+  if (before != nullptr) {
+    runtime->stack_budget = budget;
+    for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
+      update_crowded(s);
+    }
+  }
+  return before;
 }
 
 // Calls its first argument from C: a frame on the C stack that no tasklet can be taken off. Like any
@@ -448,8 +475,14 @@ PyMethodDef functions[] = {
      "The same for the flags that new threads start with.\n"},
     {"statistics", statistics, METH_NOARGS,
      "statistics($module, /)\n--\n\n"
-     "Return a dict of counts: tasklets with a C stack, stacks in use and pooled, bytes of address\n"
-     "space reserved for stacks, tasklets waiting for I/O, timers.\n"},
+     "Return a dict of counts over all threads: tasklets mounted on a C stack and frozen, the bytes the\n"
+     "latter take beside their objects, how often tasklets were frozen and thawed, stacks in use and\n"
+     "pooled, bytes of address space reserved for stacks, tasklets waiting for I/O, timers.\n"},
+    {"set_stack_budget", set_stack_budget, METH_O,
+     "set_stack_budget($module, stacks, /)\n--\n\n"
+     "Set how many C stacks each thread's tasklets may use before those that give way are frozen, where\n"
+     "that is possible; 0 freezes at every switch. Returns the budget before. The default is 4096.\n"
+     "Raises TypeError for anything but an int, OverflowError for a negative one.\n"},
     {"_test_nostacklesscall", method(test_nostacklesscall), METH_VARARGS | METH_KEYWORDS,
      "_test_nostacklesscall($module, callable, /, *args, **kwargs)\n--\n\n"
      "Call `callable(*args, **kwargs)` through C, for tests.\n"},

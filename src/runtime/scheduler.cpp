@@ -1,9 +1,11 @@
 #include "runtime/scheduler.hpp"
 
+#include "interp/freeze.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"
 #include "runtime/channel.hpp"
 #include "runtime/deadlock.hpp"
+#include "runtime/freezing.hpp"
 #include "runtime/switching.hpp"
 #include "runtime/wait.hpp"
 
@@ -107,10 +109,11 @@ void drop_departed(Scheduler* s, Tasklet* self) {
 
 // Makes sure that `next` has a stack to run on; MemoryError if there is none to be had.
 bool prepare(Scheduler* s, Tasklet* next) {
-  if (next->started || next->stack != nullptr) [[likely]] {
+  if (next->parked != nullptr || next->stack != nullptr || next == s->current) [[likely]] {
     return true;
   }
   next->stack = s->stacks.acquire();
+  update_crowded(s);
   if (next->stack == nullptr) {
     PyErr_SetString(PyExc_MemoryError,
                     "no memory for the C stack of another tasklet (see stackless.statistics() and "
@@ -149,6 +152,13 @@ void do_duties(Scheduler* s, Tasklet* self) {
 PyObject* explode_mail(PyObject* bomb) { return explode(Object::steal(bomb)); }
 
 namespace {
+
+// Puts `value` into the mailbox. What was there goes first: a suspended tasklet holds nothing on its
+// C stack.
+void put_mail(Tasklet* self, PyObject* value) {
+  self->tempval.reset();
+  self->tempval = Object::share(value);
+}
 
 bool trapped(Scheduler* s) {
   if ((s->attention & (Scheduler::trap | Scheduler::lock)) != 0) [[unlikely]] {
@@ -209,8 +219,8 @@ bool may_block(Scheduler* s) {
   return !giving_way_would_fail(s, next);
 }
 
-void leave_to_successor(Scheduler* s, Ref<Tasklet> tasklet) {
-  s->departed = std::move(tasklet);
+void leave_to_successor(Scheduler* s, Object object) {
+  s->departed = std::move(object);
   s->duties = true;
 }
 
@@ -234,6 +244,10 @@ Object hand_over(Scheduler* s, Tasklet* next) {
       poll_now_and_then(s);
     }
     notify_switch(s, self, next);
+    s->ring.rotate_to(next);
+    if ((s->attention & Scheduler::crowded) != 0) {
+      freeze_and_leave(s, self, next);
+    }
   }
   s->ring.rotate_to(next);
   run_other(s, self, next);
@@ -297,12 +311,15 @@ Object schedule(Scheduler* s, PyObject* value) {
     return nullptr;
   }
   next = next_or_told(s, next);
-  Object replaced = std::exchange(self->tempval, Object::share(value));
+  put_mail(self, value);
   if (next != self) {
     if ((s->attention & Scheduler::callback) != 0) [[unlikely]] {
       notify_switch(s, self, next);
     }
     s->ring.rotate_to(next);
+    if ((s->attention & Scheduler::crowded) != 0) [[unlikely]] {
+      freeze_and_leave(s, self, next);
+    }
     run_other(s, self, next);
   }
   if (!self->tempval) {
@@ -316,8 +333,8 @@ Object schedule_remove(Scheduler* s, PyObject* value) {
   if (!may_block(s)) {
     return nullptr;
   }
-  Object replaced = std::exchange(self->tempval, Object::share(value));
-  leave_to_successor(s, unlink(self));
+  put_mail(self, value);
+  leave_to_successor(s, Object::steal(unlink(self).release_object()));
   Object result = block(s);
   if (value == nullptr && result && result.get() == Py_None) {
     return Object::share(as_object(self));
@@ -434,30 +451,34 @@ Tasklet* finish(Scheduler* s, Tasklet* self, Object exception) {
   self->stack = nullptr;
   self->started = false;
   if (!goes_unnoticed(self)) {
-    leave_to_successor(s, std::move(keep));
+    leave_to_successor(s, Object::steal(keep.release_object()));
   }
   return next;
 }
 
-void run_function(Scheduler* s, Tasklet* self, Object* exception) {
-  Object mail = claim(self);
-  Object result;
-  if (mail && self->tracing) {
+// Calls the tasklet's function. Nothing that it needs may lie on this stack alone, for the frames may
+// leave it: the arguments are the tasklet's, and bound methods and keywords have been taken apart.
+Object call_function(Scheduler* s, Tasklet* self) {
+  if (!claim(self)) {
+    return nullptr;
+  }
+  if (self->tracing) {
     Object pair = std::move(self->tracing);
-    interp::set_profile_function(s->ts, nullptr, PyTuple_GET_ITEM(pair.get(), 1));
-    interp::set_trace_function(s->ts, nullptr, PyTuple_GET_ITEM(pair.get(), 0));
+    interp::set_profile_function(s->ts, {}, PyTuple_GET_ITEM(pair.get(), 1));
+    interp::set_trace_function(s->ts, {}, PyTuple_GET_ITEM(pair.get(), 0));
   }
-  if (mail) {
-    mail.reset();
-    PyObject* arguments = self->arguments.get();
-    if (!self->keywords) {
-      result = Object::steal(
-          PyObject_Vectorcall(self->function.get(), &PyTuple_GET_ITEM(arguments, 0),
-                              static_cast<std::size_t>(PyTuple_GET_SIZE(arguments)), nullptr));
-    } else {
-      result = Object::steal(PyObject_Call(self->function.get(), arguments, self->keywords.get()));
-    }
+  PyObject* arguments = self->arguments.get();
+  if (!self->keywords) {
+    self->plain = PyFunction_Check(self->function.get());
+    return Object::steal(PyObject_Vectorcall(self->function.get(), &PyTuple_GET_ITEM(arguments, 0),
+                                             static_cast<std::size_t>(PyTuple_GET_SIZE(arguments)),
+                                             nullptr));
   }
+  return Object::steal(PyObject_Call(self->function.get(), arguments, self->keywords.get()));
+}
+
+void run_function(Scheduler* s, Tasklet* self, interp::Frozen* frozen, Object* exception) {
+  Object result = frozen != nullptr ? run_thawed(s, self, frozen) : call_function(s, self);
   if (!result) {
     *exception = uncaught(s);
   }
@@ -479,18 +500,24 @@ void tasklet_entry() {
     Scheduler* s = this_scheduler;
     Tasklet* self = s->current;
     core::Stack* stack = self->stack;
-    interp::begin(s->ts, &base, stack, self->context.release());
-    self->started = true;
-    add_started(self);
+    interp::Frozen* frozen = std::exchange(self->frozen, nullptr);
+    if (frozen != nullptr) {
+      interp::begin(s->ts, &base, stack, interp::take_context(frozen));
+    } else {
+      interp::begin(s->ts, &base, stack, self->context.release());
+      self->started = true;
+      add_started(self);
+    }
     if (s->duties) {
       do_duties(s, self);
     }
     Object exception;
-    run_function(s, self, &exception);
+    run_function(s, self, frozen, &exception);
     Tasklet* next = finish(s, self, std::move(exception));
     s->current = next;
     if (next->parked != nullptr) {
       s->stacks.release(stack);
+      update_crowded(s);
       interp::leave_to(next->parked);
     }
     if (next->stack == nullptr) {

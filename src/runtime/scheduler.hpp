@@ -32,8 +32,8 @@ struct Scheduler {
   bool duties;
   bool idle_wanted;
   Ref<Tasklet> main;
-  Ref<Tasklet> departed;  // finished, to be dropped by whoever runs next
-  Object run_callers;     // list: [None, caller of the outermost run(), ..., innermost]
+  Object departed;     // to be dropped by whoever runs next
+  Object run_callers;  // list: [None, caller of the outermost run(), ..., innermost]
   int switch_trap;
   int locked;     // callbacks and signal handlers under way
   RunMode mode;   // of the innermost run()
@@ -41,6 +41,8 @@ struct Scheduler {
   bool helpless;  // so, and nothing of its own could wake it
   int pickle_flags;
   std::size_t references;  // tasklets, and the thread itself
+  std::uint64_t freezes;
+  std::uint64_t thaws;
   Tasklet* first_started;
   core::StackPool stacks{runtime->stack_bytes};
   core::Poller poller;
@@ -55,6 +57,7 @@ struct Scheduler {
     callback = 2,  // a schedule or channel callback is set
     lock = 4,      // locked > 0
     waiters = 8,   // somebody waits for I/O or time: poll now and then
+    crowded = 16,  // more C stacks are in use than there shall be: freeze who gives way
   };
 
   bool has_waiters() const noexcept { return io_waits > 0 || !timers.empty(); }
@@ -110,9 +113,9 @@ bool may_block(Scheduler* s);
 // may_wait() is the same for a tasklet that is about to wait for I/O or time.
 bool may_wait(Scheduler* s);
 
-// leave_to_successor() has whoever runs next drop a reference, which may be the last one to the
-// tasklet that is about to be suspended.
-void leave_to_successor(Scheduler* s, Ref<Tasklet> tasklet);
+// leave_to_successor() has whoever runs next drop a reference: the one to the tasklet that is about
+// to be suspended may be the last.
+void leave_to_successor(Scheduler* s, Object object);
 
 // is_run_caller() tells whether the tasklet waits for a run() of its own to return.
 bool is_run_caller(Scheduler* s, Tasklet* tasklet);

@@ -60,7 +60,7 @@ PyObject* explode_mail(PyObject* bomb);
 
 // can_run_at_once() is true if nothing but the switch itself stands between now and `next`.
 inline bool can_run_at_once(const Scheduler* s, const Tasklet* next) {
-  return s->attention == 0 && (next->started || next->stack != nullptr);
+  return s->attention == 0 && (next->parked != nullptr || next->stack != nullptr);
 }
 
 // take_mail() is claim() for the hot path: null with the bomb's exception set.

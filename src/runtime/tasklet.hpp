@@ -21,6 +21,15 @@ enum class Place : unsigned char {
   waiting,  // for time or for a descriptor
 };
 
+// What the call in which a frozen tasklet is blocked returns when it runs again.
+enum class Completion : unsigned char {
+  none,          // nothing: a tasklet can't be frozen in such a call
+  mail,          // what is in the mailbox
+  mail_or_self,  // the same, or the tasklet if that is empty: schedule()
+  removed,       // the same, where None counts as empty: schedule_remove()
+  nothing,       // None: sleep()
+};
+
 struct Tasklet {
   PyObject_HEAD
   vectorcallfunc vectorcall;
@@ -28,7 +37,8 @@ struct Tasklet {
   Tasklet* prev;
   Scheduler* scheduler;    // its thread's; counted, never null
   interp::Parked* parked;  // while it is started and suspended
-  core::Stack* stack;      // while it is started; null for a main tasklet
+  interp::Frozen* frozen;  // the same, if it is frozen
+  core::Stack* stack;      // while it is started and not frozen; null for a main tasklet
   Object tempval;
   Object function;  // set while it is alive and not a main tasklet
   Object arguments;
@@ -44,6 +54,8 @@ struct Tasklet {
   PyObject* weak_references;
   std::uint64_t serial;  // its number, for reports
   Place place;
+  Completion completion;  // while it is frozen
+  bool plain;             // the function at the bottom of its C stack is a Python function
   bool is_main;
   bool started;
   bool sending;  // while in a channel's queue
@@ -53,6 +65,8 @@ struct Tasklet {
   bool zombie;  // survived its finalizer
   bool used_channel;
 
+  // Where the tasklet's frames are, if it is not running.
+  interp::Suspended suspended() const noexcept { return {parked, frozen}; }
   bool blocked() const noexcept { return place == Place::channel || place == Place::waiting; }
   bool scheduled() const noexcept { return place != Place::nowhere; }
 };

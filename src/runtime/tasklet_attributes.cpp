@@ -11,12 +11,15 @@ bool is_current(const Tasklet* t) {
   return t->scheduler->ts != nullptr && t->scheduler->current == t;
 }
 
-// What interp is to look at: null for the running tasklet.
-interp::Parked* parked_of(const Tasklet* t) { return is_current(t) ? nullptr : t->parked; }
+// What interp is to look at.
+interp::Suspended state_of(const Tasklet* t) {
+  return is_current(t) ? interp::Suspended{} : t->suspended();
+}
 
 // Whether the tasklet has frames that can be looked at.
 bool has_frames(const Tasklet* t) {
-  return t->scheduler->ts != nullptr && t->started && (is_current(t) || t->parked != nullptr);
+  return t->scheduler->ts != nullptr && t->started &&
+         (is_current(t) || t->parked != nullptr || t->frozen != nullptr);
 }
 
 bool is_python_function(PyObject* function) {
@@ -47,7 +50,7 @@ int nesting_level(const Tasklet* t) {
   if (!has_frames(t)) {
     return t->started ? 1 : 0;  // what is left of one whose thread has ended is its C stack
   }
-  int loops = interp::loops(t->scheduler->ts, parked_of(t));
+  int loops = interp::loops(t->scheduler->ts, state_of(t));
   PyObject* function = t->function.get();
   bool direct = function == nullptr || is_python_function(function);
   int level = direct && loops > 0 ? loops - 1 : loops;
@@ -93,7 +96,7 @@ PyObject* get_nesting_level(PyObject* self, void*) {
 
 PyObject* get_recursion_depth(PyObject* self, void*) {
   Tasklet* t = as_tasklet(self);
-  return PyLong_FromLong(has_frames(t) ? interp::depth(t->scheduler->ts, parked_of(t)) : 0);
+  return PyLong_FromLong(has_frames(t) ? interp::depth(t->scheduler->ts, state_of(t)) : 0);
 }
 
 // The neighbours: in a ring it has always some; in a queue none at the ends.
@@ -109,7 +112,7 @@ PyObject* get_frame(PyObject* self, void*) {
     Py_RETURN_NONE;
   }
   // Another thread's running tasklet: its topmost frame is that thread's.
-  PyObject* frame = interp::frame(t->scheduler->ts, parked_of(t));
+  PyObject* frame = interp::frame(t->scheduler->ts, state_of(t));
   if (frame == nullptr && !PyErr_Occurred()) {
     Py_RETURN_NONE;
   }
@@ -140,13 +143,13 @@ PyObject* get_context_id(PyObject* self, void*) {
   Tasklet* t = as_tasklet(self);
   PyObject* context;
   if (has_frames(t)) {
-    context = interp::context(t->scheduler->ts, parked_of(t));
+    context = interp::context(t->scheduler->ts, state_of(t));
     if (context == nullptr) {
       context = PyContext_New();
       if (context == nullptr) {
         return nullptr;
       }
-      interp::set_context(t->scheduler->ts, parked_of(t), context);
+      interp::set_context(t->scheduler->ts, state_of(t), context);
     }
   } else {
     if (!t->context) {
@@ -159,8 +162,8 @@ PyObject* get_context_id(PyObject* self, void*) {
 
 // ---- tracing --------------------------------------------------------------------------------------
 
-using Get = interp::TraceFunction (*)(PyThreadState*, interp::Parked*) noexcept;
-using Set = int (*)(PyThreadState*, interp::Parked*, PyObject*);
+using Get = interp::TraceFunction (*)(PyThreadState*, interp::Suspended) noexcept;
+using Set = int (*)(PyThreadState*, interp::Suspended, PyObject*);
 
 // Its place in the pair that a tasklet keeps until it starts.
 enum : Py_ssize_t { trace_slot = 0, profile_slot = 1 };
@@ -170,7 +173,7 @@ PyObject* get_tracing(PyObject* self, void*) {
   Tasklet* t = as_tasklet(self);
   PyObject* function = nullptr;
   if (has_frames(t)) {
-    function = get(t->scheduler->ts, parked_of(t)).object;
+    function = get(t->scheduler->ts, state_of(t)).object;
   } else if (t->tracing) {
     function = PyTuple_GET_ITEM(t->tracing.get(), slot);
   }
@@ -203,7 +206,7 @@ int set_tracing(PyObject* self, PyObject* value, void* what) {
                  static_cast<const char*>(what));
     return -1;
   }
-  return set(t->scheduler->ts, parked_of(t), value);
+  return set(t->scheduler->ts, state_of(t), value);
 }
 
 char trace[] = "trace";

@@ -7,7 +7,7 @@ namespace stackless {
 // ---- binding ------------------------------------------------------------------------------------
 
 int adopt_context(Tasklet* self) {
-  PyObject* current = interp::context(this_scheduler->ts, nullptr);
+  PyObject* current = interp::context(this_scheduler->ts);
   if (current == nullptr) [[likely]] {
     self->context.reset();
     return 0;
@@ -218,7 +218,7 @@ PyObject* switch_method(PyObject* self, PyObject*) {
     return nullptr;
   }
   // Nobody may be left who holds the caller: whoever runs next drops the ring's reference.
-  leave_to_successor(s, unlink(s->current));
+  leave_to_successor(s, Object::steal(unlink(s->current).release_object()));
   return hand_over(s, t).release();
 }
 
@@ -355,19 +355,22 @@ PyObject* bind_thread(PyObject* self, PyObject* args, PyObject* keywords) {
   Py_RETURN_NONE;
 }
 
+interp::Suspended state_of(const Tasklet* t) {
+  return t->scheduler->current == t ? interp::Suspended{} : t->suspended();
+}
+
 // Where the tasklet's context is: in the thread state, with its other parked state, or waiting with
 // the tasklet for its start.
 PyObject* context_of(Tasklet* t) {
   if (t->started) {
-    return interp::context(t->scheduler->ts, t->scheduler->current == t ? nullptr : t->parked);
+    return interp::context(t->scheduler->ts, state_of(t));
   }
   return t->context.get();
 }
 
 void replace_context(Tasklet* t, Object context) {
   if (t->started) {
-    interp::set_context(t->scheduler->ts, t->scheduler->current == t ? nullptr : t->parked,
-                        context.release());
+    interp::set_context(t->scheduler->ts, state_of(t), context.release());
   } else {
     t->context = std::move(context);
   }
@@ -383,8 +386,7 @@ PyObject* set_context(PyObject* self, PyObject* context) {
     return raise(PyExc_RuntimeError,
                  "tasklet belongs to a different thread and is current or scheduled");
   }
-  if (t->started && (home->ts == nullptr ||
-                     interp::in_context_run(home->ts, home->current == t ? nullptr : t->parked))) {
+  if (t->started && (home->ts == nullptr || interp::in_context_run(home->ts, state_of(t)))) {
     return raise(PyExc_RuntimeError, "the current context of the tasklet has been entered.");
   }
   replace_context(t, Object::share(context));
@@ -413,11 +415,11 @@ PyObject* context_run(PyObject* self, PyObject* const* args, Py_ssize_t nargs, P
   }
   // Entering a context that another tasklet is in the middle of would be an error for
   // Context.run(); here the two take turns, as they would in the original.
-  PyObject* before = Py_XNewRef(interp::context(s->ts, nullptr));
-  interp::set_context(s->ts, nullptr, Py_NewRef(context.get()));
+  PyObject* before = Py_XNewRef(interp::context(s->ts));
+  interp::set_context(s->ts, {}, Py_NewRef(context.get()));
   PyObject* result =
       PyObject_Vectorcall(args[0], args + 1, static_cast<std::size_t>(nargs - 1), names);
-  interp::set_context(s->ts, nullptr, before);
+  interp::set_context(s->ts, {}, before);
   return result;
 }
 

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cmath>
+#include <new>
 
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"
@@ -290,7 +291,11 @@ Ref<Tasklet> cancel_wait(Tasklet* tasklet) {
   update_waiters(s);
   tasklet->wait = nullptr;
   tasklet->place = Place::nowhere;
-  return std::move(wait->tasklet);
+  Ref<Tasklet> reference = std::move(wait->tasklet);
+  if (wait->on_heap) {
+    delete wait;
+  }
+  return reference;
 }
 
 namespace {
@@ -307,15 +312,18 @@ bool trapped(Tasklet* self) {
 int suspend_on(Scheduler* s, Wait* wait, int fd, core::Direction direction,
                core::Nanoseconds deadline) {
   Tasklet* self = s->current;
+  self->tempval.reset();
   if (deadline != forever) {
     wait->fire = time_out;
     wait->sleeper = self;
     if (!s->timers.push(wait, deadline)) {
+      if (wait->on_heap) {
+        delete wait;
+      }
       PyErr_NoMemory();
       return -1;
     }
   }
-  Object replaced = std::exchange(self->tempval, Object());
   wait->tasklet = unlink(self);
   self->place = Place::waiting;
   self->wait = wait;
@@ -361,8 +369,13 @@ int sleep_until(Scheduler* s, core::Nanoseconds deadline) {
   if (trapped(s->current) || !may_wait(s)) {
     return -1;
   }
-  Wait wait;
-  return suspend_on(s, &wait, -1, core::Direction::read, deadline);
+  auto* wait = new (std::nothrow) Wait;
+  if (wait == nullptr) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  wait->on_heap = true;
+  return suspend_on(s, wait, -1, core::Direction::read, deadline);
 }
 
 void forget_descriptor(int fd) {

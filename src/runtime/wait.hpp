@@ -16,12 +16,12 @@ struct Alarm : core::Timer {
 
 enum class Outcome { ready, timed_out };
 
-// A Wait stands for one tasklet that waits; it lies on that tasklet's own C stack and holds the
-// reference to it that the ring held before.
+// A Wait stands for one tasklet that waits, and holds the reference to it that the ring held before.
 struct Wait : core::PollWaiter, Alarm {
   Ref<Tasklet> tasklet;
   Outcome outcome = Outcome::ready;
   bool for_io = false;
+  bool on_heap = false;       // and freed by cancel_wait(): for tasklets that can be frozen
   Wait* next_wait = nullptr;  // the scheduler's list of those with a descriptor
   Wait* prev_wait = nullptr;
 };

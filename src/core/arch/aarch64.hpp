@@ -9,26 +9,34 @@ extern "C" void stackless_switch_context(void** parked, void* target) noexcept
 
 namespace stackless::core::arch {
 
+// The floating-point control word: rounding, and which exceptions are trapped.
+struct FloatingControl {
+  std::uint64_t fpcr;
+
+  void save() noexcept { asm volatile("mrs %0, fpcr" : "=r"(fpcr)); }
+  void load() const noexcept { asm volatile("msr fpcr, %0" : : "r"(fpcr)); }
+};
+
 struct ParkedFrame {
   std::uintptr_t x19;  // stackless_start_context calls what it finds here
   std::uintptr_t x20_to_x28[9];
   std::uintptr_t x29;
   std::uintptr_t resume_at;  // x30, the link register
   std::uint64_t d8_to_d15[8];
-  std::uint64_t fpcr;
+  FloatingControl floating;
   std::uint64_t unused;
   std::uintptr_t end_of_stack[2];  // only a new context: a null frame record
 
   // start() fills in a frame whose first resumption calls `entry` by way of `start_context`.
   void start(void (*entry)(), void (*start_context)()) noexcept {
-    asm volatile("mrs %0, fpcr" : "=r"(fpcr));
+    floating.save();
     x19 = reinterpret_cast<std::uintptr_t>(entry);
     resume_at = reinterpret_cast<std::uintptr_t>(start_context);
   }
 };
 
 static_assert(offsetof(ParkedFrame, x29) == 80 && offsetof(ParkedFrame, d8_to_d15) == 96 &&
-              offsetof(ParkedFrame, fpcr) == 160 && offsetof(ParkedFrame, end_of_stack) == 176);
+              offsetof(ParkedFrame, floating) == 160 && offsetof(ParkedFrame, end_of_stack) == 176);
 static_assert(sizeof(ParkedFrame) % 16 == 0);  // sp is 16-byte aligned at all times
 
 inline void switch_context(void** parked, void* target) noexcept {

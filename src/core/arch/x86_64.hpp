@@ -6,10 +6,20 @@
 
 namespace stackless::core::arch {
 
-struct ParkedFrame {
+// The floating-point control words: rounding, and which exceptions are masked.
+struct FloatingControl {
   std::uint32_t mxcsr;
   std::uint16_t x87_control;
   std::uint16_t unused;
+
+  void save() noexcept { asm volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(mxcsr), "=m"(x87_control)); }
+  void load() const noexcept {
+    asm volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(mxcsr), "m"(x87_control));
+  }
+};
+
+struct ParkedFrame {
+  FloatingControl floating;
   std::uintptr_t r12, r13, r14, r15;
   std::uintptr_t rbx;  // stackless_start_context calls what it finds here
   std::uintptr_t rbp;
@@ -18,7 +28,7 @@ struct ParkedFrame {
 
   // start() fills in a frame whose first resumption calls `entry` by way of `start_context`.
   void start(void (*entry)(), void (*start_context)()) noexcept {
-    asm volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(mxcsr), "=m"(x87_control));
+    floating.save();
     rbx = reinterpret_cast<std::uintptr_t>(entry);
     resume_at = reinterpret_cast<std::uintptr_t>(start_context);
   }

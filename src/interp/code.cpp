@@ -1,0 +1,225 @@
+#include "interp/code.hpp"
+
+#include <new>
+#include <vector>
+
+#include "interp/internals.h"
+#include "interp/version.hpp"
+#if PY_VERSION_HEX >= 0x030D0000
+#include <opcode_ids.h>
+#else
+#include <opcode.h>
+#endif
+
+namespace stackless::interp {
+
+namespace {
+
+#if PY_VERSION_HEX >= 0x030C0000
+constexpr auto request_index = PyUnstable_Eval_RequestCodeExtraIndex;
+constexpr auto get_extra = PyUnstable_Code_GetExtra;
+constexpr auto set_extra = PyUnstable_Code_SetExtra;
+#else
+constexpr auto request_index = _PyEval_RequestCodeExtraIndex;
+constexpr auto get_extra = _PyCode_GetExtra;
+constexpr auto set_extra = _PyCode_SetExtra;
+#endif
+
+Py_ssize_t extra_index = -1;
+
+void forget(void* map) { delete static_cast<CodeMap*>(map); }
+
+void read_instructions(const unsigned char* bytes, CodeMap* map) {
+  int argument = 0;
+  for (int i = 0; i < map->size; ++i) {
+    int opcode = bytes[2 * i];
+    argument = argument << 8 | bytes[2 * i + 1];
+    map->instructions[i] = {argument, -1, static_cast<std::uint8_t>(opcode)};
+    if (opcode == EXTENDED_ARG) {
+      continue;
+    }
+    argument = 0;
+    for (int caches = stackless_inline_caches[opcode]; caches > 0 && i + 1 < map->size; --caches) {
+      map->instructions[++i] = {0, -1, CACHE};
+    }
+  }
+}
+
+#if PY_VERSION_HEX < 0x030E0000
+
+struct Flow {
+  int target;      // where it may jump to, or -1
+  bool continues;  // whether the next instruction may follow
+};
+
+// Where control goes after instruction `i` (Python/bytecodes.c and Python/compile.c of each version).
+Flow flow_of(int opcode, int argument, int i) {
+  int next = i + 1 + stackless_inline_caches[opcode];
+  switch (opcode) {
+    case JUMP_FORWARD:
+      return {next + argument, false};
+    case JUMP_BACKWARD:
+    case JUMP_BACKWARD_NO_INTERRUPT:
+      return {next - argument, false};
+#if PY_VERSION_HEX < 0x030C0000
+    case POP_JUMP_FORWARD_IF_TRUE:
+    case POP_JUMP_FORWARD_IF_FALSE:
+    case POP_JUMP_FORWARD_IF_NONE:
+    case POP_JUMP_FORWARD_IF_NOT_NONE:
+    case JUMP_IF_TRUE_OR_POP:
+    case JUMP_IF_FALSE_OR_POP:
+    case FOR_ITER:
+    case SEND:
+      return {next + argument, true};
+    case POP_JUMP_BACKWARD_IF_TRUE:
+    case POP_JUMP_BACKWARD_IF_FALSE:
+    case POP_JUMP_BACKWARD_IF_NONE:
+    case POP_JUMP_BACKWARD_IF_NOT_NONE:
+      return {next - argument, true};
+#else
+    case POP_JUMP_IF_TRUE:
+    case POP_JUMP_IF_FALSE:
+    case POP_JUMP_IF_NONE:
+    case POP_JUMP_IF_NOT_NONE:
+    case FOR_ITER:
+    case SEND:
+      return {next + argument, true};
+    case RETURN_CONST:
+#endif
+    case RETURN_VALUE:
+    case RAISE_VARARGS:
+    case RERAISE:
+      return {-1, false};
+    default:
+      return {-1, true};
+  }
+}
+
+// A forward data flow over the instructions, with the compiler's own stack effects. Where paths meet
+// their heights agree, so that each instruction is looked at once.
+class Heights {
+ public:
+  explicit Heights(CodeMap* map) : map_(map) {}
+
+  void compute(PyCodeObject* code) {
+    reach(0, 0);
+    reach_handlers(code->co_exceptiontable);
+    while (!work_.empty()) {
+      int i = work_.back();
+      work_.pop_back();
+      step(i);
+    }
+  }
+
+ private:
+  void reach(int i, int height) {
+    if (i >= 0 && i < map_->size && map_->instructions[i].height < 0) {
+      map_->instructions[i].height = static_cast<std::int16_t>(height);
+      work_.push_back(i);
+    }
+  }
+
+  // Objects/exception_handling_notes.txt: start, length, target, depth << 1 | lasti.
+  void reach_handlers(PyObject* table) {
+    const auto* p = reinterpret_cast<const unsigned char*>(PyBytes_AS_STRING(table));
+    const auto* end = p + PyBytes_GET_SIZE(table);
+    auto number = [&p] {
+      int value = *p & 63;
+      while ((*p++ & 64) != 0) {
+        value = value << 6 | (*p & 63);
+      }
+      return value;
+    };
+    while (p < end) {
+      number();
+      number();
+      int target = number(), depth = number();
+      reach(target, (depth >> 1) + (depth & 1) + 1);
+    }
+  }
+
+  void step(int i) {
+    int height = map_->instructions[i].height;
+    while (map_->instructions[i].opcode == EXTENDED_ARG && i + 1 < map_->size) {
+      map_->instructions[++i].height = static_cast<std::int16_t>(height);
+    }
+    auto [argument, _, opcode] = map_->instructions[i];
+    int next = i + 1 + stackless_inline_caches[opcode];
+#if PY_VERSION_HEX < 0x030D0000
+    if (opcode == RETURN_GENERATOR) {  // declared as 0
+      reach(next, height + 1);
+      return;
+    }
+    int effective = opcode >= HAVE_ARGUMENT ? argument : 0;
+#else
+    int effective = argument;
+#endif
+    Flow flow = flow_of(opcode, argument, i);
+    if (flow.target >= 0) {
+      reach(flow.target, height + PyCompile_OpcodeStackEffectWithJump(opcode, effective, 1));
+    }
+    if (flow.continues) {
+      reach(next, height + PyCompile_OpcodeStackEffectWithJump(opcode, effective, 0));
+    }
+  }
+
+  CodeMap* map_;
+  std::vector<int> work_;
+};
+
+void compute_heights(CodeMap* map, PyCodeObject* code) { Heights(map).compute(code); }
+
+#else
+
+void compute_heights(CodeMap*, PyCodeObject*) {}
+
+#endif
+
+std::unique_ptr<CodeMap> make_map(PyCodeObject* code) {
+  PyObject* bytes = PyCode_GetCode(code);
+  if (bytes == nullptr) {
+    return nullptr;
+  }
+  auto map = std::make_unique<CodeMap>();
+  map->size = static_cast<int>(PyBytes_GET_SIZE(bytes) / 2);
+  map->instructions = std::make_unique<Instruction[]>(static_cast<std::size_t>(map->size));
+  read_instructions(reinterpret_cast<const unsigned char*>(PyBytes_AS_STRING(bytes)), map.get());
+  compute_heights(map.get(), code);
+  Py_DECREF(bytes);
+  return map;
+}
+
+}  // namespace
+
+const CodeMap* code_map(PyCodeObject* code) {
+  void* known = nullptr;
+  if (get_extra(reinterpret_cast<PyObject*>(code), extra_index, &known) == 0 && known != nullptr)
+      [[likely]] {
+    return static_cast<CodeMap*>(known);
+  }
+  try {
+    std::unique_ptr<CodeMap> map = make_map(code);
+    if (map == nullptr ||
+        set_extra(reinterpret_cast<PyObject*>(code), extra_index, map.get()) < 0) {
+      return nullptr;
+    }
+    return map.release();
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+    return nullptr;
+  }
+}
+
+int init_code_maps() {
+  extra_index = request_index(forget);
+  if (extra_index < 0) {
+    PyErr_SetString(
+        PyExc_ImportError,
+        "stackless needs one of the interpreter's slots for data about code objects, and "
+        "all are taken (PyUnstable_Eval_RequestCodeExtraIndex)");
+    return -1;
+  }
+  return 0;
+}
+
+}  // namespace stackless::interp

@@ -1,0 +1,57 @@
+// Frames as freezing sees them: words of memory, an instruction, and a value stack of known height.
+#pragma once
+
+#include "interp/version.hpp"
+
+namespace stackless::interp {
+
+// ---- slots: local variables and the value stack --------------------------------------------------
+// Up to 3.13 a slot is a reference or null; from 3.14 on it may be borrowed, or a small integer.
+
+#if PY_VERSION_HEX >= 0x030E0000
+inline PyObject* object_in(Slot slot) {
+  return PyStackRef_IsNullOrInt(slot) ? nullptr : PyStackRef_AsPyObjectBorrow(slot);
+}
+inline bool owns(Slot slot) {
+  return object_in(slot) != nullptr && PyStackRef_RefcountOnObject(slot);
+}
+inline Slot make_slot(PyObject* object) {
+  return object != nullptr ? PyStackRef_FromPyObjectSteal(object) : PyStackRef_NULL;
+}
+#else
+inline PyObject* object_in(Slot slot) { return slot; }
+inline bool owns(Slot slot) { return slot != nullptr; }
+inline Slot make_slot(PyObject* object) { return object; }
+#endif
+
+// ---- the value stack -----------------------------------------------------------------------------
+// Its height counts from the first local variable on. A frame that has called Python code knows its
+// own; one that has called C code does so from 3.14 on, before it has to be computed (interp/code.hpp).
+
+#if PY_VERSION_HEX >= 0x030E0000
+inline int height_of(_PyInterpreterFrame* frame) {
+  return static_cast<int>(frame->stackpointer - frame->localsplus);
+}
+inline void set_height(_PyInterpreterFrame* frame, int height) {
+  frame->stackpointer = frame->localsplus + height;
+}
+#else
+inline int height_of(_PyInterpreterFrame* frame) { return frame->stacktop; }
+inline void set_height(_PyInterpreterFrame* frame, int height) { frame->stacktop = height; }
+#endif
+
+constexpr std::size_t special_words = FRAME_SPECIALS_SIZE;
+
+inline std::size_t used_words(int height) {
+  return special_words + static_cast<std::size_t>(height);
+}
+
+inline int instruction_index(_PyInterpreterFrame* frame) {
+  return static_cast<int>(instruction_of(frame) - _PyCode_CODE(code_of(frame)));
+}
+
+inline bool is_on_data_stack(_PyInterpreterFrame* frame) {
+  return frame->owner == FRAME_OWNED_BY_THREAD;
+}
+
+}  // namespace stackless::interp

@@ -1,0 +1,67 @@
+// Freeze: take a suspended tasklet's frames off its stacks, into one block of memory.
+//
+// A tasklet can be frozen where one evaluation loop stands on its C stack, which has called a C
+// function of ours. Such a loop keeps nothing of its own that the frames don't hold, nor does the way
+// from there into our function; so the C stack can be forgotten as it is, if our function holds no
+// reference either. The value that the call is to return is pushed when the tasklet runs again.
+#pragma once
+
+#include <Python.h>
+
+#include "core/stack_pool.hpp"
+
+namespace stackless::interp {
+
+struct Parked;
+struct Frozen;
+
+// Why a suspended tasklet can't be frozen.
+enum class Pin {
+  none,
+  no_frame,     // no Python frame stands on its C stack
+  loops,        // C code stands between its Python frames
+  callee,       // its innermost frame has called something else than a function of ours
+  instruction,  // it did so by another instruction than a call
+  tool,         // a profiler waits for the end of the call
+  frame,        // a frame that belongs to somebody else
+  jit,          // it runs machine code
+  memory,
+};
+
+// Where a tasklet stands, found by find_halt() for freeze().
+struct Halt {
+  const PyMethodDef* function;  // the C function that its innermost frame has called,
+  int arguments;                // and with how many arguments
+  int pops;  // what the call leaves on the value stack for the interpreter to drop
+  int height;
+  int frames;
+  std::size_t used_words;  // what the frames on the data stack hold, and
+  std::size_t room_words;  // what they need to run
+};
+
+// find_halt() looks at a suspended tasklet, or at the running one (`parked` null).
+Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept;
+
+// freeze() moves the frames, the exception being handled, the context and the trace functions out; the
+// stacks hold nothing of value any more. Null if there is no memory (no exception is set).
+Frozen* freeze(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept;
+
+// thaw() runs the frames on, after begin(): the call at which they were frozen returns what finish()
+// does, or raises. It consumes `frozen` and returns what the outermost frame returns, or null with an
+// exception set.
+PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)());
+
+// drop() clears the frames without running anything of theirs, and consumes `frozen`.
+void drop(Frozen* frozen);
+
+int traverse(Frozen* frozen, visitproc visit, void* arg);
+
+// take_context() hands the context over, for begin().
+PyObject* take_context(Frozen* frozen) noexcept;
+
+std::size_t memory_of(const Frozen* frozen) noexcept;
+
+// init_freezing() is called once, at import; -1 with an exception set.
+int init_freezing();
+
+}  // namespace stackless::interp

@@ -1,0 +1,67 @@
+// The block that a frozen tasklet consists of: this header, and its frames behind it.
+#pragma once
+
+#include "interp/frame.hpp"
+#include "interp/freeze.hpp"
+
+namespace stackless::interp {
+
+struct Frozen {
+  _PyInterpreterFrame* inner;  // the first of the chain; those of generators lie in the generators
+  _PyErr_StackItem* exc_info;  // a generator's, or our own:
+  _PyErr_StackItem exc_item;
+  PyObject* context;
+  Tracing* tracing;  // null for nearly all
+  core::FloatingControl floating;
+  _PyStackChunk* room;  // where they will run, if a stack's own data area is too small
+  int frames;
+  int pops;
+  std::uint32_t used_words;
+
+  Slot* words() noexcept { return reinterpret_cast<Slot*>(this + 1); }
+};
+
+static_assert(sizeof(Slot) == sizeof(void*));
+
+// make_room() returns a piece of data stack for frames of that many words; null if there is no memory.
+_PyStackChunk* make_room(std::size_t words) noexcept;
+// needs_room() tells whether thaw() needs one.
+bool needs_room(std::size_t words) noexcept;
+void free_room(_PyStackChunk* chunk) noexcept;
+
+#if PY_VERSION_HEX < 0x030C0000
+// is_base() tells whether `frame` is what thaw() puts beneath the outermost frame.
+bool is_base(_PyInterpreterFrame* frame) noexcept;
+#endif
+
+template <typename Visit>
+void for_each_frame(Frozen* frozen, Visit visit) {
+  _PyInterpreterFrame* f = frozen->inner;
+  for (int i = 0; i < frozen->frames; ++i) {
+    _PyInterpreterFrame* caller = f->previous;
+    visit(f);
+    f = caller;
+  }
+}
+
+// is_stale() tells whether catch_up() has something to do for the frames of a chain.
+inline bool is_stale([[maybe_unused]] PyThreadState* ts, [[maybe_unused]] _PyInterpreterFrame* f) {
+#if PY_VERSION_HEX >= 0x030C0000
+  for (; f != nullptr; f = f->previous) {
+    if (code_of(f)->_co_instrumentation_version != monitoring_version(ts)) {
+      return true;
+    }
+  }
+#endif
+  return false;
+}
+
+// last_link() is the item of the chain that stands on the tasklet's own.
+inline _PyErr_StackItem** last_link(_PyErr_StackItem** first) noexcept {
+  while ((*first)->previous_item != nullptr) {
+    first = &(*first)->previous_item;
+  }
+  return first;
+}
+
+}  // namespace stackless::interp

@@ -1,0 +1,26 @@
+/* What internals.c tells the rest of interp/. */
+#pragma once
+
+#include <Python.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How many cache entries follow an instruction, by opcode. */
+extern const uint8_t* const stackless_inline_caches;
+/* From this opcode on a tool is told of what the instruction does; 256 if there are none. */
+extern const int stackless_first_instrumented;
+
+#if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030D0000
+/* The offset of monitoring_version in PyInterpreterState. */
+extern const size_t stackless_monitoring_version;
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#pragma GCC visibility pop

@@ -1,0 +1,285 @@
+// Thaw: put frozen frames under one evaluation loop.
+//
+// An evaluation loop is entered with a frame of our own, whose code negates an object of ours, drops
+// the result, and returns what lies beneath it on its value stack. The negation runs hook(), inside the
+// loop: it puts the thawed frames between that frame and its caller, and leaves there the value which the
+// call at which they were frozen is to return. The frame's RETURN_VALUE then returns it into the
+// innermost thawed frame, as if that call had just ended. Since no RESUME comes before the end of the
+// frame's code CPython takes it for incomplete, so it shows up in no traceback (all versions: Include/
+// internal/pycore_frame.h, _PyFrame_IsIncomplete).
+#include <cstring>
+#include <utility>
+
+#include "interp/code.hpp"
+#include "interp/freeze.hpp"
+#include "interp/frozen.hpp"
+#include "interp/internals.h"
+#include "interp/interp.hpp"
+#include "interp/monitoring.hpp"
+#if PY_VERSION_HEX >= 0x030D0000
+#include <opcode_ids.h>
+#else
+#include <opcode.h>
+#endif
+
+extern "C" PyAPI_FUNC(PyObject*)
+    _PyEval_EvalFrameDefault(PyThreadState*, _PyInterpreterFrame*, int);
+
+namespace stackless::interp {
+
+namespace {
+
+PyObject* resume_code;  // UNARY_NEGATIVE, POP_TOP, RETURN_VALUE
+PyObject* empty_globals;
+PyObject* hook_object;
+#if PY_VERSION_HEX < 0x030C0000
+PyObject* base_code;  // RETURN_VALUE
+#endif
+
+// What hook() is to do, from thaw() to there.
+struct Thawing {
+  Frozen* frozen;
+  PyObject* (*finish)();
+  _PyInterpreterFrame* inner;
+  _PyInterpreterFrame* outer;
+#if PY_VERSION_HEX < 0x030C0000
+  _PyInterpreterFrame* base;
+#endif
+};
+thread_local Thawing thawing;
+
+// Takes the call's operands off the innermost frame's value stack and returns its result in a slot.
+PyObject* hook(PyObject*) {
+  PyThreadState* ts = PyThreadState_Get();
+  Thawing now = std::exchange(thawing, Thawing{});
+  _PyInterpreterFrame* resume = top_of(ts);
+  int depth = now.frozen->frames;
+#if PY_VERSION_HEX < 0x030C0000
+  // Entry frames are cleared by C code that doesn't exist any more: so the outermost is none, and
+  // returns into a frame that is.
+  resume->is_entry = false;
+  now.base->previous = resume->previous;
+  now.base->is_entry = true;
+  now.outer->previous = now.base;
+  ++depth;
+#else
+  now.outer->previous = resume->previous;
+#endif
+  resume->previous = now.inner;
+  add_depth(ts, depth);
+  int pops = now.frozen->pops;
+  PyMem_Free(now.frozen);
+
+  // Like the interpreter does after a call: first the result, then its operands go.
+  int height = height_of(now.inner);
+  PyObject* result = now.finish();
+  resume->localsplus[0] = make_slot(result);
+  PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+  if (result == nullptr) {
+    PyErr_Fetch(&type, &value, &traceback);
+  }
+  for (int i = 0; i < pops; ++i) {
+    Slot slot = now.inner->localsplus[--height];
+    set_height(now.inner, height);
+    if (owns(slot)) {
+      Py_DECREF(object_in(slot));
+    }
+  }
+  if (result == nullptr) {
+    PyErr_Restore(type, value, traceback);
+    return nullptr;
+  }
+  return Py_NewRef(Py_None);
+}
+
+PyNumberMethods hook_number = {.nb_negative = hook};
+PyTypeObject HookType = {
+    .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
+    .tp_name = "stackless._hook",
+    .tp_basicsize = sizeof(PyObject),
+    .tp_as_number = &hook_number,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "What a thawed tasklet's evaluation loop calls first.",
+};
+
+std::size_t own_words() {
+  std::size_t words =
+      static_cast<std::size_t>(frame_words(reinterpret_cast<PyCodeObject*>(resume_code)));
+#if PY_VERSION_HEX < 0x030C0000
+  words += static_cast<std::size_t>(frame_words(reinterpret_cast<PyCodeObject*>(base_code)));
+#endif
+  return words;
+}
+
+Slot* push(PyThreadState* ts, PyCodeObject* code) {
+  auto* place = reinterpret_cast<Slot*>(ts->datastack_top);
+  ts->datastack_top += frame_words(code);
+  return place;
+}
+
+_PyInterpreterFrame* push_own(PyThreadState* ts, PyObject* code) {
+  auto* co = reinterpret_cast<PyCodeObject*>(code);
+  auto* f = reinterpret_cast<_PyInterpreterFrame*>(push(ts, co));
+  std::memset(static_cast<void*>(f), 0, special_words * sizeof(Slot));
+  set_function(f, Py_NewRef(Py_None));
+  set_code(f, Py_NewRef(code));
+  f->f_globals = f->f_builtins = empty_globals;
+  f->owner = FRAME_OWNED_BY_THREAD;
+  set_height(f, 0);
+  instruction_of(f) = before_first(co);
+  return f;
+}
+
+// Copies the frames to the data stack, outermost first.
+_PyInterpreterFrame* place(PyThreadState* ts, _PyInterpreterFrame* f, int frames, Thawing* now) {
+  _PyInterpreterFrame* caller = frames > 1 ? place(ts, f->previous, frames - 1, now) : nullptr;
+  _PyInterpreterFrame* placed = f;
+  if (is_on_data_stack(f)) {
+    int height = height_of(f);
+    placed = reinterpret_cast<_PyInterpreterFrame*>(push(ts, code_of(f)));
+    std::memcpy(static_cast<void*>(placed), f, used_words(height) * sizeof(Slot));
+    set_height(placed, height);
+    if (placed->frame_obj != nullptr) {
+      placed->frame_obj->f_frame = placed;
+    }
+  }
+  placed->previous = caller;
+  if (caller == nullptr) {
+    now->outer = placed;
+  }
+  return placed;
+}
+
+}  // namespace
+
+namespace {
+
+std::size_t room_bytes(std::size_t words) {
+  return (words + own_words() + 1) * sizeof(Slot) + sizeof(_PyStackChunk);
+}
+
+}  // namespace
+
+bool needs_room(std::size_t words) noexcept {
+  return room_bytes(words) > core::StackPool::least_data_bytes;
+}
+
+_PyStackChunk* make_room(std::size_t words) noexcept {
+  std::size_t bytes = std::size_t{16} * 1024;  // Python/pystate.c, DATA_STACK_CHUNK_SIZE
+  while (bytes < room_bytes(words)) {
+    bytes *= 2;
+  }
+  PyObjectArenaAllocator arenas;
+  PyObject_GetArenaAllocator(&arenas);
+  auto* chunk = static_cast<_PyStackChunk*>(arenas.alloc(arenas.ctx, bytes));
+  if (chunk != nullptr) {
+    chunk->previous = nullptr;
+    chunk->size = bytes;
+    chunk->top = 0;
+  }
+  return chunk;
+}
+
+void free_room(_PyStackChunk* chunk) noexcept {
+  PyObjectArenaAllocator arenas;
+  PyObject_GetArenaAllocator(&arenas);
+  arenas.free(arenas.ctx, chunk, chunk->size);
+}
+
+#if PY_VERSION_HEX < 0x030C0000
+bool is_base(_PyInterpreterFrame* frame) noexcept {
+  return reinterpret_cast<PyObject*>(code_of(frame)) == base_code;
+}
+#endif
+
+PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
+  if (_PyStackChunk* chunk = frozen->room) {
+    chunk->previous = ts->datastack_chunk;
+    chunk->previous->top = static_cast<std::size_t>(ts->datastack_top - &chunk->previous->data[0]);
+    ts->datastack_chunk = chunk;
+    ts->datastack_top = &chunk->data[0];
+    ts->datastack_limit =
+        reinterpret_cast<PyObject**>(reinterpret_cast<char*>(chunk) + chunk->size);
+  }
+  _PyErr_StackItem* own = ts->exc_info;
+  *own = frozen->exc_item;
+  *last_link(&frozen->exc_info) = own;
+  ts->exc_info = frozen->exc_info;
+  if (frozen->tracing != nullptr) {
+    frozen->tracing->load(ts);
+    PyMem_Free(frozen->tracing);
+  }
+
+  frozen->floating.load();
+
+  Thawing now{};
+  now.frozen = frozen;
+  now.finish = finish;
+#if PY_VERSION_HEX < 0x030C0000
+  now.base = push_own(ts, base_code);
+  // Nobody clears it: what it holds it holds borrowed.
+  Py_DECREF(base_code);
+  Py_DECREF(Py_None);
+#endif
+  now.inner = place(ts, frozen->inner, frozen->frames, &now);
+  if (is_stale(ts, now.inner)) [[unlikely]] {
+    catch_up(ts, now.inner);
+  }
+  _PyInterpreterFrame* resume = push_own(ts, resume_code);
+  resume->localsplus[0] = make_slot(nullptr);
+  resume->localsplus[1] = make_slot(Py_NewRef(hook_object));
+  set_height(resume, 2);
+  thawing = now;
+  return _PyEval_EvalFrameDefault(ts, resume, 0);
+}
+
+namespace {
+
+// A code object of the given instructions, none of which takes an argument.
+template <std::size_t N>
+PyObject* assemble(const char* name, const int (&opcodes)[N]) {
+  char bytes[N * 2 * 8] = {};
+  Py_ssize_t size = 0;
+  for (int opcode : opcodes) {
+    bytes[size] = static_cast<char>(opcode);
+    size += 2 + 2 * stackless_inline_caches[opcode];
+  }
+  PyObject* empty = reinterpret_cast<PyObject*>(PyCode_NewEmpty("<stackless>", name, 1));
+  PyObject* replace = empty != nullptr ? PyObject_GetAttrString(empty, "replace") : nullptr;
+  PyObject* none = PyTuple_New(0);
+  PyObject* fields =
+      Py_BuildValue("{s:N,s:i,s:y,s:y}", "co_code", PyBytes_FromStringAndSize(bytes, size),
+                    "co_stacksize", 4, "co_linetable", "", "co_exceptiontable", "");
+  PyObject* code = replace != nullptr && none != nullptr && fields != nullptr
+                       ? PyObject_Call(replace, none, fields)
+                       : nullptr;
+  Py_XDECREF(fields);
+  Py_XDECREF(none);
+  Py_XDECREF(replace);
+  Py_XDECREF(empty);
+  return code;
+}
+
+}  // namespace
+
+int init_freezing() {
+  if (init_code_maps() < 0) {
+    return -1;
+  }
+  // The RESUME at the end never runs: sys.monitoring refuses code without one.
+  resume_code = assemble("<resume>", {UNARY_NEGATIVE, POP_TOP, RETURN_VALUE, RESUME});
+#if PY_VERSION_HEX < 0x030C0000
+  base_code = assemble("<base>", {RETURN_VALUE});
+  if (base_code == nullptr) {
+    return -1;
+  }
+#endif
+  empty_globals = PyDict_New();
+  if (resume_code == nullptr || empty_globals == nullptr || PyType_Ready(&HookType) < 0) {
+    return -1;
+  }
+  hook_object = PyObject_New(PyObject, &HookType);
+  return hook_object != nullptr && hide_from_tools(resume_code) == 0 ? 0 : -1;
+}
+
+}  // namespace stackless::interp

@@ -1,0 +1,125 @@
+#include "runtime/freezing.hpp"
+
+#include <cstring>
+
+#include "interp/freeze.hpp"
+#include "interp/switch.hpp"
+#include "runtime/channel.hpp"
+#include "runtime/functions.hpp"
+
+namespace stackless {
+
+namespace {
+
+struct Rule {
+  const PyMethodDef* table;
+  const char* name;
+  Completion completion;
+  const PyMethodDef* function;
+};
+
+// In these functions a tasklet waits without holding anything on its C stack.
+Rule rules[] = {
+    {channel_methods, "receive", Completion::mail, nullptr},
+    {channel_methods, "send", Completion::mail, nullptr},
+    {functions, "schedule", Completion::mail_or_self, nullptr},
+    {functions, "sleep", Completion::nothing, nullptr},
+    {functions, "schedule_remove", Completion::removed, nullptr},
+    {tasklet_methods, "run", Completion::mail, nullptr},
+    {tasklet_methods, "switch", Completion::mail, nullptr},
+};
+
+const PyMethodDef* find(const PyMethodDef* table, const char* name) {
+  while (std::strcmp(table->ml_name, name) != 0) {
+    ++table;
+  }
+  return table;
+}
+
+Completion completion_of(const interp::Halt& halt) {
+  for (Rule& rule : rules) {
+    if (rule.function == nullptr) {
+      rule.function = find(rule.table, rule.name);
+    }
+    if (rule.function == halt.function) {
+      return rule.completion == Completion::removed && halt.arguments > 0 ? Completion::mail
+                                                                          : rule.completion;
+    }
+  }
+  return Completion::none;
+}
+
+// Freezes the tasklet; its stack is then free. `parked` null for the running one.
+bool freeze(Tasklet* t, interp::Parked* parked) {
+  interp::Halt halt;
+  PyThreadState* ts = t->scheduler->ts;
+  if (t->stack == nullptr || !t->plain ||
+      interp::find_halt(ts, parked, &halt) != interp::Pin::none) {
+    return false;
+  }
+  Completion completion = completion_of(halt);
+  interp::Frozen* frozen =
+      completion != Completion::none ? interp::freeze(ts, parked, halt) : nullptr;
+  if (frozen == nullptr) {
+    return false;
+  }
+  t->frozen = frozen;
+  t->completion = completion;
+  t->parked = nullptr;
+  ++t->scheduler->freezes;
+  return true;
+}
+
+PyObject* finish_call() {
+  Tasklet* self = this_scheduler->current;
+  if (!self->tempval && self->completion == Completion::mail_or_self) {
+    return Py_NewRef(as_object(self));
+  }
+  Object mail = claim(self);
+  if (!mail) {
+    return nullptr;
+  }
+  if (self->completion == Completion::nothing) {
+    return Py_NewRef(Py_None);
+  }
+  if (self->completion == Completion::removed && mail.get() == Py_None) {
+    return Py_NewRef(as_object(self));
+  }
+  return mail.release();
+}
+
+}  // namespace
+
+bool freeze_tasklet(Tasklet* t) {
+  if (t->parked == nullptr || !freeze(t, t->parked)) {
+    return false;
+  }
+  t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
+  update_crowded(t->scheduler);
+  return true;
+}
+
+void freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next) {
+  if (!freeze(self, nullptr)) {
+    return;
+  }
+  // Its frames hold the arguments now; to drop the tuple may run code.
+  if (self->arguments && !s->departed) {
+    leave_to_successor(s, std::move(self->arguments));
+  }
+  s->current = next;
+  s->stacks.release(std::exchange(self->stack, nullptr));
+  update_crowded(s);
+  if (next->parked != nullptr) {
+    interp::leave_to(next->parked);
+  }
+  interp::leave_to_start(next->stack, tasklet_entry);
+}
+
+Object run_thawed(Scheduler* s, Tasklet* self, interp::Frozen* frozen) {
+  ++s->thaws;
+  self->arguments.reset();
+  return Object::steal(interp::thaw(s->ts, frozen, finish_call));
+}
+
+}  // namespace stackless

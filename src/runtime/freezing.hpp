@@ -1,0 +1,29 @@
+// When tasklets are frozen, and what becomes of the call that a frozen one was blocked in.
+#pragma once
+
+#include "runtime/scheduler.hpp"
+
+namespace stackless {
+
+// freeze_tasklet() freezes a suspended tasklet of the calling thread that has a C stack, and gives the
+// stack back; false if it is pinned or there is no memory.
+bool freeze_tasklet(Tasklet* tasklet);
+
+// freeze_and_leave() has the current tasklet, which is about to be suspended, frozen instead, and
+// continues with `next`. It returns only if that can't be.
+void freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next);
+
+// run_thawed() is run_function() for a frozen tasklet, which is current and stands on a fresh stack.
+Object run_thawed(Scheduler* s, Tasklet* self, interp::Frozen* frozen);
+
+// over_budget() tells whether more C stacks are in use than the scheduler means to have.
+inline bool over_budget(const Scheduler* s) { return s->stacks.in_use() > runtime->stack_budget; }
+inline void update_crowded(Scheduler* s) {
+  if (over_budget(s)) {
+    s->attention |= Scheduler::crowded;
+  } else {
+    s->attention &= ~static_cast<unsigned>(Scheduler::crowded);
+  }
+}
+
+}  // namespace stackless
