@@ -116,7 +116,7 @@ class cstack:
 
 
 def _test_cframe_nr(switches):
-    """Call schedule(None) that many times and return what the last call returned (the original's)."""
+    """Call schedule(None) that often; return what the last call returned (the original's)."""
     result = None
     for _ in range(switches):
         result = schedule(None)
