@@ -109,6 +109,15 @@ class Heights {
       work_.pop_back();
       step(i);
     }
+#if PY_VERSION_HEX < 0x030C0000
+    // The compiler has PRECALL take the arguments off, the interpreter CALL.
+    for (int i = 0; i < map_->size; ++i) {
+      Instruction& at = map_->instructions[i];
+      if (at.opcode == CALL && at.height >= 0) {
+        at.height = static_cast<std::int16_t>(at.height + at.argument);
+      }
+    }
+#endif
   }
 
  private:

@@ -17,6 +17,12 @@ namespace stackless::interp {
 
 namespace {
 
+#if PY_VERSION_HEX >= 0x030D0000
+constexpr int call_kw = CALL_KW;  // leaves the keywords' names on the value stack, too
+#else
+constexpr int call_kw = -1;
+#endif
+
 // What stands beneath the outermost frame of the outermost loop.
 _PyInterpreterFrame* bottom([[maybe_unused]] PyThreadState* ts) {
 #if PY_VERSION_HEX >= 0x030F0000
@@ -25,6 +31,19 @@ _PyInterpreterFrame* bottom([[maybe_unused]] PyThreadState* ts) {
   return nullptr;
 #endif
 }
+
+// Whether the frame is nothing but the mark of an evaluation loop.
+bool is_entry_only([[maybe_unused]] _PyInterpreterFrame* f) {
+#if PY_VERSION_HEX < 0x030C0000
+  return is_base(f);
+#else
+  return is_entry(f);
+#endif
+}
+
+// Whether a running generator shows the collector what its frame holds (Objects/genobject.c,
+// gen_traverse): from 3.14 on its stack pointer is known whenever C code runs.
+constexpr bool generators_show_running_frames = PY_VERSION_HEX >= 0x030E0000;
 
 // Whether `frame` is the last of a loop's Python frames, and whether that loop is the only one.
 enum class End { no, loop, all };
@@ -78,10 +97,7 @@ Pin find_call(_PyInterpreterFrame* frame, Halt* halt) {
     at += 1 + stackless_inline_caches[PRECALL];
   }
 #endif
-  int names = 0;
-#if PY_VERSION_HEX >= 0x030D0000
-  names = at->opcode == CALL_KW ? 1 : 0;
-#endif
+  int names = at->opcode == call_kw ? 1 : 0;
   if (at->opcode != CALL && names == 0) {
     return Pin::instruction;
   }
@@ -314,11 +330,8 @@ void drop(Frozen* frozen) {
 
 namespace {
 
-int traverse_frame(_PyInterpreterFrame* f, visitproc visit, void* arg) {
-  Py_VISIT(f->f_locals);
-  Py_VISIT(f->frame_obj);
-  visit_function_and_code(f, visit, arg);
-  for (int i = 0, height = height_of(f); i < height; ++i) {
+int traverse_slots(_PyInterpreterFrame* f, int first, int last, visitproc visit, void* arg) {
+  for (int i = first; i < last; ++i) {
     if (owns(f->localsplus[i])) {
       Py_VISIT(object_in(f->localsplus[i]));
     }
@@ -326,13 +339,24 @@ int traverse_frame(_PyInterpreterFrame* f, visitproc visit, void* arg) {
   return 0;
 }
 
-}  // namespace
+int traverse_specials(_PyInterpreterFrame* f, visitproc visit, void* arg) {
+  Py_VISIT(f->f_locals);
+  Py_VISIT(f->frame_obj);
+  return visit_function_and_code(f, visit, arg);
+}
 
-int traverse(Frozen* frozen, visitproc visit, void* arg) {
+int traverse_tracing(const Tracing& functions, visitproc visit, void* arg) {
+  Py_VISIT(functions.trace_object);
+  Py_VISIT(functions.profile_object);
+  return 0;
+}
+
+int traverse_frozen(Frozen* frozen, visitproc visit, void* arg) {
   int result = 0;
   for_each_frame(frozen, [&](_PyInterpreterFrame* f) {
     if (result == 0 && is_on_data_stack(f)) {
-      result = traverse_frame(f, visit, arg);
+      result = traverse_specials(f, visit, arg);
+      result = result != 0 ? result : traverse_slots(f, 0, height_of(f), visit, arg);
     }
   });
   if (result != 0) {
@@ -340,11 +364,90 @@ int traverse(Frozen* frozen, visitproc visit, void* arg) {
   }
   Py_VISIT(frozen->exc_item.exc_value);
   Py_VISIT(frozen->context);
-  if (frozen->tracing != nullptr) {
-    Py_VISIT(frozen->tracing->trace_object);
-    Py_VISIT(frozen->tracing->profile_object);
+  return frozen->tracing != nullptr ? traverse_tracing(*frozen->tracing, visit, arg) : 0;
+}
+
+// Visits the slots of a mounted tasklet's frame that are surely its own. While C code runs on its behalf,
+// a frame of 3.13 or before doesn't know its height, and operands may have been lent or dropped.
+int traverse_mounted_slots(_PyInterpreterFrame* f, visitproc visit, void* arg) {
+  if (int height = height_of(f); height >= 0) {
+    return traverse_slots(f, 0, height, visit, arg);
   }
-  return 0;
+  int locals = code_of(f)->co_nlocalsplus;
+  const CodeMap* map = code_map(code_of(f));
+  int index = instruction_index(f);
+  if (map == nullptr || index < 0 || index >= map->size || map->instructions[index].height < 0) {
+    PyErr_Clear();
+    return traverse_slots(f, 0, locals, visit, arg);
+  }
+  const Instruction& at = map->instructions[index];
+  int height = locals + at.height;
+  switch (at.opcode) {
+#if PY_VERSION_HEX < 0x030C0000
+    case PRECALL:
+#elif PY_VERSION_HEX >= 0x030D0000
+    case CALL_KW:
+#endif
+    case CALL: {
+      // A callee that is no C function may borrow the slot before its arguments
+      // (PY_VECTORCALL_ARGUMENTS_OFFSET).
+      if (Halt halt; find_call(f, &halt) == Pin::none) {
+        return traverse_slots(f, 0, halt.height, visit, arg);
+      }
+      int arguments = height - at.argument - (at.opcode == call_kw ? 1 : 0);
+      int result = traverse_slots(f, 0, arguments - 2, visit, arg);
+      return result != 0 ? result : traverse_slots(f, arguments, height, visit, arg);
+    }
+    // They keep their operands until they are done.
+    case FOR_ITER:
+    case SEND:
+    case LOAD_ATTR:
+    case STORE_ATTR:
+    case BINARY_OP:
+    case STORE_SUBSCR:
+    case COMPARE_OP:
+    case CONTAINS_OP:
+    case GET_ITER:
+    case WITH_EXCEPT_START:
+      return traverse_slots(f, 0, height, visit, arg);
+    default:
+      return traverse_slots(f, 0, locals, visit, arg);
+  }
+}
+
+int traverse_parked(PyThreadState* ts, Parked* parked, visitproc visit, void* arg) {
+  const Share& share = parked->share;
+  for (_PyInterpreterFrame* f = top_of(share); f != nullptr && f != bottom(ts); f = f->previous) {
+    int result = 0;
+    if (is_entry_only(f)) {
+      continue;
+    }
+    if (is_on_data_stack(f)) {
+      result = traverse_specials(f, visit, arg);
+      result = result != 0 ? result : traverse_mounted_slots(f, visit, arg);
+    } else if (!generators_show_running_frames && height_of(f) < 0) {
+      result = traverse_mounted_slots(f, visit, arg);
+    }
+    if (result != 0) {
+      return result;
+    }
+  }
+  for (_PyErr_StackItem* item = share.exc_info; item != nullptr; item = item->previous_item) {
+    if (item->previous_item == nullptr) {  // the others are generators'
+      Py_VISIT(item->exc_value);
+    }
+  }
+  Py_VISIT(share.context);
+  return traverse_tracing(share.tracing_functions(), visit, arg);
+}
+
+}  // namespace
+
+int traverse(PyThreadState* ts, Suspended tasklet, visitproc visit, void* arg) {
+  if (tasklet.frozen != nullptr) {
+    return traverse_frozen(tasklet.frozen, visit, arg);
+  }
+  return tasklet.parked != nullptr ? traverse_parked(ts, tasklet.parked, visit, arg) : 0;
 }
 
 PyObject* take_context(Frozen* frozen) noexcept {

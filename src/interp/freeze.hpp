@@ -8,12 +8,9 @@
 
 #include <Python.h>
 
-#include "core/stack_pool.hpp"
+#include "interp/interp.hpp"
 
 namespace stackless::interp {
-
-struct Parked;
-struct Frozen;
 
 // Why a suspended tasklet can't be frozen.
 enum class Pin {
@@ -54,7 +51,9 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)());
 // drop() clears the frames without running anything of theirs, and consumes `frozen`.
 void drop(Frozen* frozen);
 
-int traverse(Frozen* frozen, visitproc visit, void* arg);
+// traverse() visits what a suspended tasklet's frames own, for the collector; of frames that have called
+// C code perhaps not all of it, which keeps alive what could go, never more.
+int traverse(PyThreadState* ts, Suspended tasklet, visitproc visit, void* arg);
 
 // take_context() hands the context over, for begin().
 PyObject* take_context(Frozen* frozen) noexcept;

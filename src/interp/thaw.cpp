@@ -13,6 +13,7 @@
 #include "interp/code.hpp"
 #include "interp/freeze.hpp"
 #include "interp/frozen.hpp"
+#include "interp/generators.hpp"
 #include "interp/internals.h"
 #include "interp/interp.hpp"
 #include "interp/monitoring.hpp"
@@ -263,6 +264,7 @@ PyObject* assemble(const char* name, const int (&opcodes)[N]) {
 }  // namespace
 
 int init_freezing() {
+  spare_running_generators();
   if (init_code_maps() < 0) {
     return -1;
   }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <new>
 
+#include "interp/freeze.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"
 #include "runtime/scheduler.hpp"
@@ -220,7 +221,9 @@ int tasklet_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(t->keywords.get());
   Py_VISIT(t->context.get());
   Py_VISIT(t->tracing.get());
-  return 0;
+  return t->scheduler != nullptr && t->scheduler->ts != nullptr
+             ? interp::traverse(t->scheduler->ts, t->suspended(), visit, arg)
+             : 0;
 }
 
 int tasklet_clear(PyObject* self) {
@@ -246,8 +249,9 @@ void tasklet_finalize(PyObject* self) {
   bool ours = t->scheduler == this_scheduler;
   bool now = ours && (t->scheduler->attention & (Scheduler::trap | Scheduler::lock)) == 0;
   // A reference beyond those we know says that it has saved itself, and may live on.
-  Py_ssize_t known = Py_REFCNT(self);
-  auto resurrected = [&] { return Py_REFCNT(self) - (t->scheduled() ? 1 : 0) > known; };
+  auto references = [&] { return Py_REFCNT(self) - (t->scheduled() ? 1 : 0); };
+  Py_ssize_t known = references();
+  auto resurrected = [&] { return references() > known; };
   for (int i = 0; i < (now ? attempts : 1) && t->started && !resurrected(); ++i) {
     Object exit = Object::steal(PyObject_CallNoArgs(runtime->tasklet_exit.get()));
     if (!exit || !throw_exception(t, std::move(exit), !now)) {
