@@ -12,6 +12,7 @@
 #include "runtime/channel.hpp"
 #include "runtime/functions.hpp"
 #include "runtime/scheduler.hpp"
+#include "runtime/signals.hpp"
 #include "runtime/timeout.hpp"
 
 namespace stackless {
@@ -120,7 +121,10 @@ int add_types(PyObject* module) {
       return -1;
     }
   }
-  return 0;
+  // Not for programs, and so without the public module's name.
+  return PyType_Ready(&HandlerType) < 0
+             ? -1
+             : PyModule_AddObjectRef(module, "_Handler", reinterpret_cast<PyObject*>(&HandlerType));
 }
 
 struct ModuleState {

@@ -9,7 +9,7 @@ import threading
 import pytest
 import stackless
 from stackless import channel, tasklet
-from support import start_thread, wait_until
+from support import child_lines, start_thread, wait_until
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs POSIX signals")
 
@@ -201,6 +201,62 @@ def test_switching_in_a_handler_is_refused_while_main_waits(handle):
     assert len(errors) == 1
     assert paused.paused
     paused.kill()
+
+
+@pytest.mark.parametrize("switch", [stackless.schedule, stackless.schedule_remove])
+def test_switching_in_a_handler_is_refused_while_a_tasklet_runs(handle, switch):
+    errors = []
+
+    def handler(*_arguments):
+        with pytest.raises(RuntimeError, match="signal handler") as caught:
+            switch()
+        errors.append(caught.value)
+
+    def work():
+        signal.raise_signal(signal.SIGUSR1)
+        stackless.schedule()  # which is possible again
+
+    handle(handler)
+    other = tasklet(stackless.schedule)()
+    t = tasklet(work)()
+    stackless.run()
+    assert len(errors) == 1
+    assert not (t.alive or other.alive)
+
+
+def test_the_program_sees_the_handlers_it_has_set(handle):
+    def handler(*_arguments):
+        pass
+
+    handle(handler)
+    assert signal.getsignal(signal.SIGUSR1) is handler
+    assert signal.signal(signal.SIGUSR1, signal.SIG_IGN) is handler
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(TypeError):
+        signal.signal(signal.SIGUSR1, "handler")
+
+
+def test_a_handler_set_before_the_import_is_wrapped_too():
+    lines = child_lines("""
+        import signal
+        def handler(*_arguments):
+            try:
+                stackless.schedule()
+            except RuntimeError as error:
+                print(error)
+        signal.signal(signal.SIGUSR1, handler)
+        import stackless
+        stackless.tasklet(print)("after")
+        signal.raise_signal(signal.SIGUSR1)
+        print(signal.getsignal(signal.SIGUSR1) is handler)
+        stackless.run()
+    """)
+    assert lines == [
+        "no switch is possible inside a callback or a signal handler",
+        "True",
+        "after",
+    ]
 
 
 def test_a_handler_may_create_tasklets_that_run_afterwards(handle):

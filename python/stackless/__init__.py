@@ -23,6 +23,7 @@ from contextlib import contextmanager as _contextmanager
 
 from stackless import _stackless
 from stackless._self_test import check as _check
+from stackless._signals import install as _install_signals
 from stackless._stackless import (
     _test_nostacklesscall,
     bomb,
@@ -157,6 +158,7 @@ class _Module(_types.ModuleType):
 
 
 _check()
+_install_signals()
 test_cframe_nr = _test_cframe_nr
 test_outside = _test_outside
 stackless = _sys.modules[__name__]
