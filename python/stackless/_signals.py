@@ -1,9 +1,10 @@
 """Handlers installed with signal.signal() can't switch tasklets.
 
-A handler runs between any two instructions of whichever tasklet the signal finds; were it to switch,
-that tasklet would stay in the middle of them. So a switch inside one raises RuntimeError. CPython
-tells nobody when it calls a handler; the two functions of ``_signal`` that ``signal`` calls to set and
-get them are replaced, so that handlers are wrapped on their way in and unwrapped on their way out.
+A handler runs between any two instructions of whichever tasklet the signal finds; were it to
+switch, that tasklet would stay in the middle of them. So a switch inside one raises RuntimeError.
+CPython tells nobody when it calls a handler; the two functions of ``_signal`` that ``signal`` calls
+to set and get them are replaced, so that handlers are wrapped on their way in and unwrapped on
+their way out.
 """
 
 from __future__ import annotations

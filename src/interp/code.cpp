@@ -1,5 +1,6 @@
 #include "interp/code.hpp"
 
+#include <array>
 #include <new>
 #include <vector>
 
@@ -27,7 +28,25 @@ constexpr auto set_extra = _PyCode_SetExtra;
 
 Py_ssize_t extra_index = -1;
 
-void forget(void* map) { delete static_cast<CodeMap*>(map); }
+// The maps asked for last: getting one from the code object takes three calls.
+struct Known {
+  PyCodeObject* code;
+  const CodeMap* map;
+};
+std::array<Known, 64> known_maps;
+
+Known& known_place(PyCodeObject* code) {
+  return known_maps[(reinterpret_cast<std::uintptr_t>(code) >> 6) % known_maps.size()];
+}
+
+void forget(void* map) {
+  for (Known& known : known_maps) {
+    if (known.map == map) {
+      known = {};
+    }
+  }
+  delete static_cast<CodeMap*>(map);
+}
 
 void read_instructions(const unsigned char* bytes, CodeMap* map) {
   int argument = 0;
@@ -201,22 +220,29 @@ std::unique_ptr<CodeMap> make_map(PyCodeObject* code) {
 }  // namespace
 
 const CodeMap* code_map(PyCodeObject* code) {
-  void* known = nullptr;
-  if (get_extra(reinterpret_cast<PyObject*>(code), extra_index, &known) == 0 && known != nullptr)
-      [[likely]] {
-    return static_cast<CodeMap*>(known);
+  Known& place = known_place(code);
+  if (place.code == code) [[likely]] {
+    return place.map;
   }
-  try {
-    std::unique_ptr<CodeMap> map = make_map(code);
-    if (map == nullptr ||
-        set_extra(reinterpret_cast<PyObject*>(code), extra_index, map.get()) < 0) {
-      return nullptr;
-    }
-    return map.release();
-  } catch (const std::bad_alloc&) {
-    PyErr_NoMemory();
+  auto* object = reinterpret_cast<PyObject*>(code);
+  void* attached = nullptr;
+  if (get_extra(object, extra_index, &attached) < 0) {
     return nullptr;
   }
+  if (attached == nullptr) {
+    try {
+      std::unique_ptr<CodeMap> map = make_map(code);
+      if (map == nullptr || set_extra(object, extra_index, map.get()) < 0) {
+        return nullptr;
+      }
+      attached = map.release();
+    } catch (const std::bad_alloc&) {
+      PyErr_NoMemory();
+      return nullptr;
+    }
+  }
+  place = {code, static_cast<CodeMap*>(attached)};
+  return place.map;
 }
 
 int init_code_maps() {

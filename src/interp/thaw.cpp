@@ -39,6 +39,7 @@ PyObject* base_code;  // RETURN_VALUE
 
 // What hook() is to do, from thaw() to there.
 struct Thawing {
+  PyThreadState* ts;
   Frozen* frozen;
   PyObject* (*finish)();
   _PyInterpreterFrame* inner;
@@ -51,8 +52,8 @@ thread_local Thawing thawing;
 
 // Takes the call's operands off the innermost frame's value stack and returns its result in a slot.
 PyObject* hook(PyObject*) {
-  PyThreadState* ts = PyThreadState_Get();
-  Thawing now = std::exchange(thawing, Thawing{});
+  Thawing now = thawing;
+  PyThreadState* ts = now.ts;
   _PyInterpreterFrame* resume = top_of(ts);
   int depth = now.frozen->frames;
 #if PY_VERSION_HEX < 0x030C0000
@@ -214,6 +215,7 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
   frozen->floating.load();
 
   Thawing now{};
+  now.ts = ts;
   now.frozen = frozen;
   now.finish = finish;
 #if PY_VERSION_HEX < 0x030C0000

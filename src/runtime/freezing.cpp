@@ -12,21 +12,8 @@ namespace stackless {
 namespace {
 
 struct Rule {
-  const PyMethodDef* table;
-  const char* name;
-  Completion completion;
   const PyMethodDef* function;
-};
-
-// In these functions a tasklet waits without holding anything on its C stack.
-Rule rules[] = {
-    {channel_methods, "receive", Completion::mail, nullptr},
-    {channel_methods, "send", Completion::mail, nullptr},
-    {functions, "schedule", Completion::mail_or_self, nullptr},
-    {functions, "sleep", Completion::nothing, nullptr},
-    {functions, "schedule_remove", Completion::removed, nullptr},
-    {tasklet_methods, "run", Completion::mail, nullptr},
-    {tasklet_methods, "switch", Completion::mail, nullptr},
+  Completion completion;
 };
 
 const PyMethodDef* find(const PyMethodDef* table, const char* name) {
@@ -36,11 +23,19 @@ const PyMethodDef* find(const PyMethodDef* table, const char* name) {
   return table;
 }
 
+// In these functions a tasklet waits without holding anything on its C stack.
+const Rule rules[] = {
+    {find(channel_methods, "receive"), Completion::mail},
+    {find(functions, "schedule"), Completion::mail_or_self},
+    {find(channel_methods, "send"), Completion::mail},
+    {find(functions, "sleep"), Completion::nothing},
+    {find(functions, "schedule_remove"), Completion::removed},
+    {find(tasklet_methods, "run"), Completion::mail},
+    {find(tasklet_methods, "switch"), Completion::mail},
+};
+
 Completion completion_of(const interp::Halt& halt) {
-  for (Rule& rule : rules) {
-    if (rule.function == nullptr) {
-      rule.function = find(rule.table, rule.name);
-    }
+  for (const Rule& rule : rules) {
     if (rule.function == halt.function) {
       return rule.completion == Completion::removed && halt.arguments > 0 ? Completion::mail
                                                                           : rule.completion;
