@@ -184,6 +184,37 @@ def test_a_tasklet_that_stands_on_c_frames_can_not_be_bound():
     assert not t.alive
 
 
+def test_binding_a_started_tasklet_anew_drops_its_frames_in_silence():
+    log = []
+
+    def waits():
+        try:
+            stackless.schedule_remove()
+        finally:
+            log.append("never")
+
+    t = tasklet(waits)()
+    stackless.run()
+    assert t.bind(None) is t
+    assert (t.alive, t.frame, log) == (False, None, [])
+    t.bind(log.append)("again")
+    stackless.run()
+    assert log == ["again"]
+
+
+def test_frames_that_somebody_holds_survive_the_drop():
+    def waits(value):
+        stackless.schedule_remove()
+        return value
+
+    t = tasklet(waits)("kept")
+    stackless.run()
+    frame = t.frame
+    t.bind(None)
+    assert frame.f_locals == {"value": "kept"}
+    assert frame.f_back is None
+
+
 def test_a_wrong_bind_of_the_constructor_raises_as_well():
     with pytest.raises(RuntimeError, match="the tasklet was not bound to a function"):
         tasklet(None, ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 
 import pytest
@@ -48,17 +49,15 @@ def test_the_end_of_a_thread_runs_the_cleanup_of_its_tasklets_there():
             log.append((stackless.getcurrent().thread_id, threading.get_ident()))
 
     def body():
-        tasklets = [
-            tasklet(work)(stackless.schedule_remove),
-            tasklet(work)(channel().receive),
-            tasklet(work)(lambda: sorted([1], key=lambda _: stackless.schedule_remove())),
-        ]
+        pinned = tasklet(work)(lambda: sorted([1], key=lambda _: stackless.schedule_remove()))
+        # Nobody else holds this one.
+        tasklet(work)(channel().receive)
         stackless.run()
-        return threading.get_ident(), tasklets
+        return threading.get_ident(), pinned
 
-    ident, tasklets = in_thread(body)
-    assert [thread for _, thread in log] == [ident] * 3
-    assert [(t.alive, t.thread_id) for t in tasklets] == [(False, -1)] * 3
+    ident, pinned = in_thread(body)
+    assert log == [(ident, ident)] * 2
+    assert (pinned.alive, pinned.thread_id) == (False, -1)
 
 
 def test_tasklets_that_a_dead_thread_left_behind():
@@ -146,6 +145,105 @@ def test_bind_thread_takes_no_runnable_tasklet_away():
     in_thread(body)
     assert queued.scheduled
     stackless.run()
+
+
+def numbers(gate, log):
+    """Freezable wherever it waits."""
+    total = 0
+    try:
+        for _ in range(3):
+            total += gate.receive()
+            log.append((total, threading.get_ident()))
+    finally:
+        log.append(("end", threading.get_ident()))
+
+
+def test_a_started_tasklet_moves_to_another_thread_and_back():
+    gate, log = channel(), []
+    t = tasklet(numbers)(gate, log)
+    gate.send(1)
+
+    def body():
+        t.bind_thread()
+        assert t.thread_id == threading.get_ident()
+        assert t.blocked
+        gate.send(10)
+        t.bind_thread(main)
+        return threading.get_ident()
+
+    main = threading.get_ident()
+    other = in_thread(body)
+    gate.send(100)
+    assert log == [(1, main), (11, other), (111, main), ("end", main)]
+
+
+def test_a_tasklet_that_somebody_holds_outlives_its_thread_and_goes_on_in_another():
+    gate, log = channel(), []
+
+    def body():
+        t = tasklet(numbers)(gate, log)
+        gate.send(1)
+        return t, threading.get_ident()
+
+    t, other = in_thread(body)
+    assert (t.alive, t.thread_id, t.blocked) == (False, -1, True)
+    t.bind_thread()
+    assert (t.alive, t.thread_id, t.blocked) == (True, threading.get_ident(), True)
+    gate.send(10)
+    t.kill()
+    mine = threading.get_ident()
+    assert log == [(1, other), (11, mine), ("end", mine)]
+
+
+def test_a_tasklet_without_a_thread_takes_no_value_and_is_told():
+    gate, log = channel(), []
+
+    def body():
+        t = tasklet(numbers)(gate, log)
+        gate.send(1)
+        return t
+
+    t = in_thread(body)
+    tasklet(gate.send)("for somebody else")
+    assert gate.receive() == "for somebody else"
+    t.bind_thread()
+    assert t.paused
+    with pytest.raises(RuntimeError, match="no thread when its turn came"):
+        t.run()
+    stackless.run()
+
+
+def test_a_tasklet_without_a_thread_is_cleaned_up_in_whichever_drops_it():
+    log = []
+
+    def body():
+        t = tasklet(numbers)(channel(), log)
+        stackless.run()
+        return t
+
+    t = in_thread(body)
+    assert log == []
+    del t
+    gc.collect()
+    assert log == [("end", threading.get_ident())]
+
+
+def test_a_sleeper_moves_to_another_thread():
+    log = []
+
+    def sleeps():
+        stackless.sleep(0.001)
+        log.append(threading.get_ident())
+
+    t = tasklet(sleeps)()
+    stackless.pump()
+
+    def body():
+        t.bind_thread()
+        stackless.run()
+        return threading.get_ident()
+
+    assert log == [in_thread(body)]
 
 
 def test_bind_thread_leaves_a_tasklet_on_c_frames_where_it_is():

@@ -115,14 +115,22 @@ Object exchange(Scheduler* s, Channel* c, PyObject* value, Way way) {
   return yields ? hand_over(s, self->next) : claim(self);
 }
 
+// A tasklet whose thread has ended can't be served; if it gets another one, it is told.
+void leave_threadless(Ref<Tasklet> tasklet) {
+  raise(PyExc_RuntimeError, "the tasklet had no thread when its turn came at the channel");
+  Object bomb = make_bomb(take_exception());
+  PyErr_Clear();
+  tasklet->tempval = std::move(bomb);
+}
+
 inline Object transfer(Channel* c, PyObject* value, Way way) {
   Scheduler* s = scheduler();
   if (s == nullptr) [[unlikely]] {
     return nullptr;
   }
   // Whoever waits there without a thread would take the value with it.
-  while (c->first != nullptr && c->first->scheduler->ts == nullptr) {
-    remove_from_queue(c->first);
+  while (c->first != nullptr && c->first->scheduler->ts == nullptr) [[unlikely]] {
+    leave_threadless(remove_from_queue(c->first));
   }
   bool ready = way == Way::send ? c->balance < 0 : c->balance > 0;
   Tasklet* self = s->current;

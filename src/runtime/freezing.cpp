@@ -6,6 +6,7 @@
 #include "interp/switch.hpp"
 #include "runtime/channel.hpp"
 #include "runtime/functions.hpp"
+#include "runtime/wait.hpp"
 
 namespace stackless {
 
@@ -86,11 +87,43 @@ PyObject* finish_call() {
 }  // namespace
 
 bool freeze_tasklet(Tasklet* t) {
+  if (t->frozen != nullptr) {
+    return true;
+  }
   if (t->parked == nullptr || !freeze(t, t->parked)) {
     return false;
   }
   t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
   update_crowded(t->scheduler);
+  return true;
+}
+
+bool move_to(Tasklet* t, Scheduler* target) {
+  if (t->stack != nullptr) {
+    t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
+  }
+  if (t->place == Place::waiting && !move_sleep(t, target)) {
+    return false;
+  }
+  if (t->started) {
+    remove_started(t);
+  }
+  add_reference(target);
+  remove_reference(std::exchange(t->scheduler, target));
+  if (t->started) {
+    add_started(t);
+  }
+  return true;
+}
+
+bool drop_frames(Tasklet* t) {
+  if (t->frozen == nullptr && !freeze_tasklet(t)) {
+    return false;
+  }
+  remove_started(t);
+  t->started = false;
+  forget_function(t);
+  interp::drop(std::exchange(t->frozen, nullptr));
   return true;
 }
 

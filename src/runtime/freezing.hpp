@@ -5,9 +5,16 @@
 
 namespace stackless {
 
-// freeze_tasklet() freezes a suspended tasklet of the calling thread that has a C stack, and gives the
-// stack back; false if it is pinned or there is no memory.
+// freeze_tasklet() freezes a suspended tasklet, if it isn't yet, and gives its C stack back; false if it
+// is pinned or there is no memory.
 bool freeze_tasklet(Tasklet* tasklet);
+
+// move_to() makes the tasklet that of another thread: one that has not started, or is frozen. It stays
+// blocked where it is. False with MemoryError set.
+bool move_to(Tasklet* tasklet, Scheduler* target);
+
+// drop_frames() ends a started tasklet without running anything of its own; false if it is pinned.
+bool drop_frames(Tasklet* tasklet);
 
 // freeze_and_leave() has the current tasklet, which is about to be suspended, frozen instead, and
 // continues with `next`. It returns only if that can't be.

@@ -154,8 +154,9 @@ bool others_may_wake(Scheduler* s);
 // notice_ends_of_other_threads() sees to it that `s` is woken when a thread ends on which its last
 // hope rests, even one that has nothing to do with tasklets.
 void notice_ends_of_other_threads(Scheduler* s);
-// kill_started() throws TaskletExit into every started tasklet but the main and current ones.
-void kill_started(Scheduler* s);
+// kill_started() throws TaskletExit into every started tasklet but the main and current ones, and but
+// those, unless `all`, that somebody holds and that can be frozen: they may go on in another thread.
+void kill_started(Scheduler* s, bool all);
 // end_interpreter() is the atexit handler: it ends the tasklets of all threads.
 PyObject* end_interpreter(PyObject*, PyObject*);
 // after_fork_in_child() leaves the forking thread's tasklets alive, and those of others dead.

@@ -7,6 +7,7 @@
 #include "interp/freeze.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"
+#include "runtime/freezing.hpp"
 #include "runtime/scheduler.hpp"
 
 namespace stackless {
@@ -221,9 +222,10 @@ int tasklet_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(t->keywords.get());
   Py_VISIT(t->context.get());
   Py_VISIT(t->tracing.get());
-  return t->scheduler != nullptr && t->scheduler->ts != nullptr
-             ? interp::traverse(t->scheduler->ts, t->suspended(), visit, arg)
-             : 0;
+  // What a thread that has ended left on C stacks is of no use to anybody.
+  PyThreadState* ts = t->scheduler != nullptr ? t->scheduler->ts : nullptr;
+  return ts != nullptr || t->frozen != nullptr ? interp::traverse(ts, t->suspended(), visit, arg)
+                                               : 0;
 }
 
 int tasklet_clear(PyObject* self) {
@@ -241,10 +243,18 @@ int tasklet_clear(PyObject* self) {
 // with blocks run; one that won't go is left to gc.garbage.
 void tasklet_finalize(PyObject* self) {
   Tasklet* t = as_tasklet(self);
-  if (!t->started || t->is_main || t->scheduler->ts == nullptr) {
+  if (!t->started || t->is_main) {
     return;
   }
   KeepException pending;
+  if (t->scheduler->ts == nullptr) {
+    // What its thread has left behind ends in this one.
+    Scheduler* mine = t->frozen != nullptr ? scheduler() : nullptr;
+    if (mine == nullptr || !move_to(t, mine)) {
+      PyErr_Clear();
+      return;
+    }
+  }
   constexpr int attempts = 10;
   bool ours = t->scheduler == this_scheduler;
   bool now = ours && (t->scheduler->attention & (Scheduler::trap | Scheduler::lock)) == 0;
@@ -285,9 +295,13 @@ void tasklet_dealloc(PyObject* self) {
   t->function.reset();
   if (Scheduler* s = t->scheduler) {
     if (t->started) {
-      // It outlived its thread, or every attempt to end it. Its frames are still on its C stack, and
+      // It outlived its thread, or every attempt to end it. If its frames are still on its C stack,
       // frame objects may point there: the stack, and with it the scheduler, stays.
       remove_started(t);
+      if (t->frozen != nullptr) {
+        interp::drop(std::exchange(t->frozen, nullptr));
+        remove_reference(s);
+      }
     } else {
       if (t->stack != nullptr) {
         s->stacks.release(std::exchange(t->stack, nullptr));

@@ -1,5 +1,6 @@
 // The methods of tasklet.
 #include "runtime/bomb.hpp"
+#include "runtime/freezing.hpp"
 #include "runtime/scheduler.hpp"
 
 namespace stackless {
@@ -50,7 +51,7 @@ int bind_tasklet(Tasklet* self, PyObject* function, PyObject* arguments, PyObjec
     if (self->scheduled()) {
       return fail(PyExc_RuntimeError, "tasklet is scheduled");
     }
-    if (self->started) {
+    if (self->started && !drop_frames(self)) {
       return fail(PyExc_RuntimeError, "tasklet has C state on its stack");
     }
   }
@@ -344,14 +345,12 @@ PyObject* bind_thread(PyObject* self, PyObject* args, PyObject* keywords) {
   if (t->place == Place::ring || (t->scheduler->ts != nullptr && t->scheduler->current == t)) {
     return raise(PyExc_RuntimeError, "can't (re)bind a runnable tasklet");
   }
-  if (t->started) {
+  if (t->started && !freeze_tasklet(t)) {
     return raise(PyExc_RuntimeError, "tasklet has C state on its stack");
   }
-  if (t->stack != nullptr) {
-    t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
+  if (!move_to(t, target)) {
+    return nullptr;
   }
-  add_reference(target);
-  remove_reference(std::exchange(t->scheduler, target));
   Py_RETURN_NONE;
 }
 

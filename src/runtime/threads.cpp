@@ -6,6 +6,7 @@
 
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"
+#include "runtime/freezing.hpp"
 #include "runtime/scheduler.hpp"
 #include "runtime/wait.hpp"
 
@@ -106,7 +107,7 @@ void thread_ends(PyObject* capsule) {
         s->main->started = false;
         become_main(s, std::move(stand_in));
       }
-      kill_started(s);
+      kill_started(s, false);
     }
     cut_off(s);
   }
@@ -201,7 +202,16 @@ void notice_ends_of_other_threads(Scheduler* s) {
   }
 }
 
-void kill_started(Scheduler* s) {
+namespace {
+
+bool outlives_its_thread(Tasklet* t) {
+  bool held_elsewhere = Py_REFCNT(as_object(t)) > (t->scheduled() ? 1 : 0);
+  return runtime->profile != Profile::hard && held_elsewhere && freeze_tasklet(t);
+}
+
+}  // namespace
+
+void kill_started(Scheduler* s, bool all) {
   empty_ring(s);
   // Those who die may start others, so it takes rounds; who survives one has had its chances.
   constexpr int rounds = 10;
@@ -210,7 +220,7 @@ void kill_started(Scheduler* s) {
     Object victims = Object::steal(PyList_New(0));
     std::uint64_t newest = newest_seen;
     for (Tasklet* t = s->first_started; t != nullptr && victims; t = t->next_started) {
-      if (t != s->current && t->serial > newest_seen) {
+      if (t != s->current && t->serial > newest_seen && (all || !outlives_its_thread(t))) {
         newest = std::max(newest, t->serial);
         if (PyList_Append(victims.get(), as_object(t)) < 0) {
           victims.reset();
@@ -277,7 +287,7 @@ PyObject* end_interpreter(PyObject*, PyObject*) {
   Scheduler* mine = this_scheduler;
   end_other_threads(mine);
   if (mine != nullptr) {
-    kill_started(mine);
+    kill_started(mine, true);
   }
   Py_RETURN_NONE;
 }

@@ -274,6 +274,22 @@ int poll_for(Scheduler* s, core::Nanoseconds max_wait) {
   return sleep_once(s, deadline, 1);  // the caller is runnable
 }
 
+bool move_sleep(Tasklet* tasklet, Scheduler* target) {
+  Scheduler* home = tasklet->scheduler;
+  Wait* wait = tasklet->wait;
+  core::Nanoseconds deadline = wait->deadline;
+  home->timers.remove(wait);
+  bool moved = target->timers.push(wait, deadline);
+  if (!moved) {
+    home->timers.push(wait, deadline);  // whose room is still there
+    PyErr_NoMemory();
+  }
+  update_waiters(home);
+  update_waiters(target);
+  wake(target);
+  return moved;
+}
+
 Ref<Tasklet> cancel_wait(Tasklet* tasklet) {
   Scheduler* s = tasklet->scheduler;
   Wait* wait = tasklet->wait;
