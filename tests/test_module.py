@@ -156,14 +156,16 @@ def test_uncollectables_is_a_list_of_tasklets():
     t.kill()
 
 
-def test_softswitch_can_be_asked_and_takes_bools_only():
+def test_softswitch_can_be_asked_and_takes_bools_and_numbers_only():
     old = stackless.enable_softswitch(None)
     assert type(old) is bool
     assert stackless.enable_softswitch(old) is old
-    for wrong in (1, "x", []):
+    assert stackless.enable_softswitch(0) is old
+    assert stackless.enable_softswitch(1) is False
+    for wrong in (1.5, "x", []):
         with pytest.raises(TypeError):
             stackless.enable_softswitch(wrong)
-    assert stackless.enable_softswitch(None) is old
+    stackless.enable_softswitch(old)
 
 
 @pytest.mark.parametrize("function", [stackless.pickle_flags, stackless.pickle_flags_default])

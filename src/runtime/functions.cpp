@@ -264,10 +264,10 @@ PyObject* set_error_handler(PyObject*, PyObject* args) {
 PyObject* enable_softswitch(PyObject*, PyObject* flag) {
   bool before = runtime->softswitch && runtime->profile != Profile::hard;
   if (flag != Py_None) {
-    if (!PyBool_Check(flag)) {
-      return raise(PyExc_TypeError, "enable_softswitch() takes a bool or None");
+    if (!PyLong_Check(flag)) {
+      return raise(PyExc_TypeError, "enable_softswitch() takes a bool, an int or None");
     }
-    runtime->softswitch = flag == Py_True;
+    runtime->softswitch = PyObject_IsTrue(flag) == 1;
   }
   return PyBool_FromLong(before ? 1 : 0);
 }
@@ -276,7 +276,7 @@ PyObject* getuncollectables(PyObject*, PyObject*) {
   Object list = Object::steal(PyList_New(0));
   for (Scheduler* s = runtime->schedulers; s != nullptr && list; s = s->next) {
     for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
-      if (PyList_Append(list.get(), as_object(t)) < 0) {
+      if (t->frozen == nullptr && PyList_Append(list.get(), as_object(t)) < 0) {
         return nullptr;
       }
     }
@@ -461,7 +461,7 @@ PyMethodDef functions[] = {
     {"enable_softswitch", enable_softswitch, METH_O,
      "enable_softswitch($module, flag, /)\n--\n\n"
      "Set whether tasklets beneath pure Python code report nesting_level 0; None changes nothing.\n"
-     "Returns the old value. Raises TypeError for anything but a bool or None.\n"},
+     "Returns the old value. Raises TypeError for anything but a bool, an int or None.\n"},
     {"getuncollectables", getuncollectables, METH_NOARGS,
      "getuncollectables($module, /)\n--\n\nReturn the tasklets that own a C stack.\n"},
     {"getdebug", getdebug, METH_NOARGS,
