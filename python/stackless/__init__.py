@@ -54,6 +54,7 @@ from stackless._stackless import (
     switch_trap,
     tasklet,
     timeout,
+    why_pinned,
 )
 
 __version__ = "0.1.0"

@@ -34,6 +34,7 @@ from stackless._stackless import (
     switch_trap as switch_trap,
     tasklet as tasklet,
     timeout as timeout,
+    why_pinned as why_pinned,
 )
 
 __version__: str

@@ -373,7 +373,7 @@ TEST(StackPoolInAChild, LockedMemoryGetsItsGuardsByMprotect) {
     if (mlockall(MCL_FUTURE | MCL_ONFAULT) != 0) {
       return skip_code;
     }
-    StackPool pool;
+    StackPool pool(64 * kib);
     Stack* stack = pool.acquire();
     if (stack == nullptr) {
       return 1;

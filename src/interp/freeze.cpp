@@ -81,6 +81,18 @@ const PyMethodDef* function_in(PyObject* callable) {
   return nullptr;
 }
 
+// What the call at which `frame` stands has called. 3.11, 3.12: [null, callable] or [method, self] before
+// the arguments; later: [callable, self or null].
+PyObject* callable_of(_PyInterpreterFrame* frame, const Halt& halt) {
+  int place = halt.height - halt.pops;
+#if PY_VERSION_HEX < 0x030D0000
+  if (frame->localsplus[place] == nullptr) {
+    ++place;
+  }
+#endif
+  return object_in(frame->localsplus[place]);
+}
+
 Pin find_call(_PyInterpreterFrame* frame, Halt* halt) {
   const CodeMap* map = code_map(code_of(frame));
   if (map == nullptr) {
@@ -101,9 +113,6 @@ Pin find_call(_PyInterpreterFrame* frame, Halt* halt) {
   if (at->opcode != CALL && names == 0) {
     return Pin::instruction;
   }
-  if (opcode_at(instruction_of(frame)) >= stackless_first_instrumented) {
-    return Pin::tool;
-  }
   int values = code_of(frame)->co_nlocalsplus;
 #if PY_VERSION_HEX >= 0x030E0000
   halt->height = height_of(frame);
@@ -119,14 +128,12 @@ Pin find_call(_PyInterpreterFrame* frame, Halt* halt) {
   if (callable < values) {
     return Pin::instruction;
   }
-  // 3.11, 3.12: [null, callable] or [method, self] before the arguments; later: [callable, self or null].
-  halt->function = function_in(object_in(frame->localsplus[callable]));
-#if PY_VERSION_HEX < 0x030D0000
-  if (frame->localsplus[callable] == nullptr) {
-    halt->function = function_in(frame->localsplus[callable + 1]);
+  halt->function = function_in(callable_of(frame, *halt));
+  if (halt->function == nullptr) {
+    return Pin::callee;
   }
-#endif
-  return halt->function != nullptr ? Pin::none : Pin::callee;
+  bool watched = opcode_at(instruction_of(frame)) >= stackless_first_instrumented;
+  return watched ? Pin::tool : Pin::none;
 }
 
 // Where the interpreter goes on when the call has returned.
@@ -211,6 +218,39 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept {
         return Pin::none;
     }
   }
+}
+
+PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
+  _PyInterpreterFrame* f = parked != nullptr ? top_of(parked->share) : top_of(ts);
+  if (f == nullptr || f == bottom(ts)) {
+    return {};
+  }
+  // The innermost frame, if it is that which called something else than a function of ours; else the one
+  // that called the C code which entered the innermost loop.
+  Halt halt;
+  if (!is_entry_only(f) && find_call(f, &halt) == Pin::none) {
+    while (end_of(ts, f) == End::no) {
+      f = f->previous;
+    }
+    f = f->previous;
+  }
+  while (f != nullptr && f != bottom(ts) && is_entry_only(f)) {
+    f = f->previous;
+  }
+  if (f == nullptr || f == bottom(ts)) {
+    return {};
+  }
+  PinPlace place;
+  place.code = code_of(f);
+  int index = instruction_index(f);
+  place.line = PyCode_Addr2Line(place.code, index * static_cast<int>(sizeof(_Py_CODEUNIT)));
+  Halt outer;
+  Pin pin = find_call(f, &outer);
+  if (pin == Pin::none || pin == Pin::callee || pin == Pin::tool) {
+    place.callable = callable_of(f, outer);
+  }
+  PyErr_Clear();
+  return place;
 }
 
 Frozen* freeze(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {

@@ -39,6 +39,14 @@ struct Halt {
 // find_halt() looks at a suspended tasklet, or at the running one (`parked` null).
 Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept;
 
+// Who called the C code that stands in the way of freezing.
+struct PinPlace {
+  PyCodeObject* code = nullptr;  // borrowed; null if no Python frame did
+  int line = 0;
+  PyObject* callable = nullptr;  // borrowed; what it called, or null if it was not by a call
+};
+PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept;
+
 // freeze() moves the frames, the exception being handled, the context and the trace functions out; the
 // stacks hold nothing of value any more. Null if there is no memory (no exception is set).
 Frozen* freeze(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept;

@@ -98,6 +98,72 @@ bool freeze_tasklet(Tasklet* t) {
   return true;
 }
 
+namespace {
+
+Object name_of_callable(PyObject* callable) {
+  for (const char* attribute : {"__qualname__", "__name__"}) {
+    Object name = Object::steal(PyObject_GetAttrString(callable, attribute));
+    if (name && PyUnicode_Check(name.get())) {
+      return name;
+    }
+    PyErr_Clear();
+  }
+  return Object::steal(PyUnicode_FromString(Py_TYPE(callable)->tp_name));
+}
+
+// "sorted, called at shop.py:88 in checkout"
+Object describe(const interp::PinPlace& place) {
+  Object name = place.callable != nullptr ? name_of_callable(place.callable)
+                                          : Object::steal(PyUnicode_FromString("C code"));
+  if (!name) {
+    return nullptr;
+  }
+  return Object::steal(PyUnicode_FromFormat("%U, called at %U:%d in %U", name.get(),
+                                            place.code->co_filename, place.line,
+                                            place.code->co_qualname));
+}
+
+Object because(const char* format, Object detail) {
+  return detail ? Object::steal(PyUnicode_FromFormat(format, detail.get())) : Object();
+}
+
+}  // namespace
+
+Object why_pinned(Tasklet* t) {
+  Scheduler* home = t->scheduler;
+  if (!t->started || t->frozen != nullptr) {
+    return none();
+  }
+  if (home->ts == nullptr) {
+    return Object::steal(PyUnicode_FromString("its thread has ended, and its C stack with it"));
+  }
+  bool running = home->current == t;
+  if (t->is_main || running || t->parked == nullptr) {
+    return Object::steal(
+        PyUnicode_FromString(t->is_main ? "it is a main tasklet" : "it is running"));
+  }
+  interp::Halt halt;
+  interp::Pin pin = interp::find_halt(home->ts, t->parked, &halt);
+  if (pin == interp::Pin::none && completion_of(halt) == Completion::none) {
+    return Object::steal(PyUnicode_FromFormat(
+        "it waits in %s(), which keeps something on the C stack", halt.function->ml_name));
+  }
+  if (pin == interp::Pin::memory) {
+    return Object::steal(PyErr_NoMemory());
+  }
+  if (pin == interp::Pin::tool) {
+    return Object::steal(PyUnicode_FromString("a profiler waits for the end of a call"));
+  }
+  interp::PinPlace place = interp::find_pin(home->ts, t->parked);
+  if (pin != interp::Pin::none && place.code != nullptr) {
+    return because("C code is in the way: %U", describe(place));
+  }
+  if (pin == interp::Pin::none && t->plain) {
+    return none();
+  }
+  return because("it was started through C code: %U", name_of_callable(t->function.get()));
+}
+
 bool move_to(Tasklet* t, Scheduler* target) {
   if (t->stack != nullptr) {
     t->scheduler->stacks.release(std::exchange(t->stack, nullptr));

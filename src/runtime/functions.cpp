@@ -349,6 +349,13 @@ PyObject* statistics(PyObject*, PyObject*) {
                        bytes, "io_waiters", io, "timers", timers);
 }
 
+PyObject* why_pinned_function(PyObject*, PyObject* tasklet) {
+  if (!is_tasklet(tasklet)) {
+    return raise(PyExc_TypeError, "why_pinned() takes a tasklet");
+  }
+  return why_pinned(as_tasklet(tasklet)).release();
+}
+
 // The budget is a thread's; all threads have the same.
 PyObject* set_stack_budget(PyObject*, PyObject* stacks) {
   std::size_t budget = PyLong_AsSize_t(stacks);
@@ -483,6 +490,11 @@ PyMethodDef functions[] = {
      "Set how many C stacks each thread's tasklets may use before those that give way are frozen, where\n"
      "that is possible; 0 freezes at every switch. Returns the budget before. The default is 4096.\n"
      "Raises TypeError for anything but an int, OverflowError for a negative one.\n"},
+    {"why_pinned", why_pinned_function, METH_O,
+     "why_pinned($module, tasklet, /)\n--\n\n"
+     "Return None if the tasklet can be frozen where it waits, has not started, or has finished; else a\n"
+     "string that names the C function in the way and the line that called it.\n"
+     "Raises TypeError for anything but a tasklet.\n"},
     {"_test_nostacklesscall", method(test_nostacklesscall), METH_VARARGS | METH_KEYWORDS,
      "_test_nostacklesscall($module, callable, /, *args, **kwargs)\n--\n\n"
      "Call `callable(*args, **kwargs)` through C, for tests.\n"},
