@@ -9,7 +9,7 @@ their way out.
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import threading
 
 from stackless._stackless import _Handler

@@ -50,6 +50,23 @@ struct Thawing {
 };
 thread_local Thawing thawing;
 
+#if PY_VERSION_HEX < 0x030C0000
+thread_local Tracing due;
+
+// Called when the resume frame, which nobody is to see, returns.
+int trace_now(PyObject*, PyFrameObject*, int, PyObject*) {
+  due.load(PyThreadState_Get());
+  return 0;
+}
+
+// A loop traces if its _PyCFrame says so; that would tell the functions of the resume frame's return.
+void trace_later(PyThreadState* ts) {
+  due.save(ts);
+  Tracing{nullptr, trace_now, nullptr, nullptr}.load(ts);
+  ts->cframe->use_tracing = Share::use_tracing(ts);
+}
+#endif
+
 // Takes the call's operands off the innermost frame's value stack and returns its result in a slot.
 PyObject* hook(PyObject*) {
   Thawing now = thawing;
@@ -63,7 +80,9 @@ PyObject* hook(PyObject*) {
   now.base->previous = resume->previous;
   now.base->is_entry = true;
   now.outer->previous = now.base;
-  ++depth;
+  if (Tracing::is_any(ts)) [[unlikely]] {
+    trace_later(ts);
+  }
 #else
   now.outer->previous = resume->previous;
 #endif
@@ -233,7 +252,11 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
   resume->localsplus[1] = make_slot(Py_NewRef(hook_object));
   set_height(resume, 2);
   thawing = now;
-  return _PyEval_EvalFrameDefault(ts, resume, 0);
+  PyObject* result = _PyEval_EvalFrameDefault(ts, resume, 0);
+#if PY_VERSION_HEX < 0x030C0000
+  add_depth(ts, 1);  // the base frame took one off when it returned, and never put one on
+#endif
+  return result;
 }
 
 namespace {

@@ -116,7 +116,7 @@ Object exchange(Scheduler* s, Channel* c, PyObject* value, Way way) {
 }
 
 // A tasklet whose thread has ended can't be served; if it gets another one, it is told.
-void leave_threadless(Ref<Tasklet> tasklet) {
+void leave_threadless(const Ref<Tasklet>& tasklet) {
   raise(PyExc_RuntimeError, "the tasklet had no thread when its turn came at the channel");
   Object bomb = make_bomb(take_exception());
   PyErr_Clear();

@@ -123,7 +123,7 @@ Object describe(const interp::PinPlace& place) {
                                             place.code->co_qualname));
 }
 
-Object because(const char* format, Object detail) {
+Object because(const char* format, const Object& detail) {
   return detail ? Object::steal(PyUnicode_FromFormat(format, detail.get())) : Object();
 }
 

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cmath>
+#include <memory>
 #include <new>
 
 #include "runtime/bomb.hpp"
@@ -324,22 +325,24 @@ bool trapped(Tasklet* self) {
   return false;
 }
 
+// Has `wait` end when the deadline comes.
+bool set_timer(Scheduler* s, Wait* wait, core::Nanoseconds deadline) {
+  if (deadline == forever) {
+    return true;
+  }
+  wait->fire = time_out;
+  wait->sleeper = s->current;
+  if (!s->timers.push(wait, deadline)) {
+    PyErr_NoMemory();
+    return false;
+  }
+  return true;
+}
+
 // Suspends the current tasklet on `wait`, whose descriptor, if any, is watched already.
-int suspend_on(Scheduler* s, Wait* wait, int fd, core::Direction direction,
-               core::Nanoseconds deadline) {
+int suspend_on(Scheduler* s, Wait* wait, int fd, core::Direction direction) {
   Tasklet* self = s->current;
   self->tempval.reset();
-  if (deadline != forever) {
-    wait->fire = time_out;
-    wait->sleeper = self;
-    if (!s->timers.push(wait, deadline)) {
-      if (wait->on_heap) {
-        delete wait;
-      }
-      PyErr_NoMemory();
-      return -1;
-    }
-  }
   wait->tasklet = unlink(self);
   self->place = Place::waiting;
   self->wait = wait;
@@ -376,7 +379,10 @@ int wait_for_io(Scheduler* s, int fd, core::Direction direction, core::Nanosecon
     return -1;
   }
   Wait wait;
-  int result = suspend_on(s, &wait, fd, direction, deadline);
+  if (!set_timer(s, &wait, deadline)) {
+    return -1;
+  }
+  int result = suspend_on(s, &wait, fd, direction);
   *outcome = wait.outcome;
   return result;
 }
@@ -385,13 +391,16 @@ int sleep_until(Scheduler* s, core::Nanoseconds deadline) {
   if (trapped(s->current) || !may_wait(s)) {
     return -1;
   }
-  auto* wait = new (std::nothrow) Wait;
+  std::unique_ptr<Wait> wait(new (std::nothrow) Wait);
   if (wait == nullptr) {
     PyErr_NoMemory();
     return -1;
   }
   wait->on_heap = true;
-  return suspend_on(s, wait, -1, core::Direction::read, deadline);
+  if (!set_timer(s, wait.get(), deadline)) {
+    return -1;
+  }
+  return suspend_on(s, wait.release(), -1, core::Direction::read);
 }
 
 void forget_descriptor(int fd) {
