@@ -20,7 +20,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_finish(session):
-    # Each test ends with a collection, which need not look at pytest itself: that is most of the heap.
+    # Each test ends with a collection, which need not look at pytest itself: most of the heap.
     gc.collect()
     gc.freeze()
 
