@@ -173,13 +173,13 @@ class timeout:
 class Socket(socket.socket):
     def settimeout(self, timeout: float | None, /) -> None: ...
 
-@type_check_only
 class _Handler:
     @property
     def handler(self) -> Callable[[int, FrameType | None], Any]: ...
     def __init__(self, handler: Callable[[int, FrameType | None], Any], /) -> None: ...
     def __call__(self, number: int, frame: FrameType | None, /) -> Any: ...
 
+@type_check_only
 class _Statistics(TypedDict):
     mounted: int
     frozen: int

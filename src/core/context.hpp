@@ -7,6 +7,9 @@
 #include <cstddef>
 
 #include "core/arch/parked_frame.hpp"
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace stackless::core {
 
@@ -36,6 +39,14 @@ StackPointer make_context(void* top, Entry entry) noexcept;
 [[gnu::always_inline]] inline void switch_context(StackPointer* parked,
                                                   StackPointer target) noexcept {
   arch::switch_context(parked, target);
+}
+
+// abandon() says that the functions whose frames lie on the stack from `parked` to `top` will never return.
+// Their red zones would be found in the way of the next ones.
+inline void abandon([[maybe_unused]] StackPointer parked, [[maybe_unused]] void* top) noexcept {
+#if defined(__SANITIZE_ADDRESS__)
+  ASAN_UNPOISON_MEMORY_REGION(parked, static_cast<char*>(top) - static_cast<char*>(parked));
+#endif
 }
 
 }  // namespace stackless::core

@@ -23,8 +23,10 @@
 #include <opcode.h>
 #endif
 
+#if PY_VERSION_HEX >= 0x030E0000  // exported, but declared nowhere
 extern "C" PyAPI_FUNC(PyObject*)
     _PyEval_EvalFrameDefault(PyThreadState*, _PyInterpreterFrame*, int);
+#endif
 
 namespace stackless::interp {
 
@@ -124,8 +126,7 @@ PyTypeObject HookType = {
 };
 
 std::size_t own_words() {
-  std::size_t words =
-      static_cast<std::size_t>(frame_words(reinterpret_cast<PyCodeObject*>(resume_code)));
+  auto words = static_cast<std::size_t>(frame_words(reinterpret_cast<PyCodeObject*>(resume_code)));
 #if PY_VERSION_HEX < 0x030C0000
   words += static_cast<std::size_t>(frame_words(reinterpret_cast<PyCodeObject*>(base_code)));
 #endif
@@ -270,7 +271,7 @@ PyObject* assemble(const char* name, const int (&opcodes)[N]) {
     bytes[size] = static_cast<char>(opcode);
     size += 2 + 2 * stackless_inline_caches[opcode];
   }
-  PyObject* empty = reinterpret_cast<PyObject*>(PyCode_NewEmpty("<stackless>", name, 1));
+  auto* empty = reinterpret_cast<PyObject*>(PyCode_NewEmpty("<stackless>", name, 1));
   PyObject* replace = empty != nullptr ? PyObject_GetAttrString(empty, "replace") : nullptr;
   PyObject* none = PyTuple_New(0);
   PyObject* fields =

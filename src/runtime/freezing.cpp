@@ -59,6 +59,10 @@ bool freeze(Tasklet* t, interp::Parked* parked) {
   if (frozen == nullptr) {
     return false;
   }
+  constexpr std::ptrdiff_t callees = 4096;  // what the running one has called to get here
+  core::abandon(parked != nullptr ? parked->stack_pointer
+                                  : static_cast<char*>(__builtin_frame_address(0)) - callees,
+                t->stack->top());
   t->frozen = frozen;
   t->completion = completion;
   t->parked = nullptr;
