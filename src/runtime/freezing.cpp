@@ -59,10 +59,6 @@ bool freeze(Tasklet* t, interp::Parked* parked) {
   if (frozen == nullptr) {
     return false;
   }
-  constexpr std::ptrdiff_t callees = 4096;  // what the running one has called to get here
-  core::abandon(parked != nullptr ? parked->stack_pointer
-                                  : static_cast<char*>(__builtin_frame_address(0)) - callees,
-                t->stack->top());
   t->frozen = frozen;
   t->completion = completion;
   t->parked = nullptr;
@@ -94,9 +90,11 @@ bool freeze_tasklet(Tasklet* t) {
   if (t->frozen != nullptr) {
     return true;
   }
-  if (t->parked == nullptr || !freeze(t, t->parked)) {
+  interp::Parked* parked = t->parked;
+  if (parked == nullptr || !freeze(t, parked)) {
     return false;
   }
+  core::abandon(parked->stack_pointer, t->stack->top());
   t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
   update_crowded(t->scheduler);
   return true;
@@ -197,7 +195,8 @@ bool drop_frames(Tasklet* t) {
   return true;
 }
 
-void freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next) {
+// It may not return: AddressSanitizer would leave red zones on the stack.
+[[gnu::no_sanitize_address]] void freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next) {
   if (!freeze(self, nullptr)) {
     return;
   }
@@ -206,6 +205,8 @@ void freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next) {
     leave_to_successor(s, std::move(self->arguments));
   }
   s->current = next;
+  constexpr std::ptrdiff_t callees = 4096;  // what has been called to get here
+  core::abandon(static_cast<char*>(__builtin_frame_address(0)) - callees, self->stack->top());
   s->stacks.release(std::exchange(self->stack, nullptr));
   update_crowded(s);
   if (next->parked != nullptr) {
