@@ -1,0 +1,20 @@
+"""The fuzzer of freezing (fuzz_freezing.py), for some programs, always the same ones."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_some_random_programs_run_alike_whether_frozen_or_not():
+    program = Path(__file__).with_name("fuzz_freezing.py")
+    done = subprocess.run(
+        [sys.executable, str(program), "--programs", "200", "--no-shrink"],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "200 programs, 0 failed" in done.stdout
