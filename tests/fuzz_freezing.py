@@ -22,6 +22,7 @@ import contextlib
 import difflib
 import faulthandler
 import gc
+import inspect
 import itertools
 import random
 import re
@@ -41,6 +42,8 @@ HUNG = 60.0  # seconds, for one program
 FUEL = 400  # calls and turns of loops in a program
 TURNS = 60  # how often the main tasklet helps those that wait
 DIFFERS = 3  # exit code of --run
+# CPython 3.13 may crash over the variables of a generator that is gone (gh-125723).
+FRAGILE = sys.version_info[:2] == (3, 13)
 
 # ---- the author ----------------------------------------------------------------------------------
 
@@ -278,8 +281,10 @@ def chain(frame: FrameType | None = None) -> list[str]:
     found = []
     while frame is not None:
         if is_program(frame):
-            names = {name: kept for name, kept in frame.f_locals.items() if name in "abdinw"}
-            found.append(f"{frame.f_code.co_name}:{frame.f_lineno} {show(names)}")
+            code = frame.f_code
+            values = {} if FRAGILE and code.co_flags & inspect.CO_GENERATOR else frame.f_locals
+            names = {name: value for name, value in values.items() if name in "abdinw"}
+            found.append(f"{code.co_name}:{frame.f_lineno} {show(names)}")
         frame = frame.f_back
     return found
 
