@@ -7,10 +7,12 @@
 
 #include "interp/freeze.hpp"
 #include "interp/interp.hpp"
+#include "interp/shells.hpp"
 #include "io/socket.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/channel.hpp"
 #include "runtime/functions.hpp"
+#include "runtime/pickling.hpp"
 #include "runtime/scheduler.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/timeout.hpp"
@@ -122,9 +124,22 @@ int add_types(PyObject* module) {
     }
   }
   // Not for programs, and so without the public module's name.
-  return PyType_Ready(&HandlerType) < 0
-             ? -1
-             : PyModule_AddObjectRef(module, "_Handler", reinterpret_cast<PyObject*>(&HandlerType));
+  struct Private {
+    const char* name;
+    PyTypeObject* type;
+  };
+  for (Private each : {Private{"_Handler", &HandlerType},
+                       {"_StandIn", &interp::StandInType},
+                       {"_FunctionShell", &interp::FunctionShell},
+                       {"_GeneratorShell", &interp::GeneratorShell},
+                       {"_CoroutineShell", &interp::CoroutineShell},
+                       {"_AsyncGeneratorShell", &interp::AsyncGeneratorShell}}) {
+    if (PyType_Ready(each.type) < 0 ||
+        PyModule_AddObjectRef(module, each.name, reinterpret_cast<PyObject*>(each.type)) < 0) {
+      return -1;
+    }
+  }
+  return PyModule_AddFunctions(module, pickling_functions);
 }
 
 struct ModuleState {
@@ -144,9 +159,10 @@ int execute(PyObject* module) {
   // Tasklets and thread states outlive the module at the interpreter's end: it is never freed.
   runtime->module = Object::share(module);
   read_torture();
-  if (read_stack_size() < 0 || interp::init_freezing() < 0 || find_main_thread() < 0 ||
-      add_types(module) < 0 || init_timeout() < 0 || add_tasklet_exit(module) < 0 ||
-      add_socket_type(module) < 0 || register_hooks(module) < 0) {
+  init_pickling();
+  if (read_stack_size() < 0 || interp::init_freezing() < 0 || interp::init_shells() < 0 ||
+      find_main_thread() < 0 || add_types(module) < 0 || init_timeout() < 0 ||
+      add_tasklet_exit(module) < 0 || add_socket_type(module) < 0 || register_hooks(module) < 0) {
     return -1;
   }
   return scheduler() != nullptr ? 0 : -1;

@@ -56,6 +56,7 @@ from stackless._stackless import (
     timeout,
     why_pinned,
 )
+from stackless._wrap import install as _install_reducers
 
 __version__ = "0.1.0"
 
@@ -160,6 +161,7 @@ class _Module(_types.ModuleType):
 
 _check()
 _install_signals()
+_install_reducers()
 test_cframe_nr = _test_cframe_nr
 test_outside = _test_outside
 stackless = _sys.modules[__name__]

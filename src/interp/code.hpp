@@ -20,6 +20,7 @@ struct Instruction {
 struct CodeMap {
   std::unique_ptr<Instruction[]> instructions;  // by index of the code unit
   int size;
+  mutable std::int32_t hash = 0;  // interp/portable.hpp; 0 until somebody asks
 };
 
 // code_map() returns the map of `code`, which lives as long as that; null with MemoryError set.

@@ -18,10 +18,16 @@ inline bool owns(Slot slot) {
 inline Slot make_slot(PyObject* object) {
   return object != nullptr ? PyStackRef_FromPyObjectSteal(object) : PyStackRef_NULL;
 }
+inline bool is_tagged(Slot slot) { return PyStackRef_IsTaggedInt(slot); }
+inline std::intptr_t untag(Slot slot) { return PyStackRef_UntagInt(slot); }
+inline Slot tag(std::intptr_t number) { return PyStackRef_TagInt(number); }
 #else
 inline PyObject* object_in(Slot slot) { return slot; }
 inline bool owns(Slot slot) { return slot != nullptr; }
 inline Slot make_slot(PyObject* object) { return object; }
+inline bool is_tagged(Slot) { return false; }
+inline std::intptr_t untag(Slot) { return 0; }
+inline Slot tag(std::intptr_t) { return nullptr; }
 #endif
 
 // ---- the value stack -----------------------------------------------------------------------------
@@ -49,6 +55,18 @@ inline std::size_t used_words(int height) {
 inline int instruction_index(_PyInterpreterFrame* frame) {
   return static_cast<int>(instruction_of(frame) - _PyCode_CODE(code_of(frame)));
 }
+
+// Where the interpreter goes on when the call returns, counted from the instruction (3.12+; 3.11 has moved
+// on already).
+#if PY_VERSION_HEX >= 0x030C0000
+inline int offset_of(_PyInterpreterFrame* frame) { return frame->return_offset; }
+inline void set_offset(_PyInterpreterFrame* frame, int offset) {
+  frame->return_offset = static_cast<std::uint16_t>(offset);
+}
+#else
+inline int offset_of(_PyInterpreterFrame*) { return 0; }
+inline void set_offset(_PyInterpreterFrame*, int) {}
+#endif
 
 inline bool is_on_data_stack(_PyInterpreterFrame* frame) {
   return frame->owner == FRAME_OWNED_BY_THREAD;

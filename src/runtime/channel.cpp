@@ -324,8 +324,9 @@ PyObject* set_state(PyObject* self, PyObject* args) {
   }
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(queue); ++i) {
     PyObject* item = PyList_GET_ITEM(queue, i);
+    // One that is not bound is still on its way out of the same pickle.
     if (!is_tasklet(item) || as_tasklet(item)->place != Place::nowhere ||
-        !alive(as_tasklet(item))) {
+        as_tasklet(item)->is_main) {
       return raise(PyExc_ValueError, "a channel's queue holds paused tasklets only");
     }
   }

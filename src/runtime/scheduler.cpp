@@ -456,8 +456,40 @@ Tasklet* finish(Scheduler* s, Tasklet* self, Object exception) {
   return next;
 }
 
+// Makes `arguments` all that is handed to the function itself, what a bound method adds and the values of
+// keywords included, and `keywords` the tuple of their names.
+bool flatten_arguments(Tasklet* self, PyObject* bound) {
+  PyObject* plain = self->arguments.get();
+  PyObject* keywords = self->keywords.get();
+  Py_ssize_t first = bound != nullptr ? 1 : 0, count = PyTuple_GET_SIZE(plain);
+  Py_ssize_t named = keywords != nullptr ? PyDict_GET_SIZE(keywords) : 0;
+  Object all = Object::steal(PyTuple_New(first + count + named));
+  Object names = Object::steal(PyTuple_New(named));
+  if (!all || !names) {
+    return false;
+  }
+  if (bound != nullptr) {
+    PyTuple_SET_ITEM(all.get(), 0, Py_NewRef(bound));
+  }
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    PyTuple_SET_ITEM(all.get(), first + i, Py_NewRef(PyTuple_GET_ITEM(plain, i)));
+  }
+  PyObject *name, *value;
+  Py_ssize_t position = 0;
+  for (Py_ssize_t i = 0; i < named && PyDict_Next(keywords, &position, &name, &value) != 0; ++i) {
+    if (!PyUnicode_Check(name)) {
+      return raise(PyExc_TypeError, "keywords must be strings") != nullptr;
+    }
+    PyTuple_SET_ITEM(names.get(), i, Py_NewRef(name));
+    PyTuple_SET_ITEM(all.get(), first + count + i, Py_NewRef(value));
+  }
+  self->arguments = std::move(all);
+  self->keywords = named > 0 ? std::move(names) : Object();
+  return true;
+}
+
 // Calls the tasklet's function. Nothing that it needs may lie on this stack alone, for the frames may
-// leave it: the arguments are the tasklet's, and bound methods and keywords have been taken apart.
+// leave it: so a bound method is taken apart, and the arguments are the tasklet's.
 Object call_function(Scheduler* s, Tasklet* self) {
   if (!claim(self)) {
     return nullptr;
@@ -467,14 +499,21 @@ Object call_function(Scheduler* s, Tasklet* self) {
     interp::set_profile_function(s->ts, {}, PyTuple_GET_ITEM(pair.get(), 1));
     interp::set_trace_function(s->ts, {}, PyTuple_GET_ITEM(pair.get(), 0));
   }
-  PyObject* arguments = self->arguments.get();
-  if (!self->keywords) {
-    self->plain = PyFunction_Check(self->function.get());
-    return Object::steal(PyObject_Vectorcall(self->function.get(), &PyTuple_GET_ITEM(arguments, 0),
-                                             static_cast<std::size_t>(PyTuple_GET_SIZE(arguments)),
-                                             nullptr));
+  PyObject* function = self->function.get();
+  PyObject* bound = nullptr;
+  if (PyMethod_Check(function)) {
+    bound = PyMethod_GET_SELF(function);
+    function = PyMethod_GET_FUNCTION(function);
   }
-  return Object::steal(PyObject_Call(self->function.get(), arguments, self->keywords.get()));
+  if ((bound != nullptr || self->keywords) && !flatten_arguments(self, bound)) {
+    return nullptr;
+  }
+  self->plain = PyFunction_Check(function);
+  PyObject* arguments = self->arguments.get();
+  PyObject* names = self->keywords.get();
+  Py_ssize_t count = PyTuple_GET_SIZE(arguments) - (names != nullptr ? PyTuple_GET_SIZE(names) : 0);
+  return Object::steal(PyObject_Vectorcall(function, &PyTuple_GET_ITEM(arguments, 0),
+                                           static_cast<std::size_t>(count), names));
 }
 
 void run_function(Scheduler* s, Tasklet* self, interp::Frozen* frozen, Object* exception) {

@@ -1,6 +1,7 @@
 // The methods of tasklet.
 #include "runtime/bomb.hpp"
 #include "runtime/freezing.hpp"
+#include "runtime/pickling.hpp"
 #include "runtime/scheduler.hpp"
 
 namespace stackless {
@@ -422,27 +423,10 @@ PyObject* context_run(PyObject* self, PyObject* const* args, Py_ssize_t nargs, P
   return result;
 }
 
-PyObject* reduce(PyObject* self, PyObject*) {
-  Tasklet* t = as_tasklet(self);
-  if (t->scheduler->ts != nullptr && t->scheduler->current == t) {
-    return raise(PyExc_RuntimeError, "You cannot __reduce__ the tasklet which is current.");
-  }
-  // The flag word as the original lays it out.
-  int flags = (t->place == Place::channel ? (t->sending ? 1 : -1) & 3 : 0) | (t->atomic ? 4 : 0) |
-              (t->ignore_nesting ? 8 : 0) | (t->block_trap ? 32 : 0) | (t->zombie ? 64 : 0);
-  return Py_BuildValue("O()(iOi[]OOOO)", Py_TYPE(self), flags,
-                       t->tempval ? t->tempval.get() : Py_None, 0, Py_None, Py_None, Py_None,
-                       Py_None);
-}
+PyObject* reduce(PyObject* self, PyObject*) { return reduce_tasklet(as_tasklet(self)).release(); }
 
-// What pickle and copy call: a tasklet without its frames would not be the tasklet.
-PyObject* reduce_ex(PyObject* self, PyObject*) {
-  Tasklet* t = as_tasklet(self);
-  if (t->scheduler->ts != nullptr && t->scheduler->current == t) {
-    return reduce(self, nullptr);  // which says why not
-  }
-  return raise(PyExc_TypeError,
-               "cannot pickle or copy a tasklet: this version can't freeze tasklets yet");
+PyObject* set_state(PyObject* self, PyObject* state) {
+  return restore_tasklet(as_tasklet(self), state) ? Py_NewRef(Py_None) : nullptr;
 }
 
 #define THROW_RETURNS                                                                          \
@@ -528,9 +512,16 @@ PyMethodDef tasklet_methods[] = {
      "Call `callable(*args, **kwargs)` now, in the calling tasklet but in this tasklet's context.\n\n"
      "Returns or raises what the call does. From 3.7.6 of the original.\n"},
     {"__reduce__", reduce, METH_NOARGS,
-     "__reduce__($self, /)\n--\n\nReturn the state that can be looked at: flags, mailbox, nesting level.\n"},
-    {"__reduce_ex__", reduce_ex, METH_O,
-     "__reduce_ex__($self, protocol, /)\n--\n\nHelper for pickle.\n"},
+     "__reduce__($self, /)\n--\n\n"
+     "Return (type, (), state), for pickle and copy: the state has eight items, of which the first four\n"
+     "are the original's: flags, mailbox, nesting level (0 if it can go on elsewhere), frames.\n\n"
+     "A suspended tasklet that can be frozen is. The caller goes on.\n"
+     "Raises RuntimeError for a current or a main tasklet.\n"},
+    {"__setstate__", set_state, METH_O,
+     "__setstate__($self, state, /)\n--\n\n"
+     "Make a tasklet that is not bound what __reduce__() has told: paused, in the calling thread.\n\n"
+     "Raises ValueError for a state that is damaged, of another Python, or of changed code, and\n"
+     "RuntimeError if the tasklet is bound.\n"},
     {},
 };
 

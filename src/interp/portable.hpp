@@ -1,0 +1,56 @@
+// Portable frames: a suspended frame as Python objects that pickle can write, and back.
+//
+// An entry is a tuple:
+//   (owner, instruction, offset, code, check, shape, value...)
+// Its owner is the function that runs in the frame, or the generator that the frame belongs to. The values
+// are those of its slots, the empty ones left out; `shape` has a letter for each slot. `code` is a hash of
+// what the code object does, and `check` one of everything else but the values: what has been altered is
+// refused, and a value that has become another kind of thing, too. The interpreter believes what the
+// compiler has proved of a frame; so nothing else may ever reach it.
+#pragma once
+
+#include <Python.h>
+
+#include <cstdint>
+
+#include "interp/freeze.hpp"
+
+namespace stackless::interp {
+
+// What stands for an object that pickle can't write as it is: a new reference, or null with an exception.
+using Wrap = PyObject* (*)(PyObject*);
+
+// code_hash() is the same for the same code, in any process and wherever its source file is; 0 with an
+// exception set.
+std::int32_t code_hash(PyCodeObject* code);
+
+// take_apart() returns a list of the frozen frames' entries, outermost first. The call at which the
+// innermost one stands keeps no operands.
+PyObject* take_apart(const Frozen* frozen, Wrap wrap);
+// handled_exceptions() returns what they handle: a tuple for each frame that belongs to a generator,
+// innermost first, and last for the tasklet; or None if nobody handles anything.
+PyObject* handled_exceptions(const Frozen* frozen, Wrap wrap);
+// put_together() is the way back; null with an exception set.
+Frozen* put_together(PyObject* entries, PyObject* exceptions);
+
+// ---- generators, coroutines, asynchronous generators -------------------------------------------------
+
+// new_generator() returns one of `code`'s kind whose variables are empty.
+PyObject* new_generator(PyCodeObject* code, PyObject* name, PyObject* qualname);
+// generator_state() returns (entry, state, exception being handled, origin or finalizer, closed). The entry
+// is None if it has finished, or only its function if it runs: its frame is then its tasklet's to write.
+// An asynchronous generator that has called its hooks but got no finalizer has False.
+PyObject* generator_state(PyObject* generator, Wrap wrap);
+// fill_generator() is the way back, but for an asynchronous generator's hooks; -1 with an exception set.
+int fill_generator(PyObject* generator, PyObject* state);
+// set_hooks() has an asynchronous generator take its hooks for called, with that finalizer or none (null).
+void set_hooks(PyObject* generator, PyObject* finalizer);
+// function_in_generator() is what runs in it (borrowed), or null if it has finished.
+PyObject* function_in_generator(PyObject* generator) noexcept;
+
+// ---- tracebacks ----------------------------------------------------------------------------------------
+
+// new_frame() returns a frame object that runs nothing, called by `back` (may be null).
+PyObject* new_frame(PyThreadState* ts, PyObject* code, PyObject* globals, PyObject* back);
+
+}  // namespace stackless::interp

@@ -1,0 +1,426 @@
+#include "runtime/pickling.hpp"
+
+#include "interp/freeze.hpp"
+#include "interp/portable.hpp"
+#include "interp/shells.hpp"
+#include "runtime/freezing.hpp"
+#include "runtime/scheduler.hpp"
+
+namespace stackless {
+
+namespace {
+
+// ---- what pickle can't write as it is ------------------------------------------------------------------
+
+Object attribute(PyObject* object, const char* name) {
+  return Object::steal(PyObject_GetAttrString(object, name));
+}
+
+// Whether pickle finds the function by its module and name.
+bool is_importable(PyObject* function) {
+  Object module = attribute(function, "__module__"), name = attribute(function, "__qualname__");
+  Object dot = Object::steal(PyUnicode_FromString("."));
+  Object found = module ? Object::steal(PyImport_GetModule(module.get())) : Object();
+  Object parts = found && name && dot && PyUnicode_Check(name.get())
+                     ? Object::steal(PyUnicode_Split(name.get(), dot.get(), -1))
+                     : Object();
+  bool result = false;
+  if (parts) {
+    for (Py_ssize_t i = 0; found && i < PyList_GET_SIZE(parts.get()); ++i) {
+      found = Object::steal(PyObject_GetAttr(found.get(), PyList_GET_ITEM(parts.get(), i)));
+    }
+    result = found.get() == function;
+  }
+  PyErr_Clear();
+  return result;
+}
+
+// Both picklers look at the type of these before they look at copyreg.
+PyObject* wrap(PyObject* object) {
+  bool needs_it =
+      PyFunction_Check(object) ? !is_importable(object) : PyExceptionInstance_Check(object) != 0;
+  if (!needs_it) {
+    return Py_NewRef(object);
+  }
+  Object module = Object::steal(PyImport_ImportModule("stackless._wrap"));
+  return module ? PyObject_CallMethod(module.get(), "stand_in", "O", object) : nullptr;
+}
+
+Object wrapped(PyObject* object) { return Object::steal(wrap(object)); }
+
+// ---- the flag word: the original's bits, and ours above them -------------------------------------------
+
+constexpr int flag_atomic = 4;
+constexpr int flag_ignore_nesting = 8;
+constexpr int flag_block_trap = 32;
+constexpr int flag_zombie = 64;
+constexpr int completion_shift = 8;
+constexpr int completion_bits = 15;
+constexpr int version_shift = 16;
+constexpr int this_version = PY_VERSION_HEX >> 16 & 255;  // the minor one
+
+int flags_of(const Tasklet* t) {
+  int direction = t->place != Place::channel ? 0 : t->sending ? 1 : 3;
+  int ours = t->frozen != nullptr ? static_cast<int>(t->completion) << completion_shift |
+                                        this_version << version_shift
+                                  : 0;
+  return direction | (t->atomic ? flag_atomic : 0) | (t->ignore_nesting ? flag_ignore_nesting : 0) |
+         (t->block_trap ? flag_block_trap : 0) | (t->zombie ? flag_zombie : 0) | ours;
+}
+
+// ---- out -----------------------------------------------------------------------------------------------
+
+enum PickleFlags { preserve_tracing_state = 1, pickle_context = 8 };
+
+// What is pickled only if the flags say so: a dictionary or None.
+Object options_of(Tasklet* t) {
+  Scheduler* s = scheduler();
+  Object options = none();
+  if (s == nullptr) {
+    return nullptr;
+  }
+  auto add = [&](const char* name, PyObject* value) {
+    if (options.get() == Py_None) {
+      options = Object::steal(PyDict_New());
+    }
+    if (!options || PyDict_SetItemString(options.get(), name, value) < 0) {
+      options.reset();
+    }
+  };
+  if ((s->pickle_flags & pickle_context) != 0) {
+    PyObject* context =
+        t->started ? interp::context(t->scheduler->ts, t->suspended()) : t->context.get();
+    if (context != nullptr) {
+      add("context", context);
+    }
+  }
+  if ((s->pickle_flags & preserve_tracing_state) != 0 && t->frozen != nullptr) {
+    PyObject* trace = interp::trace_function(t->scheduler->ts, t->suspended()).object;
+    PyObject* profile = interp::profile_function(t->scheduler->ts, t->suspended()).object;
+    if (options && trace != nullptr) {
+      add("trace", trace);
+    }
+    if (options && profile != nullptr) {
+      add("profile", profile);
+    }
+  }
+  return options;
+}
+
+// What a class derived from tasklet has added.
+Object attributes_of(Tasklet* t) {
+  if (Py_IS_TYPE(as_object(t), &TaskletType)) {
+    return none();
+  }
+  return Object::steal(PyObject_CallMethod(as_object(t), "__getstate__", nullptr));
+}
+
+// The frames of a tasklet that can't go on elsewhere, as text.
+Object frames_as_text(Tasklet* t) {
+  Object traceback = Object::steal(PyImport_ImportModule("traceback"));
+  Object frame = Object::steal(interp::frame(t->scheduler->ts, t->suspended()));
+  if (!frame) {
+    return PyErr_Occurred() != nullptr ? Object() : Object::steal(PyList_New(0));
+  }
+  return traceback
+             ? Object::steal(PyObject_CallMethod(traceback.get(), "format_stack", "O", frame.get()))
+             : Object();
+}
+
+struct Frames {
+  Object list;
+  Object exceptions;
+  Object reason;  // None if the frames are of use
+};
+
+Object list_of(Object item) {
+  Object list = item ? Object::steal(PyList_New(1)) : Object();
+  if (list) {
+    PyList_SET_ITEM(list.get(), 0, item.release());
+  }
+  return list;
+}
+
+Frames frames_of(Tasklet* t) {
+  Frames frames{nullptr, none(), none()};
+  if (!t->started) {
+    if (!t->function) {
+      frames.list = Object::steal(PyList_New(0));
+      return frames;
+    }
+    Object function = wrapped(t->function.get());
+    frames.list =
+        function ? list_of(Object::steal(Py_BuildValue("(OOO)", function.get(),
+                                                       t->arguments ? t->arguments.get() : Py_None,
+                                                       t->keywords ? t->keywords.get() : Py_None)))
+                 : Object();
+    return frames;
+  }
+  if (t->frozen == nullptr) {
+    frames.reason = runtime->softswitch
+                        ? why_pinned(t)
+                        : Object::steal(PyUnicode_FromString("enable_softswitch() is off"));
+  }
+  if (frames.reason && frames.reason.get() == Py_None && !freeze_tasklet(t)) {
+    PyErr_NoMemory();
+    return frames;
+  }
+  if (t->frozen == nullptr) {
+    frames.list = frames.reason ? frames_as_text(t) : Object();
+    return frames;
+  }
+  frames.exceptions = Object::steal(interp::handled_exceptions(t->frozen, wrap));
+  if (frames.exceptions) {
+    frames.list = Object::steal(interp::take_apart(t->frozen, wrap));
+  }
+  return frames;
+}
+
+}  // namespace
+
+Object reduce_tasklet(Tasklet* t) {
+  if (t->scheduler->ts != nullptr && t->scheduler->current == t) {
+    return raise(PyExc_RuntimeError, "You cannot __reduce__ the tasklet which is current.");
+  }
+  if (t->is_main) {
+    return raise(PyExc_RuntimeError, "a main tasklet can't be pickled: it is its thread");
+  }
+  Frames frames = frames_of(t);
+  if (!frames.list) {
+    return nullptr;
+  }
+  Object options = options_of(t), attributes = options ? attributes_of(t) : Object();
+  Object mail = attributes ? wrapped(t->tempval ? t->tempval.get() : Py_None) : Object();
+  if (!mail) {
+    return nullptr;
+  }
+  return Object::steal(Py_BuildValue("O()(iOiOOOOO)", Py_TYPE(as_object(t)), flags_of(t),
+                                     mail.get(), frames.reason.get() == Py_None ? 0 : 1,
+                                     frames.list.get(), frames.exceptions.get(), options.get(),
+                                     attributes.get(), frames.reason.get()));
+}
+
+// ---- back ----------------------------------------------------------------------------------------------
+
+namespace {
+
+bool set_attributes(Tasklet* t, PyObject* attributes) {
+  if (attributes == Py_None) {
+    return true;
+  }
+  PyObject* parts[2] = {attributes, Py_None};
+  if (PyTuple_CheckExact(attributes) && PyTuple_GET_SIZE(attributes) == 2) {
+    parts[0] = PyTuple_GET_ITEM(attributes, 0);
+    parts[1] = PyTuple_GET_ITEM(attributes, 1);
+  }
+  for (PyObject* part : parts) {
+    if (part == Py_None) {
+      continue;
+    }
+    if (!PyDict_CheckExact(part)) {
+      return raise(PyExc_TypeError, "a tasklet's attributes are a dictionary") != nullptr;
+    }
+    PyObject *name, *value;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(part, &position, &name, &value)) {
+      Object keep_name = Object::share(name), keep_value = Object::share(value);
+      if (PyObject_SetAttr(as_object(t), name, value) < 0) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+bool set_options(Tasklet* t, PyObject* options) {
+  if (options == Py_None) {
+    return true;
+  }
+  if (!PyDict_CheckExact(options)) {
+    return raise(PyExc_TypeError, "a tasklet's options are a dictionary") != nullptr;
+  }
+  PyThreadState* ts = t->scheduler->ts;
+  if (PyObject* context = PyDict_GetItemString(options, "context")) {
+    if (!PyContext_CheckExact(context)) {
+      return raise(PyExc_TypeError, "a tasklet's context is a contextvars.Context") != nullptr;
+    }
+    if (t->started) {
+      interp::set_context(ts, t->suspended(), Py_NewRef(context));
+    } else {
+      t->context = Object::share(context);
+    }
+  }
+  PyObject* trace = PyDict_GetItemString(options, "trace");
+  PyObject* profile = PyDict_GetItemString(options, "profile");
+  bool traced = t->started && (trace != nullptr || profile != nullptr);
+  return !traced ||
+         ((trace == nullptr || interp::set_trace_function(ts, t->suspended(), trace) == 0) &&
+          (profile == nullptr || interp::set_profile_function(ts, t->suspended(), profile) == 0));
+}
+
+// A tasklet that can't go on runs this, and so raises.
+PyObject* refuse(PyObject* reason, PyObject*) {
+  return raise(PyExc_RuntimeError, "cannot execute invalid frame with C code in between: %U",
+               reason);
+}
+PyMethodDef refuse_function = {"cannot_go_on", refuse, METH_NOARGS, nullptr};
+
+bool set_unstarted(Tasklet* t, PyObject* entry) {
+  PyObject *function, *arguments, *keywords;
+  if (!PyTuple_CheckExact(entry) ||
+      !PyArg_ParseTuple(entry, "OOO:tasklet", &function, &arguments, &keywords)) {
+    return raise(PyExc_ValueError, "the snapshot is damaged: a tasklet has no function") != nullptr;
+  }
+  return bind_tasklet(t, interp::look_through(function), arguments, keywords) == 0;
+}
+
+bool set_frames(Tasklet* t, int flags, PyObject* frames, PyObject* exceptions) {
+  int completion = flags >> completion_shift & completion_bits;
+  if (completion == 0) {
+    if (PyList_GET_SIZE(frames) > 1) {
+      return raise(PyExc_ValueError, "the snapshot is damaged: a tasklet stands nowhere") !=
+             nullptr;
+    }
+    return PyList_GET_SIZE(frames) == 0 || set_unstarted(t, PyList_GET_ITEM(frames, 0));
+  }
+  int version = flags >> version_shift;
+  if (version != this_version) {
+    return raise(
+               PyExc_ValueError,
+               "the snapshot was made by Python 3.%d; this is Python 3.%d, which has other frames",
+               version, this_version) != nullptr;
+  }
+  if (completion > static_cast<int>(Completion::nothing)) {
+    return raise(PyExc_ValueError, "the snapshot is damaged: a tasklet waits for nothing") !=
+           nullptr;
+  }
+  t->frozen = interp::put_together(frames, exceptions);
+  if (t->frozen == nullptr) {
+    return false;
+  }
+  t->completion = static_cast<Completion>(completion);
+  t->started = true;
+  t->plain = true;
+  add_started(t);
+  return true;
+}
+
+bool is_blank(const Tasklet* t) {
+  return !t->started && !t->function && !t->is_main &&
+         (t->place == Place::nowhere || t->place == Place::channel) && t->scheduler->ts != nullptr;
+}
+
+}  // namespace
+
+bool restore_tasklet(Tasklet* t, PyObject* state) {
+  int flags, nesting_level;
+  PyObject *mail, *frames, *exceptions, *options, *attributes, *reason;
+  if (!PyTuple_Check(state)) {
+    return raise(PyExc_TypeError, "a tasklet's state is a tuple") != nullptr;
+  }
+  if (!PyArg_ParseTuple(state, "iOiO!OOOO:tasklet", &flags, &mail, &nesting_level, &PyList_Type,
+                        &frames, &exceptions, &options, &attributes, &reason)) {
+    return false;
+  }
+  if (!is_blank(t)) {
+    return raise(PyExc_RuntimeError, "only a tasklet that is not bound can be given a state") !=
+           nullptr;
+  }
+  if (reason != Py_None && !PyUnicode_Check(reason)) {
+    return raise(PyExc_TypeError, "the reason why a tasklet can't go on is a string") != nullptr;
+  }
+  if (reason != Py_None) {
+    Object function = Object::steal(PyCFunction_New(&refuse_function, reason));
+    Object arguments = Object::steal(PyTuple_New(0));
+    if (!function || !arguments || bind_tasklet(t, function.get(), arguments.get(), nullptr) < 0) {
+      return false;
+    }
+  } else if (!set_frames(t, flags, frames, exceptions)) {
+    return false;
+  }
+  if (mail != Py_None) {
+    t->tempval = Object::share(interp::look_through(mail));
+  }
+  t->atomic = (flags & flag_atomic) != 0;
+  t->ignore_nesting = (flags & flag_ignore_nesting) != 0;
+  t->block_trap = (flags & flag_block_trap) != 0;
+  return set_options(t, options) && set_attributes(t, attributes);
+}
+
+// ---- what stackless._wrap calls --------------------------------------------------------------------------
+
+namespace {
+
+PyObject* generator_state(PyObject*, PyObject* generator) {
+  if (!interp::is_generator(generator)) {
+    return raise(PyExc_TypeError, "a generator is needed");
+  }
+  return interp::generator_state(generator, wrap);
+}
+
+PyObject* restore_hooks(PyObject* generator, PyObject* hooks) {
+  Object module = Object::steal(PyImport_ImportModule("stackless._wrap"));
+  return module ? PyObject_CallMethod(module.get(), "restore_hooks", "OO", generator, hooks)
+                : nullptr;
+}
+
+PyObject* set_hooks(PyObject*, PyObject* args) {
+  PyObject *generator, *finalizer;
+  if (!PyArg_ParseTuple(args, "O!O", &PyAsyncGen_Type, &generator, &finalizer)) {
+    return nullptr;
+  }
+  interp::set_hooks(generator, finalizer != Py_None ? finalizer : nullptr);
+  Py_RETURN_NONE;
+}
+
+PyObject* generator_function(PyObject*, PyObject* generator) {
+  if (!interp::is_generator(generator)) {
+    return raise(PyExc_TypeError, "a generator is needed");
+  }
+  PyObject* function = interp::function_in_generator(generator);
+  return Py_NewRef(function != nullptr ? function : Py_None);
+}
+
+PyObject* code_hash(PyObject*, PyObject* code) {
+  if (!PyCode_Check(code)) {
+    return raise(PyExc_TypeError, "a code object is needed");
+  }
+  std::int32_t hash = interp::code_hash(reinterpret_cast<PyCodeObject*>(code));
+  return hash != 0 ? PyLong_FromLong(hash) : nullptr;
+}
+
+PyObject* traceback_frame(PyObject*, PyObject* args) {
+  PyObject *code, *globals, *back;
+  if (!PyArg_ParseTuple(args, "O!O!O", &PyCode_Type, &code, &PyDict_Type, &globals, &back)) {
+    return nullptr;
+  }
+  if (back != Py_None && !PyFrame_Check(back)) {
+    return raise(PyExc_TypeError, "a frame or None is needed");
+  }
+  return interp::new_frame(PyThreadState_Get(), code, globals, back != Py_None ? back : nullptr);
+}
+
+PyObject* wrap_for_pickle(PyObject*, PyObject* object) { return wrap(object); }
+
+}  // namespace
+
+void init_pickling() { interp::restore_hooks = restore_hooks; }
+
+PyMethodDef pickling_functions[] = {
+    {"_generator_state", generator_state, METH_O,
+     "_generator_state($module, generator, /)\n--\n\nReturn what its __setstate__() takes.\n"},
+    {"_generator_function", generator_function, METH_O,
+     "_generator_function($module, generator, /)\n--\n\nReturn what runs in it, or None.\n"},
+    {"_code_hash", code_hash, METH_O,
+     "_code_hash($module, code, /)\n--\n\nReturn a hash of what the code does.\n"},
+    {"_set_hooks", set_hooks, METH_VARARGS,
+     "_set_hooks($module, generator, finalizer, /)\n--\n\n"
+     "Have an asynchronous generator take its hooks for called.\n"},
+    {"_traceback_frame", traceback_frame, METH_VARARGS,
+     "_traceback_frame($module, code, globals, back, /)\n--\n\nReturn a frame that runs nothing.\n"},
+    {"_wrapped", wrap_for_pickle, METH_O,
+     "_wrapped($module, object, /)\n--\n\nReturn what the object is to be pickled by.\n"},
+    {},
+};
+
+}  // namespace stackless
