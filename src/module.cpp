@@ -11,6 +11,7 @@
 #include "io/socket.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/channel.hpp"
+#include "runtime/freezing.hpp"
 #include "runtime/functions.hpp"
 #include "runtime/pickling.hpp"
 #include "runtime/scheduler.hpp"
@@ -161,7 +162,7 @@ int execute(PyObject* module) {
   read_torture();
   init_pickling();
   if (read_stack_size() < 0 || interp::init_freezing() < 0 || interp::init_shells() < 0 ||
-      find_main_thread() < 0 || add_types(module) < 0 || init_timeout() < 0 ||
+      find_main_thread() < 0 || add_types(module) < 0 || init_unwinding() < 0 || init_timeout() < 0 ||
       add_tasklet_exit(module) < 0 || add_socket_type(module) < 0 || register_hooks(module) < 0) {
     return -1;
   }

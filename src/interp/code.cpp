@@ -203,7 +203,75 @@ void compute_heights(CodeMap*, PyCodeObject*) {}
 
 #endif
 
-std::unique_ptr<CodeMap> make_map(PyCodeObject* code) {
+// ---- the first argument ----------------------------------------------------------------------
+
+// Whether the instruction stores something in local variable `local`, or deletes it.
+bool changes(const Instruction& at, int local) {
+  switch (at.opcode) {
+    case STORE_FAST:
+    case DELETE_FAST:
+    case STORE_DEREF:
+    case DELETE_DEREF:
+#if PY_VERSION_HEX >= 0x030C0000
+    case LOAD_FAST_AND_CLEAR:
+#endif
+      return at.argument == local;
+#if PY_VERSION_HEX >= 0x030D0000
+    case STORE_FAST_LOAD_FAST:
+      return at.argument >> 4 == local;
+    case STORE_FAST_STORE_FAST:
+      return at.argument >> 4 == local || (at.argument & 15) == local;
+#endif
+    default:
+      return false;
+  }
+}
+
+bool any_changes(const CodeMap& map, int local) {
+  for (int i = 0; i < map.size; ++i) {
+    if (changes(map.instructions[i], local)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+std::unique_ptr<CodeMap> read_code(PyCodeObject* code);
+
+// Whether an inner function stores something in the variable of that name. True if it can't be found out.
+bool inner_changes(PyCodeObject* code, PyObject* name) {
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(code->co_consts); ++i) {
+    PyObject* constant = PyTuple_GET_ITEM(code->co_consts, i);
+    if (!PyCode_Check(constant)) {
+      continue;
+    }
+    auto* inner = reinterpret_cast<PyCodeObject*>(constant);
+    for (int k = inner->co_nlocalsplus - inner->co_nfreevars; k < inner->co_nlocalsplus; ++k) {
+      if (PyUnicode_Compare(PyTuple_GET_ITEM(inner->co_localsplusnames, k), name) != 0) {
+        continue;
+      }
+      std::unique_ptr<CodeMap> map = read_code(inner);
+      if (map == nullptr || any_changes(*map, k) || inner_changes(inner, name)) {
+        PyErr_Clear();
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+void look_for_first_argument(CodeMap* map, PyCodeObject* code) {
+  if (code->co_argcount < 1) {
+    return;
+  }
+  map->first_argument_in_cell =
+      (_PyLocals_GetKind(code->co_localspluskinds, 0) & CO_FAST_CELL) != 0;
+  map->keeps_first_argument = !any_changes(*map, 0) &&
+                              (!map->first_argument_in_cell ||
+                               !inner_changes(code, PyTuple_GET_ITEM(code->co_localsplusnames, 0)));
+}
+
+std::unique_ptr<CodeMap> read_code(PyCodeObject* code) {
   PyObject* bytes = PyCode_GetCode(code);
   if (bytes == nullptr) {
     return nullptr;
@@ -212,8 +280,16 @@ std::unique_ptr<CodeMap> make_map(PyCodeObject* code) {
   map->size = static_cast<int>(PyBytes_GET_SIZE(bytes) / 2);
   map->instructions = std::make_unique<Instruction[]>(static_cast<std::size_t>(map->size));
   read_instructions(reinterpret_cast<const unsigned char*>(PyBytes_AS_STRING(bytes)), map.get());
-  compute_heights(map.get(), code);
   Py_DECREF(bytes);
+  return map;
+}
+
+std::unique_ptr<CodeMap> make_map(PyCodeObject* code) {
+  std::unique_ptr<CodeMap> map = read_code(code);
+  if (map != nullptr) {
+    compute_heights(map.get(), code);
+    look_for_first_argument(map.get(), code);
+  }
   return map;
 }
 

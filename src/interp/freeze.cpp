@@ -1,11 +1,16 @@
 #include "interp/freeze.hpp"
 
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "interp/code.hpp"
 #include "interp/frozen.hpp"
 #include "interp/internals.h"
+#include "interp/merge.hpp"
+#include "interp/rules.hpp"
+#include "interp/shim.hpp"
+#include "interp/stop.hpp"
 #include "interp/switch.hpp"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>
@@ -45,10 +50,16 @@ bool is_entry_only([[maybe_unused]] _PyInterpreterFrame* f) {
 // gen_traverse): from 3.14 on its stack pointer is known whenever C code runs.
 constexpr bool generators_show_running_frames = PY_VERSION_HEX >= 0x030E0000;
 
-// Whether `frame` is the last of a loop's Python frames, and whether that loop is the only one.
-enum class End { no, loop, all };
+}  // namespace
 
-End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) {
+Halt::Halt() = default;
+Halt::~Halt() = default;
+
+_PyInterpreterFrame* outer_of(_PyInterpreterFrame* beneath) noexcept {
+  return is_entry_only(beneath) ? beneath->previous : beneath;
+}
+
+End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
 #if PY_VERSION_HEX < 0x030C0000
   _PyInterpreterFrame* caller = frame->previous;
   if (caller != nullptr && is_base(caller)) {
@@ -67,6 +78,8 @@ End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) {
 #endif
 }
 
+namespace {
+
 // The C function that `callable` is, or null.
 const PyMethodDef* function_in(PyObject* callable) {
   if (callable == nullptr) {
@@ -81,54 +94,20 @@ const PyMethodDef* function_in(PyObject* callable) {
   return nullptr;
 }
 
-// What the call at which `frame` stands has called. 3.11, 3.12: [null, callable] or [method, self] before
-// the arguments; later: [callable, self or null].
-PyObject* callable_of(_PyInterpreterFrame* frame, const Halt& halt) {
-  int place = halt.height - halt.pops;
-#if PY_VERSION_HEX < 0x030D0000
-  if (frame->localsplus[place] == nullptr) {
-    ++place;
-  }
-#endif
-  return object_in(frame->localsplus[place]);
-}
-
 Pin find_call(_PyInterpreterFrame* frame, Halt* halt) {
-  const CodeMap* map = code_map(code_of(frame));
-  if (map == nullptr) {
-    PyErr_Clear();
-    return Pin::memory;
+  Stop stop;
+  if (Pin pin = find_stop(frame, &stop); pin != Pin::none) {
+    return pin;
   }
-  int index = instruction_index(frame);
-  if (index < 0 || index >= map->size) {
+  int operands = call_operands(*stop.at);
+  if (operands == 0 || stop.at->opcode == CALL_FUNCTION_EX ||
+      stop.height - operands < code_of(frame)->co_nlocalsplus) {
     return Pin::instruction;
   }
-  const Instruction* at = &map->instructions[index];
-#if PY_VERSION_HEX < 0x030C0000
-  if (at->opcode == PRECALL) {  // a specialised one makes the call (Python/ceval.c, PRECALL_*)
-    at += 1 + stackless_inline_caches[PRECALL];
-  }
-#endif
-  int names = at->opcode == call_kw ? 1 : 0;
-  if (at->opcode != CALL && names == 0) {
-    return Pin::instruction;
-  }
-  int values = code_of(frame)->co_nlocalsplus;
-#if PY_VERSION_HEX >= 0x030E0000
-  halt->height = height_of(frame);
-#else
-  if (at->height < 0) {
-    return Pin::instruction;
-  }
-  halt->height = values + at->height;
-#endif
-  halt->arguments = at->argument;
-  halt->pops = at->argument + 2 + names;
-  int callable = halt->height - halt->pops;
-  if (callable < values) {
-    return Pin::instruction;
-  }
-  halt->function = function_in(callable_of(frame, *halt));
+  halt->height = stop.height;
+  halt->arguments = stop.at->argument;
+  halt->pops = operands;
+  halt->function = function_in(callable_at(frame, stop, operands));
   if (halt->function == nullptr) {
     return Pin::callee;
   }
@@ -136,24 +115,7 @@ Pin find_call(_PyInterpreterFrame* frame, Halt* halt) {
   return watched ? Pin::tool : Pin::none;
 }
 
-// Where the interpreter goes on when the call has returned.
-void step_over_call(_PyInterpreterFrame* frame) {
-#if PY_VERSION_HEX < 0x030C0000
-  // prev_instr is the last code unit that has been dealt with.
-  const CodeMap* map = code_map(code_of(frame));
-  if (map->instructions[instruction_index(frame)].opcode == PRECALL) {
-    frame->prev_instr += 1 + stackless_inline_caches[PRECALL];
-  }
-  frame->prev_instr += stackless_inline_caches[CALL];
-#elif PY_VERSION_HEX < 0x030D0000
-  frame->return_offset = stackless_inline_caches[CALL];
-#else
-  // Python/bytecodes.c of 3.13: RETURN_VALUE adds it to instr_ptr, the instruction itself included.
-  const CodeMap* map = code_map(code_of(frame));
-  std::uint8_t opcode = map->instructions[instruction_index(frame)].opcode;
-  frame->return_offset = static_cast<std::uint16_t>(1 + stackless_inline_caches[opcode]);
-#endif
-}
+}  // namespace
 
 const Share& share_of(PyThreadState* ts, Parked* parked, Share* own) {
   if (parked != nullptr) {
@@ -163,10 +125,47 @@ const Share& share_of(PyThreadState* ts, Parked* parked, Share* own) {
   return *own;
 }
 
+namespace {
+
 void free_chunks(_PyStackChunk* chunk) {
   while (chunk->previous != nullptr) {
     free_room(std::exchange(chunk, chunk->previous));
   }
+}
+
+}  // namespace
+
+namespace {
+
+bool count_frame(_PyInterpreterFrame* f, int height, Halt* halt) {
+  if (height < 0) {
+    return false;
+  }
+  ++halt->frames;
+  if (is_on_data_stack(f)) {
+    halt->used_words += used_words(height);
+    halt->room_words += static_cast<std::size_t>(frame_words(code_of(f)));
+    return true;
+  }
+  return f->owner == FRAME_OWNED_BY_GENERATOR;
+}
+
+Pin add_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Halt* halt) {
+  Joint joint;
+  if (is_entry_only(outer) || !find_joint(outer, inner, &joint)) {
+    return Pin::loops;
+  }
+  try {
+    halt->joints.push_back(joint);
+  } catch (const std::bad_alloc&) {
+    return Pin::memory;
+  }
+  if (needs_shim(joint.ending)) {
+    ++halt->frames;
+    halt->used_words += used_words(shim_height);
+    halt->room_words += static_cast<std::size_t>(shim_words());
+  }
+  return Pin::none;
 }
 
 }  // namespace
@@ -197,25 +196,31 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept {
 #endif
   halt->frames = 0;
   halt->used_words = halt->room_words = 0;
-  for (;; f = f->previous) {
-    ++halt->frames;
-    int height = halt->frames == 1 ? halt->height : height_of(f);
-    if (height < 0) {
+  int height = halt->height;
+  _PyInterpreterFrame* generator = nullptr;
+  for (;;) {
+    if (!count_frame(f, height, halt)) {
       return Pin::frame;
     }
-    if (is_on_data_stack(f)) {
-      halt->used_words += used_words(height);
-      halt->room_words += static_cast<std::size_t>(frame_words(code_of(f)));
-    } else if (f->owner != FRAME_OWNED_BY_GENERATOR) {
-      return Pin::frame;
-    }
+    generator = is_on_data_stack(f) ? generator : f;
     switch (end_of(ts, f)) {
       case End::no:
-        continue;
-      case End::loop:
-        return Pin::loops;
+        f = f->previous;
+        height = height_of(f);
+        break;
+      case End::loop: {
+        _PyInterpreterFrame* outer = outer_of(f->previous);
+        if (Pin pin = add_joint(outer, f, halt); pin != Pin::none) {
+          halt->pinned_at = outer;
+          return pin;
+        }
+        f = outer;
+        height = halt->joints.back().height - halt->joints.back().pops;
+        break;
+      }
       case End::all:
-        return Pin::none;
+        halt->pinned_at = generator;
+        return generator != nullptr && !halt->joints.empty() ? Pin::loops : Pin::none;
     }
   }
 }
@@ -226,13 +231,10 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
     return {};
   }
   // The innermost frame, if it is that which called something else than a function of ours; else the one
-  // that called the C code which entered the innermost loop.
+  // that called the C code which entered a loop.
   Halt halt;
-  if (!is_entry_only(f) && find_call(f, &halt) == Pin::none) {
-    while (end_of(ts, f) == End::no) {
-      f = f->previous;
-    }
-    f = f->previous;
+  if (find_halt(ts, parked, &halt) == Pin::loops) {
+    f = halt.pinned_at;
   }
   while (f != nullptr && f != bottom(ts) && is_entry_only(f)) {
     f = f->previous;
@@ -244,23 +246,21 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
   place.code = code_of(f);
   int index = instruction_index(f);
   place.line = PyCode_Addr2Line(place.code, index * static_cast<int>(sizeof(_Py_CODEUNIT)));
-  Halt outer;
-  Pin pin = find_call(f, &outer);
-  if (pin == Pin::none || pin == Pin::callee || pin == Pin::tool) {
-    place.callable = callable_of(f, outer);
+  Stop stop;
+  if (find_stop(f, &stop) == Pin::none) {
+    int operands = call_operands(*stop.at);
+    place.callable = operands != 0 ? callable_at(f, stop, operands) : nullptr;
   }
   PyErr_Clear();
   return place;
 }
 
-Frozen* freeze(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
-  Share own;
+Frozen* new_frozen(const Share& share, const Halt& halt) noexcept {
   auto* frozen =
       static_cast<Frozen*>(PyMem_Malloc(sizeof(Frozen) + halt.used_words * sizeof(Slot)));
   if (frozen == nullptr) {
     return nullptr;
   }
-  const Share& share = share_of(ts, parked, &own);
   bool needs_room_later = needs_room(halt.room_words);
   frozen->room = needs_room_later ? make_room(halt.room_words) : nullptr;
   frozen->tracing = share.traced ? static_cast<Tracing*>(PyMem_Malloc(sizeof(Tracing))) : nullptr;
@@ -276,47 +276,64 @@ Frozen* freeze(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
   if (share.traced) {
     *frozen->tracing = share.functions;
   }
-  _PyInterpreterFrame* f = top_of(share);
-  step_over_call(f);
-  set_height(f, halt.height);
-  auto* words = frozen->words();
-  _PyInterpreterFrame** link = &frozen->inner;
-  for (int i = 0; i < halt.frames; ++i) {
-    _PyInterpreterFrame* caller = f->previous;
-    _PyInterpreterFrame* moved = f;
-    if (is_on_data_stack(f)) {
-      int height = height_of(f);
-      std::size_t used = used_words(height);
-      std::memcpy(static_cast<void*>(words), f, used * sizeof(Slot));
-      moved = reinterpret_cast<_PyInterpreterFrame*>(words);
-      words += used;
-      set_height(moved, height);
-      if (moved->frame_obj != nullptr) {
-        moved->frame_obj->f_frame = moved;
-      }
-#if PY_VERSION_HEX < 0x030C0000
-      moved->is_entry = false;
-#endif
-    }
-    *link = moved;
-    link = &moved->previous;
-    f = caller;
-  }
-  *link = nullptr;
-  free_chunks(share.chunk);
   frozen->frames = halt.frames;
   frozen->pops = halt.pops;
   frozen->used_words = static_cast<std::uint32_t>(halt.used_words);
+  return frozen;
+}
+
+_PyInterpreterFrame* copy_frame(Slot** words, _PyInterpreterFrame* f, int height) noexcept {
+  if (!is_on_data_stack(f)) {
+    set_height(f, height);
+    return f;
+  }
+  std::size_t used = used_words(height);
+  auto* copy = reinterpret_cast<_PyInterpreterFrame*>(*words);
+  std::memcpy(static_cast<void*>(copy), f, used * sizeof(Slot));
+  *words += used;
+  set_height(copy, height);
+  if (copy->frame_obj != nullptr) {
+    copy->frame_obj->f_frame = copy;
+  }
+#if PY_VERSION_HEX < 0x030C0000
+  copy->is_entry = false;
+#endif
+  return copy;
+}
+
+void take_state(Frozen* frozen, const Share& share) noexcept {
+  free_chunks(share.chunk);
   frozen->context = share.context;
+  frozen->exc_info = share.exc_info;
+  _PyErr_StackItem** base = last_link(&frozen->exc_info);
+  frozen->exc_item = **base;
+  *base = &frozen->exc_item;
+}
+
+Frozen* freeze(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
+  Share own;
+  const Share& share = share_of(ts, parked, &own);
+  Frozen* frozen = new_frozen(share, halt);
+  if (frozen == nullptr) {
+    return nullptr;
+  }
+  _PyInterpreterFrame* f = top_of(share);
+  step_over(f);
+  Slot* words = frozen->words();
+  _PyInterpreterFrame** link = &frozen->inner;
+  for (int i = 0; i < halt.frames; ++i) {
+    _PyInterpreterFrame* caller = f->previous;
+    *link = copy_frame(&words, f, i == 0 ? halt.height : height_of(f));
+    link = &(*link)->previous;
+    f = caller;
+  }
+  *link = nullptr;
+  take_state(frozen, share);
   if (parked != nullptr) {
     frozen->floating = core::floating_control_of(parked->stack_pointer);
   } else {
     frozen->floating.save();
   }
-  frozen->exc_info = share.exc_info;
-  _PyErr_StackItem** base = last_link(&frozen->exc_info);
-  frozen->exc_item = **base;
-  *base = &frozen->exc_item;
   return frozen;
 }
 

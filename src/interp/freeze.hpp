@@ -4,11 +4,16 @@
 // function of ours. Such a loop keeps nothing of its own that the frames don't hold, nor does the way
 // from there into our function; so the C stack can be forgotten as it is, if our function holds no
 // reference either. The value that the call is to return is pushed when the tasklet runs again.
+// If several loops stand there, it is by merging them (interp/merge.hpp).
 #pragma once
 
 #include <Python.h>
 
+#include <vector>
+
 #include "interp/interp.hpp"
+
+struct _PyInterpreterFrame;
 
 namespace stackless::interp {
 
@@ -16,7 +21,7 @@ namespace stackless::interp {
 enum class Pin {
   none,
   no_frame,     // no Python frame stands on its C stack
-  loops,        // C code stands between its Python frames
+  loops,        // unknown C code stands between its Python frames
   callee,       // its innermost frame has called something else than a function of ours
   instruction,  // it did so by another instruction than a call
   tool,         // a profiler waits for the end of the call
@@ -25,8 +30,15 @@ enum class Pin {
   memory,
 };
 
+struct Joint;  // interp/rules.hpp
+
 // Where a tasklet stands, found by find_halt() for freeze().
 struct Halt {
+  Halt();
+  ~Halt();
+  Halt(const Halt&) = delete;
+  Halt& operator=(const Halt&) = delete;
+
   const PyMethodDef* function;  // the C function that its innermost frame has called,
   int arguments;                // and with how many arguments
   int pops;  // what the call leaves on the value stack for the interpreter to drop
@@ -34,6 +46,10 @@ struct Halt {
   int frames;
   std::size_t used_words;  // what the frames on the data stack hold, and
   std::size_t room_words;  // what they need to run
+  // Where C code stands between its Python frames, innermost first: then it takes merge().
+  std::vector<Joint> joints;
+  // Who called the C code that is in the way (Pin::loops).
+  _PyInterpreterFrame* pinned_at;
 };
 
 // find_halt() looks at a suspended tasklet, or at the running one (`parked` null).

@@ -3,6 +3,7 @@
 
 #include "interp/frame.hpp"
 #include "interp/freeze.hpp"
+#include "interp/switch.hpp"
 
 namespace stackless::interp {
 
@@ -22,6 +23,29 @@ struct Frozen {
 };
 
 static_assert(sizeof(Slot) == sizeof(void*));
+
+// ---- taking a tasklet's state (interp/freeze.cpp) -------------------------------------------------
+
+// share_of() is that of a suspended tasklet, or of the running one (`parked` null), saved in *own.
+const Share& share_of(PyThreadState* ts, Parked* parked, Share* own);
+// new_frozen() makes a block with room for the frames, and copies the trace functions; null if there is
+// no memory.
+Frozen* new_frozen(const Share& share, const Halt& halt) noexcept;
+// copy_frame() copies a frame to *words, which it advances, if it lies on the data stack.
+_PyInterpreterFrame* copy_frame(Slot** words, _PyInterpreterFrame* f, int height) noexcept;
+// take_state() takes the rest: the context and the exceptions being handled. The data stack is free then.
+void take_state(Frozen* frozen, const Share& share) noexcept;
+
+// ---- where loops end (interp/freeze.cpp) ----------------------------------------------------------
+
+// Whether `frame` is the last of a loop's Python frames, and whether that loop is the outermost.
+enum class End { no, loop, all };
+End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept;
+// outer_of() is the frame which called the C code that entered a loop; `beneath` lies beneath the last
+// of that loop's Python frames.
+_PyInterpreterFrame* outer_of(_PyInterpreterFrame* beneath) noexcept;
+
+// ---- room -----------------------------------------------------------------------------------------
 
 // make_room() returns a piece of data stack for frames of that many words; null if there is no memory.
 _PyStackChunk* make_room(std::size_t words) noexcept;

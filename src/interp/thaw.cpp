@@ -4,9 +4,7 @@
 // the result, and returns what lies beneath it on its value stack. The negation runs hook(), inside the
 // loop: it puts the thawed frames between that frame and its caller, and leaves there the value which the
 // call at which they were frozen is to return. The frame's RETURN_VALUE then returns it into the
-// innermost thawed frame, as if that call had just ended. Since no RESUME comes before the end of the
-// frame's code CPython takes it for incomplete, so it shows up in no traceback (all versions: Include/
-// internal/pycore_frame.h, _PyFrame_IsIncomplete).
+// innermost thawed frame, as if that call had just ended.
 #include <cstring>
 #include <utility>
 
@@ -16,7 +14,10 @@
 #include "interp/generators.hpp"
 #include "interp/internals.h"
 #include "interp/interp.hpp"
+#include "interp/merge.hpp"
 #include "interp/monitoring.hpp"
+#include "interp/own.hpp"
+#include "interp/shim.hpp"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>
 #else
@@ -33,7 +34,6 @@ namespace stackless::interp {
 namespace {
 
 PyObject* resume_code;  // UNARY_NEGATIVE, POP_TOP, RETURN_VALUE
-PyObject* empty_globals;
 PyObject* hook_object;
 #if PY_VERSION_HEX < 0x030C0000
 PyObject* base_code;  // RETURN_VALUE
@@ -140,16 +140,7 @@ Slot* push(PyThreadState* ts, PyCodeObject* code) {
 }
 
 _PyInterpreterFrame* push_own(PyThreadState* ts, PyObject* code) {
-  auto* co = reinterpret_cast<PyCodeObject*>(code);
-  auto* f = reinterpret_cast<_PyInterpreterFrame*>(push(ts, co));
-  std::memset(static_cast<void*>(f), 0, special_words * sizeof(Slot));
-  set_function(f, Py_NewRef(Py_None));
-  set_code(f, Py_NewRef(code));
-  f->f_globals = f->f_builtins = empty_globals;
-  f->owner = FRAME_OWNED_BY_THREAD;
-  set_height(f, 0);
-  instruction_of(f) = before_first(co);
-  return f;
+  return make_frame(push(ts, reinterpret_cast<PyCodeObject*>(code)), code);
 }
 
 // Copies the frames to the data stack, outermost first.
@@ -260,50 +251,20 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
   return result;
 }
 
-namespace {
-
-// A code object of the given instructions, none of which takes an argument.
-template <std::size_t N>
-PyObject* assemble(const char* name, const int (&opcodes)[N]) {
-  char bytes[N * 2 * 8] = {};
-  Py_ssize_t size = 0;
-  for (int opcode : opcodes) {
-    bytes[size] = static_cast<char>(opcode);
-    size += 2 + 2 * stackless_inline_caches[opcode];
-  }
-  auto* empty = reinterpret_cast<PyObject*>(PyCode_NewEmpty("<stackless>", name, 1));
-  PyObject* replace = empty != nullptr ? PyObject_GetAttrString(empty, "replace") : nullptr;
-  PyObject* none = PyTuple_New(0);
-  PyObject* fields =
-      Py_BuildValue("{s:N,s:i,s:y,s:y}", "co_code", PyBytes_FromStringAndSize(bytes, size),
-                    "co_stacksize", 4, "co_linetable", "", "co_exceptiontable", "");
-  PyObject* code = replace != nullptr && none != nullptr && fields != nullptr
-                       ? PyObject_Call(replace, none, fields)
-                       : nullptr;
-  Py_XDECREF(fields);
-  Py_XDECREF(none);
-  Py_XDECREF(replace);
-  Py_XDECREF(empty);
-  return code;
-}
-
-}  // namespace
-
 int init_freezing() {
   spare_running_generators();
-  if (init_code_maps() < 0) {
+  if (init_code_maps() < 0 || init_own() < 0 || init_shims() < 0 || init_merging() < 0) {
     return -1;
   }
   // The RESUME at the end never runs: sys.monitoring refuses code without one.
-  resume_code = assemble("<resume>", {UNARY_NEGATIVE, POP_TOP, RETURN_VALUE, RESUME});
+  resume_code = assemble("<resume>", {{UNARY_NEGATIVE}, {POP_TOP}, {RETURN_VALUE}, {RESUME}});
 #if PY_VERSION_HEX < 0x030C0000
-  base_code = assemble("<base>", {RETURN_VALUE});
+  base_code = assemble("<base>", {{RETURN_VALUE}});
   if (base_code == nullptr) {
     return -1;
   }
 #endif
-  empty_globals = PyDict_New();
-  if (resume_code == nullptr || empty_globals == nullptr || PyType_Ready(&HookType) < 0) {
+  if (resume_code == nullptr || PyType_Ready(&HookType) < 0) {
     return -1;
   }
   hook_object = PyObject_New(PyObject, &HookType);

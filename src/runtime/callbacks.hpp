@@ -7,18 +7,21 @@ namespace stackless {
 
 struct Channel;
 
+inline void forbid_switching(Scheduler* s) noexcept {
+  ++s->locked;
+  s->attention |= Scheduler::lock;
+}
+inline void allow_switching(Scheduler* s) noexcept {
+  if (--s->locked == 0) {
+    s->attention &= ~Scheduler::lock;
+  }
+}
+
 // Locked forbids switching for as long as it lives.
 class Locked {
  public:
-  explicit Locked(Scheduler* s) noexcept : scheduler_(s) {
-    ++s->locked;
-    s->attention |= Scheduler::lock;
-  }
-  ~Locked() {
-    if (--scheduler_->locked == 0) {
-      scheduler_->attention &= ~Scheduler::lock;
-    }
-  }
+  explicit Locked(Scheduler* s) noexcept : scheduler_(s) { forbid_switching(s); }
+  ~Locked() { allow_switching(scheduler_); }
   Locked(const Locked&) = delete;
   Locked& operator=(const Locked&) = delete;
 

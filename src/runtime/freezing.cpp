@@ -3,9 +3,13 @@
 #include <cstring>
 
 #include "interp/freeze.hpp"
+#include "interp/merge.hpp"
 #include "interp/switch.hpp"
+#include "runtime/bomb.hpp"
+#include "runtime/callbacks.hpp"
 #include "runtime/channel.hpp"
 #include "runtime/functions.hpp"
+#include "runtime/switching.hpp"
 #include "runtime/wait.hpp"
 
 namespace stackless {
@@ -45,25 +49,49 @@ Completion completion_of(const interp::Halt& halt) {
   return Completion::none;
 }
 
-// Freezes the tasklet; its stack is then free. `parked` null for the running one.
-bool freeze(Tasklet* t, interp::Parked* parked) {
+enum class Success {
+  pinned,
+  frozen,   // its stack is free
+  unwound,  // its stack will be, when the call in which it waits has raised unwinding_bomb
+};
+
+PyObject* unwinding_bomb;
+
+// Moves the tasklet's frames out. `parked` null for the running one.
+Success freeze(Tasklet* t, interp::Parked* parked) {
   interp::Halt halt;
   PyThreadState* ts = t->scheduler->ts;
   if (t->stack == nullptr || !t->plain ||
       interp::find_halt(ts, parked, &halt) != interp::Pin::none) {
-    return false;
+    return Success::pinned;
   }
   Completion completion = completion_of(halt);
-  interp::Frozen* frozen =
-      completion != Completion::none ? interp::freeze(ts, parked, halt) : nullptr;
-  if (frozen == nullptr) {
-    return false;
+  if (completion == Completion::none) {
+    return Success::pinned;
   }
-  t->frozen = frozen;
+  bool merges = !halt.joints.empty();
+  if (merges && (t->scheduler != this_scheduler || !interp::may_merge())) {
+    return Success::pinned;
+  }
+  t->frozen = merges ? interp::merge(ts, parked, halt) : interp::freeze(ts, parked, halt);
+  if (t->frozen == nullptr) {
+    return Success::pinned;
+  }
   t->completion = completion;
-  t->parked = nullptr;
   ++t->scheduler->freezes;
-  return true;
+  if (merges) {
+    return Success::unwound;
+  }
+  t->parked = nullptr;
+  return Success::frozen;
+}
+
+// Has the C functions of `self`, whose frames have been moved out, end as soon as it runs; `next` runs
+// afterwards. Destructors that run meanwhile may not switch.
+void start_unwinding(Scheduler* s, Tasklet* self, Tasklet* next) {
+  s->after_unwinding = next;
+  s->withheld_mail = std::exchange(self->tempval, Object::share(unwinding_bomb));
+  forbid_switching(s);
 }
 
 PyObject* finish_call() {
@@ -91,13 +119,32 @@ bool freeze_tasklet(Tasklet* t) {
     return true;
   }
   interp::Parked* parked = t->parked;
-  if (parked == nullptr || !freeze(t, parked)) {
+  if (parked == nullptr) {
     return false;
   }
-  core::abandon(parked->stack_pointer, t->stack->top());
-  t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
-  update_crowded(t->scheduler);
-  return true;
+  KeepException pending;
+  switch (freeze(t, parked)) {
+    case Success::pinned:
+      return false;
+    case Success::frozen:
+      core::abandon(parked->stack_pointer, t->stack->top());
+      t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
+      update_crowded(t->scheduler);
+      return true;
+    case Success::unwound: {
+      Scheduler* s = t->scheduler;
+      Tasklet* self = s->current;
+      // What `self` has been left to do, and what it is left to drop by `t`, are two things.
+      bool duties = std::exchange(s->duties, false);
+      Object departed = std::move(s->departed);
+      start_unwinding(s, t, self);
+      switch_stacks(s, self, t);
+      std::swap(s->departed, departed);
+      s->duties = duties;
+      return true;
+    }
+  }
+  return false;
 }
 
 namespace {
@@ -196,9 +243,15 @@ bool drop_frames(Tasklet* t) {
 }
 
 // It may not return: AddressSanitizer would leave red zones on the stack.
-[[gnu::no_sanitize_address]] void freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next) {
-  if (!freeze(self, nullptr)) {
-    return;
+[[gnu::no_sanitize_address]] bool freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next) {
+  switch (freeze(self, nullptr)) {
+    case Success::pinned:
+      return false;
+    case Success::unwound:
+      start_unwinding(s, self, next);
+      return true;
+    case Success::frozen:
+      break;
   }
   // Its frames hold the arguments now; to drop the tuple may run code.
   if (self->arguments && !s->departed) {
@@ -213,6 +266,26 @@ bool drop_frames(Tasklet* t) {
     interp::leave_to(next->parked);
   }
   interp::leave_to_start(next->stack, tasklet_entry);
+}
+
+Tasklet* finish_freezing(Scheduler* s, Tasklet* self) {
+  Object deferred = Object::steal(interp::finish_merge(s->ts, self->frozen));
+  allow_switching(s);
+  Object withheld = std::move(s->withheld_mail);
+  if (!self->tempval) {
+    self->tempval = std::move(withheld);
+  }
+  self->parked = nullptr;
+  self->stack = nullptr;
+  if (deferred && !s->departed) {
+    leave_to_successor(s, std::move(deferred));
+  }
+  return std::exchange(s->after_unwinding, nullptr);
+}
+
+int init_unwinding() {
+  unwinding_bomb = make_bomb(Object::share(interp::unwinding_exception())).release();
+  return unwinding_bomb != nullptr ? 0 : -1;
 }
 
 Object run_thawed(Scheduler* s, Tasklet* self, interp::Frozen* frozen) {

@@ -20,8 +20,17 @@ bool move_to(Tasklet* tasklet, Scheduler* target);
 bool drop_frames(Tasklet* tasklet);
 
 // freeze_and_leave() has the current tasklet, which is about to be suspended, frozen instead, and
-// continues with `next`. It returns only if that can't be.
-void freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next);
+// continues with `next`. It returns true if the caller has to return what claim() does, an exception that
+// ends the C functions between the tasklet's frames; false if the tasklet is pinned.
+bool freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next);
+
+// is_unwound() tells whether the current tasklet's C functions have ended because of that.
+inline bool is_unwound(const Scheduler* s) { return s->after_unwinding != nullptr; }
+// finish_freezing() does the rest then, and returns who runs next.
+Tasklet* finish_freezing(Scheduler* s, Tasklet* self);
+
+// init_unwinding() is called once, at import; -1 with an exception set.
+int init_unwinding();
 
 // run_thawed() is run_function() for a frozen tasklet, which is current and stands on a fresh stack.
 Object run_thawed(Scheduler* s, Tasklet* self, interp::Frozen* frozen);

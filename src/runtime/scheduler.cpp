@@ -245,8 +245,8 @@ Object hand_over(Scheduler* s, Tasklet* next) {
     }
     notify_switch(s, self, next);
     s->ring.rotate_to(next);
-    if ((s->attention & Scheduler::crowded) != 0) {
-      freeze_and_leave(s, self, next);
+    if ((s->attention & Scheduler::crowded) != 0 && freeze_and_leave(s, self, next)) {
+      return claim(self);
     }
   }
   s->ring.rotate_to(next);
@@ -317,8 +317,8 @@ Object schedule(Scheduler* s, PyObject* value) {
       notify_switch(s, self, next);
     }
     s->ring.rotate_to(next);
-    if ((s->attention & Scheduler::crowded) != 0) [[unlikely]] {
-      freeze_and_leave(s, self, next);
+    if ((s->attention & Scheduler::crowded) != 0 && freeze_and_leave(s, self, next)) [[unlikely]] {
+      return claim(self);
     }
     run_other(s, self, next);
   }
@@ -516,10 +516,15 @@ Object call_function(Scheduler* s, Tasklet* self) {
                                            static_cast<std::size_t>(count), names));
 }
 
-void run_function(Scheduler* s, Tasklet* self, interp::Frozen* frozen, Object* exception) {
+// Runs the tasklet to its end, and returns who runs next.
+Tasklet* run_function(Scheduler* s, Tasklet* self, interp::Frozen* frozen) {
+  Object exception;
   Object result = frozen != nullptr ? run_thawed(s, self, frozen) : call_function(s, self);
   if (!result) {
-    *exception = uncaught(s);
+    if (is_unwound(s)) {
+      return finish_freezing(s, self);
+    }
+    exception = uncaught(s);
   }
   result.reset();
   if (self->used_channel) {
@@ -527,6 +532,7 @@ void run_function(Scheduler* s, Tasklet* self, interp::Frozen* frozen, Object* e
   }
   forget_function(self);
   interp::end(s->ts);
+  return finish(s, self, std::move(exception));
 }
 
 }  // namespace
@@ -550,9 +556,7 @@ void tasklet_entry() {
     if (s->duties) {
       do_duties(s, self);
     }
-    Object exception;
-    run_function(s, self, frozen, &exception);
-    Tasklet* next = finish(s, self, std::move(exception));
+    Tasklet* next = run_function(s, self, frozen);
     s->current = next;
     if (next->parked != nullptr) {
       s->stacks.release(stack);

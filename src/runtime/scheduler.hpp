@@ -32,7 +32,11 @@ struct Scheduler {
   bool duties;
   bool idle_wanted;
   Ref<Tasklet> main;
-  Object departed;     // to be dropped by whoever runs next
+  Object departed;  // to be dropped by whoever runs next
+  // While the C functions of the current tasklet are ended (runtime/freezing.cpp): who runs next, and
+  // the mail that is kept from it meanwhile.
+  Tasklet* after_unwinding;
+  Object withheld_mail;
   Object run_callers;  // list: [None, caller of the outermost run(), ..., innermost]
   int switch_trap;
   int locked;     // callbacks and signal handlers under way

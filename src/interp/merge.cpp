@@ -1,0 +1,192 @@
+#include "interp/merge.hpp"
+
+#include <cstring>
+#include <utility>
+#ifdef Py_DEBUG
+#include <unordered_map>
+#endif
+
+#include "interp/frozen.hpp"
+#include "interp/internals.h"
+#include "interp/own.hpp"
+#include "interp/rules.hpp"
+#include "interp/shim.hpp"
+#include "interp/stop.hpp"
+#include "interp/switch.hpp"
+#if PY_VERSION_HEX >= 0x030D0000
+#include <opcode_ids.h>
+#else
+#include <opcode.h>
+#endif
+
+namespace stackless::interp {
+
+namespace {
+
+PyObject* exception;
+PyObject* empty_code;
+
+// What finish_merge() needs to know.
+struct Unwinding {
+  bool under_way;
+  _PyErr_StackItem* exc_info;
+  PyObject* deferred;  // a list, or null
+};
+thread_local Unwinding unwinding;
+
+// The code of an empty frame that takes as much room as one of `words`.
+PyObject* code_of_size([[maybe_unused]] int words) {
+#ifdef Py_DEBUG
+  // Python/ceval.c, clear_thread_frame, asserts that a frame ends where the data stack does.
+  static std::unordered_map<int, PyObject*> codes;
+  PyObject*& code = codes[words];
+  if (code == nullptr) {
+    PyObject* replace = PyObject_GetAttrString(empty_code, "replace");
+    PyObject* none = PyTuple_New(0);
+    PyObject* size =
+        Py_BuildValue("{s:i}", "co_stacksize", words - static_cast<int>(special_words));
+    code = PyObject_Call(replace, none, size);
+    Py_DECREF(size);
+    Py_DECREF(none);
+    Py_DECREF(replace);
+  }
+  return code;
+#else
+  return empty_code;
+#endif
+}
+
+// Leaves an empty frame in place of one that has been moved out. What its value stack still holds, as far
+// as the loop knows, is dropped when the exception comes by.
+void empty(_PyInterpreterFrame* f) {
+  PyObject* code = code_of_size(frame_words(code_of(f)));
+  set_function(f, Py_NewRef(Py_None));
+  set_code(f, Py_NewRef(code));
+  f->f_locals = nullptr;
+  f->frame_obj = nullptr;
+  instruction_of(f) = before_first(reinterpret_cast<PyCodeObject*>(code));
+}
+
+Slot duplicate(Slot slot) {
+  if (owns(slot)) {
+    Py_INCREF(object_in(slot));
+  }
+  return slot;
+}
+
+// The frame in which a loop has called C code: the loop knows the height of its value stack, and the
+// instruction drops its operands, those from `kept` on, when the call fails.
+void share_stack(_PyInterpreterFrame* f, int kept) {
+  int locals = code_of(f)->co_nlocalsplus;
+  for (int i = 0; i < locals; ++i) {
+    f->localsplus[i] = make_slot(nullptr);
+  }
+  for (int i = locals; i < kept; ++i) {
+    f->localsplus[i] = duplicate(f->localsplus[i]);
+  }
+}
+
+// What would die with the operands shall do so when it may run any code.
+void defer_operands(_PyInterpreterFrame* f, const Joint& joint) {
+  for (int i = joint.height - joint.pops; i < joint.height - joint.stale; ++i) {
+    PyObject* object = object_in(f->localsplus[i]);
+    if (object == nullptr || Py_REFCNT(object) > 1) {
+      continue;
+    }
+    if (unwinding.deferred == nullptr) {
+      unwinding.deferred = PyList_New(0);
+    }
+    if (unwinding.deferred == nullptr || PyList_Append(unwinding.deferred, object) < 0) {
+      PyErr_Clear();  // it dies early
+    }
+  }
+}
+
+// Has the tools kept out while empty frames are unwound.
+void silence(PyThreadState* ts, Parked* parked) {
+  ++(parked != nullptr ? parked->share.tracing : ts->tracing);
+}
+
+}  // namespace
+
+bool may_merge() noexcept { return !unwinding.under_way; }
+
+PyObject* unwinding_exception() noexcept { return exception; }
+
+Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
+  Share own;
+  const Share& share = share_of(ts, parked, &own);
+  Frozen* frozen = new_frozen(share, halt);
+  if (frozen == nullptr) {
+    return nullptr;
+  }
+  unwinding = {true, share.exc_info, nullptr};
+  auto joint = halt.joints.begin();
+  bool innermost = true;  // of its loop
+  int height = halt.height;
+  _PyInterpreterFrame** link = &frozen->inner;
+  Slot* words = frozen->words();
+  _PyInterpreterFrame* f = top_of(share);
+  for (End end = End::no; end != End::all;) {
+    end = end_of(ts, f);
+    _PyInterpreterFrame* caller = f->previous;
+    _PyInterpreterFrame* moved = copy_frame(&words, f, innermost ? height : height_of(f));
+    *link = moved;
+    link = &moved->previous;
+    if (innermost) {
+      step_over(moved);
+      share_stack(f, height);
+    } else {
+      set_height(f, 0);
+    }
+    empty(f);
+    innermost = end == End::loop;
+    f = caller;
+    if (innermost) {
+      f = outer_of(caller);
+      if (needs_shim(joint->ending)) {
+        *link = make_shim(words, *joint);
+        link = &(*link)->previous;
+        words += used_words(shim_height);
+      }
+      defer_operands(f, *joint);
+      height = joint->height - joint->pops;
+      ++joint;
+    }
+  }
+  *link = nullptr;
+  frozen->context = nullptr;
+  frozen->exc_info = nullptr;
+  frozen->exc_item.exc_value = nullptr;
+  silence(ts, parked);
+  return frozen;
+}
+
+PyObject* finish_merge(PyThreadState* ts, Frozen* frozen) noexcept {
+  if (PyErr_Occurred() != reinterpret_cast<PyObject*>(Py_TYPE(exception))) {
+    PyErr_WriteUnraisable(nullptr);
+  }
+  PyErr_Clear();
+  PyException_SetTraceback(exception, Py_None);
+  PyException_SetContext(exception, nullptr);
+  ts->exc_info = unwinding.exc_info;
+  Share share;
+  share.save(ts);
+  take_state(frozen, share);
+  frozen->floating.save();
+  return std::exchange(unwinding, {}).deferred;
+}
+
+int init_merging() {
+  PyObject* type = PyErr_NewExceptionWithDoc(
+      "stackless._Unwinding", "Ends the C functions of a tasklet whose frames have been moved out.",
+      PyExc_BaseException, nullptr);
+  exception = type != nullptr ? PyObject_CallNoArgs(type) : nullptr;
+  empty_code = assemble("<empty>", {{RETURN_VALUE}, {RESUME}});
+  Py_XDECREF(type);
+  return exception != nullptr && empty_code != nullptr && init_rules() == 0
+             ? hide_from_tools(empty_code)
+             : -1;
+}
+
+}  // namespace stackless::interp

@@ -1,0 +1,58 @@
+#include "interp/own.hpp"
+
+#include <cstring>
+#include <string>
+
+#include "interp/internals.h"
+
+namespace stackless::interp {
+
+namespace {
+
+PyObject* empty_globals;
+
+}  // namespace
+
+PyObject* assemble(const char* name, const OwnInstruction* instructions, std::size_t count) {
+  std::string bytes;
+  for (std::size_t i = 0; i < count; ++i) {
+    auto [opcode, argument] = instructions[i];
+    bytes += static_cast<char>(opcode);
+    bytes += static_cast<char>(argument);
+    bytes.append(2U * stackless_inline_caches[opcode], '\0');
+  }
+  PyObject* empty = reinterpret_cast<PyObject*>(PyCode_NewEmpty("<stackless>", name, 1));
+  PyObject* replace = empty != nullptr ? PyObject_GetAttrString(empty, "replace") : nullptr;
+  PyObject* none = PyTuple_New(0);
+  PyObject* fields =
+      Py_BuildValue("{s:N,s:i,s:y,s:y}", "co_code",
+                    PyBytes_FromStringAndSize(bytes.data(), static_cast<Py_ssize_t>(bytes.size())),
+                    "co_stacksize", 5, "co_linetable", "", "co_exceptiontable", "");
+  PyObject* code = replace != nullptr && none != nullptr && fields != nullptr
+                       ? PyObject_Call(replace, none, fields)
+                       : nullptr;
+  Py_XDECREF(fields);
+  Py_XDECREF(none);
+  Py_XDECREF(replace);
+  Py_XDECREF(empty);
+  return code;
+}
+
+_PyInterpreterFrame* make_frame(Slot* place, PyObject* code) {
+  auto* f = reinterpret_cast<_PyInterpreterFrame*>(place);
+  std::memset(static_cast<void*>(f), 0, special_words * sizeof(Slot));
+  set_function(f, Py_NewRef(Py_None));
+  set_code(f, Py_NewRef(code));
+  f->f_globals = f->f_builtins = empty_globals;
+  f->owner = FRAME_OWNED_BY_THREAD;
+  set_height(f, 0);
+  instruction_of(f) = before_first(reinterpret_cast<PyCodeObject*>(code));
+  return f;
+}
+
+int init_own() {
+  empty_globals = PyDict_New();
+  return empty_globals != nullptr ? 0 : -1;
+}
+
+}  // namespace stackless::interp

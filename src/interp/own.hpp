@@ -1,0 +1,28 @@
+// Code objects and frames of our own, which stand between those of the program and show up nowhere: no
+// RESUME comes before the end of their code, so CPython takes them for incomplete (all versions:
+// Include/internal/pycore_frame.h, _PyFrame_IsIncomplete).
+#pragma once
+
+#include "interp/frame.hpp"
+
+namespace stackless::interp {
+
+struct OwnInstruction {
+  int opcode;
+  int argument = 0;
+};
+
+// assemble() makes a code object; null with an exception set.
+PyObject* assemble(const char* name, const OwnInstruction* instructions, std::size_t count);
+template <std::size_t N>
+PyObject* assemble(const char* name, const OwnInstruction (&instructions)[N]) {
+  return assemble(name, instructions, N);
+}
+
+// make_frame() makes a frame in place, with an empty value stack, that is about to run `code`.
+_PyInterpreterFrame* make_frame(Slot* place, PyObject* code);
+
+// init_own() is called once, at import; -1 with an exception set.
+int init_own();
+
+}  // namespace stackless::interp

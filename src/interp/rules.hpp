@@ -1,0 +1,30 @@
+// Where C code stands between two Python frames: what it is, and how the outer one goes on when the
+// inner one returns. This is known for some instructions of the interpreter with certain operands; only
+// what can be proved counts.
+#pragma once
+
+#include "interp/frame.hpp"
+
+namespace stackless::interp {
+
+// How the outer frame's instruction is completed with the value V that the inner frame returns.
+enum class Ending : std::uint8_t {
+  push,      // V is pushed
+  instance,  // V has to be None; the new instance is pushed
+};
+
+struct Joint {
+  int height;  // of the outer frame's value stack, the instruction's operands included,
+  int pops;    // how many these are,
+  int stale;   // and how many of them, from the top, aren't to be looked at
+  Ending ending;
+  PyObject* kept;  // borrowed: what the ending needs
+};
+
+// find_joint() fills in what stands between the two; false if that is unknown.
+bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* joint) noexcept;
+
+// init_rules() is called once, at import; -1 with an exception set.
+int init_rules();
+
+}  // namespace stackless::interp

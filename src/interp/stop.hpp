@@ -1,0 +1,27 @@
+// Where a frame stands that has called something: its instruction, and the height of its value stack.
+#pragma once
+
+#include "interp/code.hpp"
+#include "interp/frame.hpp"
+#include "interp/freeze.hpp"
+
+namespace stackless::interp {
+
+struct Stop {
+  const Instruction* at;
+  int height;  // from the first local variable on
+};
+
+// find_stop() finds it; Pin::instruction if the frame is at none that the compiler has written.
+Pin find_stop(_PyInterpreterFrame* frame, Stop* stop) noexcept;
+
+// call_operands() is how many values a call has on the value stack; 0 if the instruction is no call.
+int call_operands(const Instruction& at) noexcept;
+
+// callable_at() is what a call with `operands` has called.
+PyObject* callable_at(_PyInterpreterFrame* frame, const Stop& stop, int operands) noexcept;
+
+// step_over() has the frame go on after its instruction when the frame that it has called returns.
+void step_over(_PyInterpreterFrame* frame) noexcept;
+
+}  // namespace stackless::interp
