@@ -251,6 +251,202 @@ def partial_functions(wait, note):
     note(functools.partial(functools.partial(takes, wait, 1), 8)())
 
 
+@scenario
+def waits_with_argument_lists(wait, note):
+    gate = wait.__closure__[0].cell_contents
+    note(gate.receive(*[]))
+    note(gate.receive(*()))
+    note(functools.reduce(lambda a, b: a + b, [gate.receive(*iter(()))], 1))
+
+
+# ---- generators ----------------------------------------------------------------------------------
+
+
+without_generators = [(3, 11)]
+
+
+def collect(items):  # list() would be C code that keeps something
+    return [item for item in items if item is not None]
+
+
+def numbers(wait, n):
+    for i in range(n):
+        got = yield i, wait()
+        if got is not None:
+            yield "sent", got
+    return f"done {n}"
+
+
+@scenario(pinned=without_generators)
+def loops_over_generators(wait, note):
+    for x in numbers(wait, 3):
+        note(x)
+    else:
+        note("else")
+    for x in numbers(wait, 2):
+        for y in numbers(wait, 2):
+            note((x, y, wait()))
+    generator = numbers(wait, 5)
+    for x in generator:
+        if x[0] == 1:
+            break
+    note(next(generator))
+    generator.close()
+
+
+def handles(wait):
+    try:
+        yield wait()
+        yield 1 / 0
+    except ZeroDivisionError as error:
+        yield repr(error), wait()
+    try:
+        raise KeyError("inner")
+    except KeyError:
+        yield wait()
+        yield repr(sys.exc_info()[1]), wait()
+    yield repr(sys.exc_info()[1])
+
+
+@scenario(pinned=without_generators)
+def generators_that_handle_exceptions(wait, note):
+    try:
+        raise IndexError("outer")
+    except IndexError:
+        for x in handles(wait):
+            note((x, repr(sys.exc_info()[1])))
+    note(sys.exc_info())
+
+
+@scenario(pinned=without_generators)
+def generators_that_fail(wait, note):
+    def stops():
+        wait()
+        raise StopIteration(5)
+        yield
+
+    for consume in (next, collect, lambda g: g.send(None)):
+        try:
+            consume(stops())
+        except RuntimeError as error:
+            note((str(error), repr(error.__cause__), repr(error.__context__), names_in(error)))
+
+
+@scenario(pinned=without_generators)
+def delegating_generators(wait, note):
+    def delegates():
+        note((yield from numbers(wait, 2)))
+        note((yield from numbers(wait, 1)))
+        return wait()
+
+    for x in delegates():
+        note(x)
+    for x in (y for y in (z for z in delegates())):
+        note(x)
+
+
+@scenario(pinned=without_generators)
+def next_of_generators(wait, note):
+    generator = numbers(wait, 2)
+    note(next(generator))
+    note(wait())
+    note(generator.__next__())
+    for _ in range(3):
+        note(next(generator, "default"))
+    for generator in numbers(wait, 0), (wait() for _ in ()), numbers(wait, 1):
+        try:
+            while True:
+                note(next(generator))
+        except StopIteration as stop:
+            note((stop.value, names_in(stop)))
+
+
+@scenario(pinned=without_generators)
+def sends_to_generators(wait, note):
+    generator = numbers(wait, 3)
+    note(generator.send(None))
+    note(generator.send("a"))
+    send = generator.send
+    note(send(None))
+    note(send("b"))
+    try:
+        while True:
+            note(send(None))
+    except StopIteration as stop:
+        note(stop.value)
+
+
+@scenario(pinned=without_generators)
+def throws_into_generators(wait, note):
+    def catches():
+        try:
+            yield 1
+        except KeyError as error:
+            note(("caught", repr(error), wait()))
+        try:
+            yield 2
+        finally:
+            note(wait())
+
+    generator = catches()
+    next(generator)
+    note(generator.throw(KeyError("thrown")))
+    try:
+        generator.throw(ValueError("uncaught"))
+    except ValueError as error:
+        note((repr(error), names_in(error)))
+
+
+class Awaitable:
+    def __init__(self, wait):
+        self.wait = wait
+
+    def __await__(self):
+        return (yield from numbers(self.wait, 1))
+
+
+async def adds(wait, n):
+    return n + wait()
+
+
+async def awaits(wait, note, n):
+    note(await Awaitable(wait))
+    return [await adds(wait, n), await adds(wait, n + 10)]
+
+
+@scenario(pinned=without_generators)
+def coroutines(wait, note):
+    coroutine = awaits(wait, note, 1)
+    note(coroutine.send(None))
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        note(stop.value)
+
+
+@scenario(pinned=without_generators)
+def generators_and_instances(wait, note):
+    class Deep:
+        def __init__(self, n):
+            self.list = collect(makes(n))
+            self.more = collect(y for y in makes(n + 1))
+
+    def makes(n):
+        made = Waits(wait, n)
+        yield made.before, made.got
+        yield from numbers(wait, 1)
+
+    def recurses(n):
+        if n:
+            yield from recurses(n - 1)
+            yield Waits(wait, n).got
+
+    deep = Deep(1)
+    note((deep.list, deep.more))
+    deep = functools.partial(Deep, 2)
+    note(collect(recurses(5)))
+
+
 # ---- what has to hold for all --------------------------------------------------------------------
 
 every_scenario = pytest.mark.parametrize("name", SCENARIOS)

@@ -41,10 +41,20 @@ inline int height_of(_PyInterpreterFrame* frame) {
 inline void set_height(_PyInterpreterFrame* frame, int height) {
   frame->stackpointer = frame->localsplus + height;
 }
+// set_height_for() sets that of a copy which will be moved to `home`.
+inline void set_height_for(_PyInterpreterFrame* copy, _PyInterpreterFrame* home, int height) {
+  copy->stackpointer = home->localsplus + height;
+}
 #else
 inline int height_of(_PyInterpreterFrame* frame) { return frame->stacktop; }
 inline void set_height(_PyInterpreterFrame* frame, int height) { frame->stacktop = height; }
+inline void set_height_for(_PyInterpreterFrame* copy, _PyInterpreterFrame*, int height) {
+  copy->stacktop = height;
+}
 #endif
+
+// From 3.12 on the interpreter resumes generators by itself, and not through C.
+constexpr bool merges_generators = PY_VERSION_HEX >= 0x030C0000;
 
 constexpr std::size_t special_words = FRAME_SPECIALS_SIZE;
 

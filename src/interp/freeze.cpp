@@ -100,13 +100,19 @@ Pin find_call(_PyInterpreterFrame* frame, Halt* halt) {
     return pin;
   }
   int operands = call_operands(*stop.at);
-  if (operands == 0 || stop.at->opcode == CALL_FUNCTION_EX ||
-      stop.height - operands < code_of(frame)->co_nlocalsplus) {
+  if (operands == 0 || stop.height - operands < code_of(frame)->co_nlocalsplus) {
     return Pin::instruction;
   }
   halt->height = stop.height;
   halt->arguments = stop.at->argument;
   halt->pops = operands;
+  halt->merges = stop.at->opcode == CALL_FUNCTION_EX;
+  if (halt->merges) {
+    // The interpreter has made a tuple of some of its operands. They die with that.
+    halt->height -= operands;
+    halt->pops = 0;
+    halt->arguments = -1;
+  }
   halt->function = function_in(callable_at(frame, stop, operands));
   if (halt->function == nullptr) {
     return Pin::callee;
@@ -147,6 +153,8 @@ bool count_frame(_PyInterpreterFrame* f, int height, Halt* halt) {
     halt->room_words += static_cast<std::size_t>(frame_words(code_of(f)));
     return true;
   }
+  ++halt->generators;
+  halt->generator_words += used_words(height);
   return f->owner == FRAME_OWNED_BY_GENERATOR;
 }
 
@@ -160,10 +168,11 @@ Pin add_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Halt* halt
   } catch (const std::bad_alloc&) {
     return Pin::memory;
   }
+  halt->merges = true;
   if (needs_shim(joint.ending)) {
     ++halt->frames;
     halt->used_words += used_words(shim_height);
-    halt->room_words += static_cast<std::size_t>(shim_words());
+    halt->room_words += static_cast<std::size_t>(shim_words(joint.ending));
   }
   return Pin::none;
 }
@@ -196,13 +205,12 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept {
 #endif
   halt->frames = 0;
   halt->used_words = halt->room_words = 0;
+  halt->generators = halt->generator_words = 0;
   int height = halt->height;
-  _PyInterpreterFrame* generator = nullptr;
   for (;;) {
     if (!count_frame(f, height, halt)) {
       return Pin::frame;
     }
-    generator = is_on_data_stack(f) ? generator : f;
     switch (end_of(ts, f)) {
       case End::no:
         f = f->previous;
@@ -219,8 +227,8 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept {
         break;
       }
       case End::all:
-        halt->pinned_at = generator;
-        return generator != nullptr && !halt->joints.empty() ? Pin::loops : Pin::none;
+        // Up to 3.11 the interpreter has C code resume its generators.
+        return halt->merges && halt->generators > 0 && !merges_generators ? Pin::frame : Pin::none;
     }
   }
 }
@@ -255,6 +263,14 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
   return place;
 }
 
+void discard(Frozen* frozen) noexcept {
+  if (frozen->room != nullptr) {
+    free_room(frozen->room);
+  }
+  PyMem_Free(frozen->tracing);
+  PyMem_Free(frozen);
+}
+
 Frozen* new_frozen(const Share& share, const Halt& halt) noexcept {
   auto* frozen =
       static_cast<Frozen*>(PyMem_Malloc(sizeof(Frozen) + halt.used_words * sizeof(Slot)));
@@ -266,11 +282,7 @@ Frozen* new_frozen(const Share& share, const Halt& halt) noexcept {
   frozen->tracing = share.traced ? static_cast<Tracing*>(PyMem_Malloc(sizeof(Tracing))) : nullptr;
   if ((needs_room_later && frozen->room == nullptr) ||
       (share.traced && frozen->tracing == nullptr)) {
-    if (frozen->room != nullptr) {
-      free_room(frozen->room);
-    }
-    PyMem_Free(frozen->tracing);
-    PyMem_Free(frozen);
+    discard(frozen);
     return nullptr;
   }
   if (share.traced) {
@@ -377,12 +389,8 @@ void drop(Frozen* frozen) {
   if (Tracing* tracing = frozen->tracing) {
     Py_XDECREF(tracing->trace_object);
     Py_XDECREF(tracing->profile_object);
-    PyMem_Free(tracing);
   }
-  if (frozen->room != nullptr) {
-    free_room(frozen->room);
-  }
-  PyMem_Free(frozen);
+  discard(frozen);
 }
 
 namespace {

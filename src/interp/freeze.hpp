@@ -40,14 +40,18 @@ struct Halt {
   Halt& operator=(const Halt&) = delete;
 
   const PyMethodDef* function;  // the C function that its innermost frame has called,
-  int arguments;                // and with how many arguments
+  int arguments;                // and with how many arguments; -1 if that is unknown
   int pops;  // what the call leaves on the value stack for the interpreter to drop
   int height;
   int frames;
   std::size_t used_words;  // what the frames on the data stack hold, and
   std::size_t room_words;  // what they need to run
-  // Where C code stands between its Python frames, innermost first: then it takes merge().
+  // It takes merge(), since C functions stand there that hold something:
+  bool merges;
+  // where C code stands between its Python frames, innermost first.
   std::vector<Joint> joints;
+  std::size_t generators;  // how many frames lie in generators, and
+  std::size_t generator_words;
   // Who called the C code that is in the way (Pin::loops).
   _PyInterpreterFrame* pinned_at;
 };

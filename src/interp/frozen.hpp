@@ -31,6 +31,8 @@ const Share& share_of(PyThreadState* ts, Parked* parked, Share* own);
 // new_frozen() makes a block with room for the frames, and copies the trace functions; null if there is
 // no memory.
 Frozen* new_frozen(const Share& share, const Halt& halt) noexcept;
+// discard() frees a block in which nothing is left.
+void discard(Frozen* frozen) noexcept;
 // copy_frame() copies a frame to *words, which it advances, if it lies on the data stack.
 _PyInterpreterFrame* copy_frame(Slot** words, _PyInterpreterFrame* f, int height) noexcept;
 // take_state() takes the rest: the context and the exceptions being handled. The data stack is free then.

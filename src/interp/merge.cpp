@@ -6,6 +6,7 @@
 #include <unordered_map>
 #endif
 
+#include "interp/aside.hpp"
 #include "interp/frozen.hpp"
 #include "interp/internals.h"
 #include "interp/own.hpp"
@@ -30,7 +31,9 @@ PyObject* empty_code;
 struct Unwinding {
   bool under_way;
   _PyErr_StackItem* exc_info;
+  int frames;
   PyObject* deferred;  // a list, or null
+  Aside generators;
 };
 thread_local Unwinding unwinding;
 
@@ -56,14 +59,21 @@ PyObject* code_of_size([[maybe_unused]] int words) {
 #endif
 }
 
-// Leaves an empty frame in place of one that has been moved out. What its value stack still holds, as far
-// as the loop knows, is dropped when the exception comes by.
-void empty(_PyInterpreterFrame* f) {
+// Leaves an empty frame in place of one whose contents have been moved out. What its value stack still
+// holds, as far as the loop knows, is dropped when the exception comes by.
+void empty(_PyInterpreterFrame* f, bool innermost) {
   PyObject* code = code_of_size(frame_words(code_of(f)));
   set_function(f, Py_NewRef(Py_None));
-  set_code(f, Py_NewRef(code));
   f->f_locals = nullptr;
   f->frame_obj = nullptr;
+  if (is_on_data_stack(f)) {
+    set_code(f, Py_NewRef(code));
+  } else {
+    set_code(f, code);  // isn't dropped with the frame (Python/ceval.c, clear_gen_frame)
+    if (innermost) {
+      hide_generator(f);
+    }
+  }
   instruction_of(f) = before_first(reinterpret_cast<PyCodeObject*>(code));
 }
 
@@ -120,8 +130,14 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
   if (frozen == nullptr) {
     return nullptr;
   }
-  unwinding = {true, share.exc_info, nullptr};
+  if (halt.generators > 0 && !unwinding.generators.reserve(halt.generators, halt.generator_words)) {
+    discard(frozen);
+    return nullptr;
+  }
+  unwinding.under_way = true;
+  unwinding.exc_info = share.exc_info;
   auto joint = halt.joints.begin();
+  void (*go_on)(_PyInterpreterFrame*) = step_over;
   bool innermost = true;  // of its loop
   int height = halt.height;
   _PyInterpreterFrame** link = &frozen->inner;
@@ -130,20 +146,24 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
   for (End end = End::no; end != End::all;) {
     end = end_of(ts, f);
     _PyInterpreterFrame* caller = f->previous;
-    _PyInterpreterFrame* moved = copy_frame(&words, f, innermost ? height : height_of(f));
-    *link = moved;
+    height = innermost ? height : height_of(f);
+    bool on_data_stack = is_on_data_stack(f);
+    _PyInterpreterFrame* moved =
+        on_data_stack ? copy_frame(&words, f, height) : unwinding.generators.put(f, height);
+    *link = on_data_stack ? moved : f;
     link = &moved->previous;
     if (innermost) {
-      step_over(moved);
+      go_on(moved);
       share_stack(f, height);
     } else {
       set_height(f, 0);
     }
-    empty(f);
+    empty(f, innermost);
     innermost = end == End::loop;
     f = caller;
     if (innermost) {
       f = outer_of(caller);
+      go_on = joint->ending == Ending::generator ? await_generator : step_over;
       if (needs_shim(joint->ending)) {
         *link = make_shim(words, *joint);
         link = &(*link)->previous;
@@ -155,8 +175,8 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
     }
   }
   *link = nullptr;
+  unwinding.frames = std::exchange(frozen->frames, 0);  // nobody walks them before they are back
   frozen->context = nullptr;
-  frozen->exc_info = nullptr;
   frozen->exc_item.exc_value = nullptr;
   silence(ts, parked);
   return frozen;
@@ -169,12 +189,15 @@ PyObject* finish_merge(PyThreadState* ts, Frozen* frozen) noexcept {
   PyErr_Clear();
   PyException_SetTraceback(exception, Py_None);
   PyException_SetContext(exception, nullptr);
+  unwinding.generators.restore();
   ts->exc_info = unwinding.exc_info;
   Share share;
   share.save(ts);
   take_state(frozen, share);
   frozen->floating.save();
-  return std::exchange(unwinding, {}).deferred;
+  frozen->frames = unwinding.frames;
+  unwinding.under_way = false;
+  return std::exchange(unwinding.deferred, nullptr);
 }
 
 int init_merging() {

@@ -27,7 +27,7 @@ PyObject* assemble(const char* name, const OwnInstruction* instructions, std::si
   PyObject* fields =
       Py_BuildValue("{s:N,s:i,s:y,s:y}", "co_code",
                     PyBytes_FromStringAndSize(bytes.data(), static_cast<Py_ssize_t>(bytes.size())),
-                    "co_stacksize", 5, "co_linetable", "", "co_exceptiontable", "");
+                    "co_stacksize", 6, "co_linetable", "", "co_exceptiontable", "");
   PyObject* code = replace != nullptr && none != nullptr && fields != nullptr
                        ? PyObject_Call(replace, none, fields)
                        : nullptr;

@@ -1,5 +1,6 @@
 #include "interp/rules.hpp"
 
+#include "interp/aside.hpp"
 #include "interp/internals.h"
 #include "interp/stop.hpp"
 #if PY_VERSION_HEX >= 0x030D0000
@@ -26,9 +27,13 @@ struct Names {
   PyObject* init;
   PyObject* call;
   PyObject* finalizer;
+  PyObject* next;
+  PyObject* send;
+  PyObject* throws;
 } names;
 
 PyTypeObject* partial_type;
+const PyMethodDef* next_function;  // builtins.next()
 
 struct Seam {
   _PyInterpreterFrame* outer;
@@ -36,14 +41,38 @@ struct Seam {
   Stop stop;
   int operands;
 
+  // What the inner frame is that of.
   PyObject* function() const { return function_of(inner); }
+  PyObject* generator() const {
+    return is_on_data_stack(inner) ? nullptr : reinterpret_cast<PyObject*>(generator_of(inner));
+  }
+
+  // The operands, counted from the first.
+  PyObject* operand(int i) const {
+    return object_in(outer->localsplus[stop.height - operands + i]);
+  }
+  // Of a call:
   PyObject* callable() const { return callable_at(outer, stop, operands); }
+  PyObject* argument(int i) const { return operand(2 + i); }
+  // self, if a method descriptor is called; else null.
+  PyObject* self() const {
+    PyObject* tells = operand(PY_VERSION_HEX >= 0x030D0000 ? 1 : 0);
+    return tells != nullptr ? operand(1) : nullptr;
+  }
 };
 
 // The function that an attribute of the type is; null if it is anything else.
 PyObject* method_of(PyTypeObject* type, PyObject* name) {
   PyObject* found = _PyType_Lookup(type, name);
   return found != nullptr && PyFunction_Check(found) ? found : nullptr;
+}
+
+// The C function that a method of the type is; null if it is anything else.
+const PyMethodDef* method_in(PyTypeObject* type, PyObject* name) {
+  PyObject* found = _PyType_Lookup(type, name);
+  return found != nullptr && Py_IS_TYPE(found, &PyMethodDescr_Type)
+             ? reinterpret_cast<PyMethodDescrObject*>(found)->d_method
+             : nullptr;
 }
 
 // Whether the inner frame is that of a function which has been called, not of a generator.
@@ -111,6 +140,58 @@ bool calls_function(const Seam& seam, Joint*) {
   return is_call(seam) && leads_to(seam.callable(), seam.function());
 }
 
+bool is_resumable(PyObject* object) {
+  return merges_generators && (PyGen_CheckExact(object) || PyCoro_CheckExact(object));
+}
+
+// The iterator, or what is delegated to, is the generator.
+bool resumes_first(const Seam& seam, Joint* joint) {
+  PyObject* generator = seam.generator();
+  joint->pops = seam.stop.at->opcode == SEND ? 1 : 0;
+  return generator != nullptr && seam.operand(0) == generator && is_resumable(generator);
+}
+
+// next(generator), next(generator, default): Python/bltinmodule.c, builtin_next.
+bool calls_next(const Seam& seam, Joint* joint) {
+  PyObject* callable = seam.callable();
+  int arguments = seam.stop.at->argument;
+  if (callable == nullptr || !PyCFunction_CheckExact(callable) || seam.self() != nullptr ||
+      reinterpret_cast<PyCFunctionObject*>(callable)->m_ml != next_function || arguments < 1) {
+    return false;
+  }
+  joint->generator = seam.generator();
+  joint->kept = arguments == 2 ? seam.argument(1) : nullptr;
+  return joint->generator != nullptr && seam.argument(0) == joint->generator &&
+         is_resumable(joint->generator);
+}
+bool calls_next_without_default(const Seam& seam, Joint* joint) {
+  return calls_next(seam, joint) && joint->kept == nullptr;
+}
+bool calls_next_with_default(const Seam& seam, Joint* joint) {
+  return calls_next(seam, joint) && joint->kept != nullptr;
+}
+
+// generator.send(), generator.throw(), generator.__next__(), as methods or bound ones
+// (Objects/genobject.c).
+bool resumes_by_method(const Seam& seam, Joint* joint) {
+  PyObject* callable = seam.callable();
+  PyObject* generator = seam.generator();
+  if (generator == nullptr || callable == nullptr || !is_resumable(generator)) {
+    return false;
+  }
+  joint->generator = generator;
+  PyObject* self = seam.self();
+  if (PyCFunction_CheckExact(callable)) {
+    self = PyCFunction_GET_SELF(callable);
+    const PyMethodDef* method = reinterpret_cast<PyCFunctionObject*>(callable)->m_ml;
+    return self == generator && (method == method_in(Py_TYPE(generator), names.send) ||
+                                 method == method_in(Py_TYPE(generator), names.throws));
+  }
+  return self == generator && (callable == _PyType_Lookup(Py_TYPE(generator), names.send) ||
+                               callable == _PyType_Lookup(Py_TYPE(generator), names.throws) ||
+                               callable == _PyType_Lookup(Py_TYPE(generator), names.next));
+}
+
 // The table: at this instruction, if that is so, the outer frame goes on like this.
 struct Rule {
   int opcode;
@@ -125,12 +206,27 @@ const Rule rules[] = {
     {CALL_KW, makes_instance, Ending::instance},
     {CALL_KW, calls_function, Ending::push},
 #endif
+    {CALL, calls_next_without_default, Ending::next},
+    {CALL, calls_next_with_default, Ending::next_or},
+    {CALL, resumes_by_method, Ending::next},
+    {FOR_ITER, resumes_first, Ending::generator},
+    {SEND, resumes_first, Ending::generator},
     {CALL_FUNCTION_EX, makes_instance, Ending::instance},
     {CALL_FUNCTION_EX, calls_function, Ending::push},
 };
 
-// How many operands the instruction takes off the value stack.
-int operands_of(const Instruction& at) { return call_operands(at); }
+// How many operands the instruction has on the value stack.
+int operands_of(const Instruction& at) {
+  constexpr int index = PY_VERSION_HEX >= 0x030F0000 ? 1 : 0;  // beside an iterator, for sequences
+  switch (at.opcode) {
+    case FOR_ITER:
+      return 1 + index;
+    case SEND:
+      return 2 + index;
+    default:
+      return call_operands(at);
+  }
+}
 
 // Up to 3.13 CALL_FUNCTION_EX keeps the tuple and dict that it makes of its operands to itself, having
 // dropped these (Python/bytecodes.c).
@@ -155,7 +251,7 @@ bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* j
   if (seam.stop.height - seam.operands < code_of(outer)->co_nlocalsplus) {
     return false;
   }
-  *joint = {seam.stop.height, seam.operands, stale_operands(at), Ending::push, nullptr};
+  *joint = {seam.stop.height, seam.operands, stale_operands(at), Ending::push, nullptr, nullptr};
   for (const Rule& rule : rules) {
     if (rule.opcode == at.opcode && rule.holds(seam, joint)) {
       joint->ending = rule.ending;
@@ -165,7 +261,17 @@ bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* j
   return false;
 }
 
-int init_rules() {
+namespace {
+
+bool intern_names() {
+  names = {PyUnicode_InternFromString("__init__"), PyUnicode_InternFromString("__call__"),
+           PyUnicode_InternFromString("__del__"),  PyUnicode_InternFromString("__next__"),
+           PyUnicode_InternFromString("send"),     PyUnicode_InternFromString("throw")};
+  return PyErr_Occurred() == nullptr;
+}
+
+// Learns from a class that has them all.
+bool find_slots() {
   PyObject* globals = PyDict_New();
   PyObject* done = globals == nullptr ? nullptr
                                       : PyRun_String(
@@ -174,25 +280,40 @@ int init_rules() {
                                             "    def __call__(self): pass\n",
                                             Py_file_input, globals, globals);
   PyObject* all = done != nullptr ? PyDict_GetItemString(globals, "All") : nullptr;
-  // Where functools.partial is written in Python it is a class like any other.
-  PyObject* functools = PyImport_ImportModule("_functools");
-  PyObject* partial = functools != nullptr ? PyObject_GetAttrString(functools, "partial") : nullptr;
-  partial_type = reinterpret_cast<PyTypeObject*>(partial);
-  PyErr_Clear();
-  names = {PyUnicode_InternFromString("__init__"), PyUnicode_InternFromString("__call__"),
-           PyUnicode_InternFromString("__del__")};
-  bool made = all != nullptr && names.init != nullptr && names.call != nullptr &&
-              names.finalizer != nullptr;
-  if (made) {
+  if (all != nullptr) {
     auto* type = reinterpret_cast<PyTypeObject*>(all);
     slots = {type->tp_init, type->tp_call};
     PyObject* method = _PyType_Lookup(type, names.init);
     function_vectorcall = reinterpret_cast<PyFunctionObject*>(method)->vectorcall;
   }
-  Py_XDECREF(functools);
   Py_XDECREF(done);
   Py_XDECREF(globals);
-  return made ? 0 : -1;
+  return all != nullptr;
+}
+
+PyObject* attribute_of_module(const char* name, const char* attribute) {
+  PyObject* module = PyImport_ImportModule(name);
+  PyObject* found = module != nullptr ? PyObject_GetAttrString(module, attribute) : nullptr;
+  Py_XDECREF(module);
+  return found;
+}
+
+}  // namespace
+
+int init_rules() {
+  if (!intern_names() || !find_slots()) {
+    return -1;
+  }
+  // Where functools.partial is written in Python it is a class like any other, and where somebody has
+  // replaced next() it is theirs.
+  partial_type = reinterpret_cast<PyTypeObject*>(attribute_of_module("_functools", "partial"));
+  PyObject* next = attribute_of_module("builtins", "next");
+  if (next != nullptr && PyCFunction_CheckExact(next)) {
+    next_function = reinterpret_cast<PyCFunctionObject*>(next)->m_ml;
+  }
+  Py_XDECREF(next);
+  PyErr_Clear();
+  return 0;
 }
 
 }  // namespace stackless::interp

@@ -9,16 +9,22 @@ namespace stackless::interp {
 
 // How the outer frame's instruction is completed with the value V that the inner frame returns.
 enum class Ending : std::uint8_t {
-  push,      // V is pushed
-  instance,  // V has to be None; the new instance is pushed
+  push,       // V is pushed
+  instance,   // V has to be None; what is kept, the new instance, is pushed
+  generator,  // V is pushed, after a jump if the generator has returned it
+  next,       // if the generator has yielded V it is pushed, else StopIteration is raised
+  next_or,    // the same, but what is kept is pushed instead
 };
+constexpr std::size_t endings = 5;
 
 struct Joint {
   int height;  // of the outer frame's value stack, the instruction's operands included,
   int pops;    // how many these are,
   int stale;   // and how many of them, from the top, aren't to be looked at
   Ending ending;
-  PyObject* kept;  // borrowed: what the ending needs
+  // Borrowed: what the ending needs.
+  PyObject* kept;
+  PyObject* generator;
 };
 
 // find_joint() fills in what stands between the two; false if that is unknown.

@@ -3,11 +3,14 @@
 #include <array>
 
 #include "interp/monitoring.hpp"
+#include "interp/stop.hpp"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>
 #else
 #include <opcode.h>
 #endif
+
+extern "C" PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);
 
 namespace stackless::interp {
 
@@ -18,9 +21,13 @@ struct EndingObject {
   Ending ending;
 };
 
-constexpr std::size_t endings = 2;
 std::array<PyObject*, endings> ending_objects;
 PyObject* shim_code;
+PyObject* waiting_shim_code;
+
+constexpr bool waits_for_generator(Ending ending) {
+  return ending == Ending::next || ending == Ending::next_or;
+}
 
 // What type.__call__() does when __init__() returns (Objects/typeobject.c, slot_tp_init).
 PyObject* finish_instance(PyObject* kept, PyObject* value) {
@@ -36,7 +43,13 @@ PyObject* finish(Ending ending, PyObject* kept, PyObject* value) {
   switch (ending) {
     case Ending::instance:
       return finish_instance(kept, value);
+    case Ending::next:
+      _PyGen_SetStopIterationValue(value);
+      return nullptr;
+    case Ending::next_or:
+      return Py_NewRef(kept);
     case Ending::push:
+    case Ending::generator:
       break;
   }
   return Py_NewRef(value);
@@ -72,22 +85,68 @@ PyTypeObject EndingType = {
 
 }  // namespace
 
-int shim_words() { return frame_words(reinterpret_cast<PyCodeObject*>(shim_code)); }
+namespace {
+
+PyObject* code_for(Ending ending) {
+  return waits_for_generator(ending) ? waiting_shim_code : shim_code;
+}
+
+}  // namespace
+
+int shim_words(Ending ending) {
+  return frame_words(reinterpret_cast<PyCodeObject*>(code_for(ending)));
+}
 
 _PyInterpreterFrame* make_shim(Slot* place, const Joint& joint) {
-  _PyInterpreterFrame* f = make_frame(place, shim_code);
+  _PyInterpreterFrame* f = make_frame(place, code_for(joint.ending));
   PyObject* kept = joint.kept != nullptr ? joint.kept : Py_None;
-  f->localsplus[0] = make_slot(Py_NewRef(kept));
-  f->localsplus[1] = make_slot(Py_NewRef(Py_None));
-  f->localsplus[2] = make_slot(Py_NewRef(ending_objects[static_cast<std::size_t>(joint.ending)]));
-  set_height(f, shim_height);
+  int height = 0;
+  auto push = [&](PyObject* value) { f->localsplus[height++] = make_slot(Py_XNewRef(value)); };
+  push(kept);
+  push(Py_None);
+  push(ending_objects[static_cast<std::size_t>(joint.ending)]);
+  if (waits_for_generator(joint.ending)) {
+    push(joint.generator);
+    if (PY_VERSION_HEX >= 0x030F0000) {
+      push(nullptr);
+    }
+    instruction_of(f) = _PyCode_CODE(code_of(f));
+    await_generator(f);
+  }
+  set_height(f, height);
   return f;
 }
+
+namespace {
+
+#if PY_VERSION_HEX >= 0x030C0000
+PyObject* assemble_waiting_shim() {
+  constexpr int returns = 6;  // index of the second END_SEND, after those that have no caches
+  return assemble("<shim>", {{SEND, returns},
+                             {END_SEND},
+                             {SWAP, 4},
+                             {POP_TOP},
+                             {POP_TOP},
+                             {POP_TOP},
+                             {RETURN_VALUE},
+                             {END_SEND},
+                             {BINARY_OP},
+                             {POP_TOP},
+                             {POP_TOP},
+                             {RETURN_VALUE},
+                             {RESUME}});
+}
+#else
+PyObject* assemble_waiting_shim() { return Py_NewRef(shim_code); }
+#endif
+
+}  // namespace
 
 int init_shims() {
   // The RESUME never runs: sys.monitoring refuses code without one.
   shim_code = assemble("<shim>", {{BINARY_OP}, {POP_TOP}, {POP_TOP}, {RETURN_VALUE}, {RESUME}});
-  if (shim_code == nullptr || PyType_Ready(&EndingType) < 0) {
+  waiting_shim_code = shim_code != nullptr ? assemble_waiting_shim() : nullptr;
+  if (waiting_shim_code == nullptr || PyType_Ready(&EndingType) < 0) {
     return -1;
   }
   for (std::size_t i = 0; i < endings; ++i) {
@@ -98,7 +157,7 @@ int init_shims() {
     object->ending = static_cast<Ending>(i);
     ending_objects[i] = reinterpret_cast<PyObject*>(object);
   }
-  return hide_from_tools(shim_code);
+  return hide_from_tools(shim_code) == 0 && hide_from_tools(waiting_shim_code) == 0 ? 0 : -1;
 }
 
 }  // namespace stackless::interp

@@ -2,10 +2,20 @@
 // inner one returns. It is a frame of our own, to which V is returned like to any other:
 //
 //     value stack   kept or None, None, an Ending, V
-//     code          BINARY_OP   (an Ending) + V: complete() does it, and leaves the result at the bottom
-//                   POP_TOP     its None
-//                   POP_TOP     the None above the result
+//     code          BINARY_OP      (an Ending) + V: complete() does it, and leaves the result at the bottom
+//                   POP_TOP        its None
+//                   POP_TOP        the None above the result
 //                   RETURN_VALUE
+//
+// Beneath a generator it is one that waits for it, so that V comes in one of two ways:
+//
+//     value stack   kept or None, None, an Ending, the generator (3.15: null), V
+//     code          SEND           where it stands from the beginning; goes on here with what is yielded
+//                   END_SEND
+//                   SWAP, POP_TOP, POP_TOP, POP_TOP
+//                   RETURN_VALUE
+//                   END_SEND       and here with what is returned
+//                   BINARY_OP      ... as above
 #pragma once
 
 #include "interp/own.hpp"
@@ -13,11 +23,13 @@
 
 namespace stackless::interp {
 
-constexpr bool needs_shim(Ending ending) { return ending != Ending::push; }
+constexpr bool needs_shim(Ending ending) {
+  return ending != Ending::push && ending != Ending::generator;
+}
 
-constexpr int shim_height = 3;
-// How many words a shim takes on the data stack.
-int shim_words();
+// How high the value stack of a shim is at most, and how many words it takes on the data stack.
+constexpr int shim_height = PY_VERSION_HEX >= 0x030F0000 ? 5 : 4;
+int shim_words(Ending ending);
 
 // make_shim() makes one in place of used_words(shim_height) words.
 _PyInterpreterFrame* make_shim(Slot* place, const Joint& joint);

@@ -85,4 +85,20 @@ void step_over(_PyInterpreterFrame* frame) noexcept {
 #endif
 }
 
+#if PY_VERSION_HEX < 0x030C0000
+void await_generator(_PyInterpreterFrame* frame) noexcept { step_over(frame); }
+#else
+// As FOR_ITER_GEN and SEND_GEN do it (Python/bytecodes.c).
+void await_generator(_PyInterpreterFrame* frame) noexcept {
+  const CodeMap* map = code_map(code_of(frame));
+  const Instruction& at = map->instructions[instruction_index(frame)];
+  step_over(frame);
+#if PY_VERSION_HEX < 0x030D0000
+  frame->prev_instr += frame->return_offset;
+  frame->return_offset = 0;
+#endif
+  frame->return_offset = static_cast<std::uint16_t>(frame->return_offset + at.argument);
+}
+#endif
+
 }  // namespace stackless::interp

@@ -93,6 +93,7 @@ inline int visit_function_and_code(_PyInterpreterFrame* frame, visitproc visit, 
   Py_VISIT(frame->f_code);
   return 0;
 }
+inline void hide_generator(_PyInterpreterFrame*) {}  // none is ever emptied
 inline _Py_CODEUNIT* before_first(PyCodeObject* code) { return _PyCode_CODE(code) - 1; }
 inline void add_depth(PyThreadState* ts, int depth) { ts->recursion_remaining -= depth; }
 

@@ -89,6 +89,13 @@ inline int visit_function_and_code(_PyInterpreterFrame* frame, visitproc visit, 
   Py_VISIT(frame->f_code);
   return 0;
 }
+// hide_generator() keeps an empty generator's frame out of tracebacks (3.11+: _PyFrame_IsIncomplete). Only
+// the innermost one of a loop may look like the loop's own.
+inline void hide_generator([[maybe_unused]] _PyInterpreterFrame* frame) {
+#ifndef Py_DEBUG  // asserts that it is what it is; the traceback does no harm
+  frame->owner = FRAME_OWNED_BY_CSTACK;
+#endif
+}
 inline _Py_CODEUNIT* before_first(PyCodeObject* code) { return _PyCode_CODE(code) - 1; }
 inline void add_depth(PyThreadState* ts, int depth) { ts->py_recursion_remaining -= depth; }
 

@@ -41,10 +41,14 @@ const Rule rules[] = {
 
 Completion completion_of(const interp::Halt& halt) {
   for (const Rule& rule : rules) {
-    if (rule.function == halt.function) {
-      return rule.completion == Completion::removed && halt.arguments > 0 ? Completion::mail
-                                                                          : rule.completion;
+    if (rule.function != halt.function) {
+      continue;
     }
+    if (rule.completion == Completion::removed && halt.arguments != 0) {
+      bool known = halt.arguments > 0;
+      return known ? Completion::mail : Completion::none;
+    }
+    return rule.completion;
   }
   return Completion::none;
 }
@@ -69,7 +73,7 @@ Success freeze(Tasklet* t, interp::Parked* parked) {
   if (completion == Completion::none) {
     return Success::pinned;
   }
-  bool merges = !halt.joints.empty();
+  bool merges = halt.merges;
   if (merges && (t->scheduler != this_scheduler || !interp::may_merge())) {
     return Success::pinned;
   }
