@@ -8,9 +8,11 @@
 #include <utility>
 #include <vector>
 
+#include "interp/aside.hpp"
 #include "interp/code.hpp"
 #include "interp/frozen.hpp"
 #include "interp/shells.hpp"
+#include "interp/shim.hpp"
 
 namespace stackless::interp {
 
@@ -365,20 +367,10 @@ void drop_function(_PyInterpreterFrame* f) {
 }
 
 _PyInterpreterFrame* frame_in(PyGenObject* generator) {
-#if PY_VERSION_HEX >= 0x030E0000
-  return &generator->gi_iframe;
-#else
-  return reinterpret_cast<_PyInterpreterFrame*>(generator->gi_iframe);
-#endif
+  return reinterpret_cast<_PyInterpreterFrame*>(&generator->gi_iframe);
 }
 
 PyGenObject* as_generator(PyObject* object) { return reinterpret_cast<PyGenObject*>(object); }
-
-PyGenObject* generator_of(_PyInterpreterFrame* f) {
-  return reinterpret_cast<PyGenObject*>(
-      reinterpret_cast<char*>(f) -
-      reinterpret_cast<std::ptrdiff_t>(frame_in(static_cast<PyGenObject*>(nullptr))));
-}
 
 bool is_untouched(PyGenObject* generator) {
   _PyInterpreterFrame* f = frame_in(generator);
@@ -403,12 +395,31 @@ std::int32_t code_hash(PyCodeObject* code) {
   return map->hash;
 }
 
+namespace {
+
+PyObject* make_joint_entry(const Joint& joint, Wrap wrap) {
+  Owned kept(wrap(joint.kept != nullptr ? joint.kept : Py_None));
+  return kept != nullptr ? Py_BuildValue("(iO)", static_cast<int>(joint.ending), kept.get())
+                         : nullptr;
+}
+
+}  // namespace
+
 // ---- tasklets ------------------------------------------------------------------------------------------
 
 PyObject* take_apart(const Frozen* frozen, Wrap wrap) {
   Owned list(PyList_New(frozen->frames));
   _PyInterpreterFrame* f = frozen->inner;
   for (int i = frozen->frames; list != nullptr && i-- > 0; f = f->previous) {
+    Joint joint;
+    if (read_shim(f, &joint)) {
+      PyObject* entry = make_joint_entry(joint, wrap);
+      if (entry == nullptr) {
+        return nullptr;
+      }
+      PyList_SET_ITEM(list.get(), i, entry);
+      continue;
+    }
     bool innermost = f == frozen->inner;
     PyObject* owner =
         is_on_data_stack(f) ? function_of(f) : reinterpret_cast<PyObject*>(generator_of(f));
@@ -459,13 +470,55 @@ PyObject* handled(PyObject* object) {
 struct Plan {
   Entry entry;
   PyGenObject* generator;  // or null
+  Joint joint;
+  bool is_joint;  // rather than an entry
+
+  std::size_t used() const { return used_words(is_joint ? shim_height : entry.height); }
+  std::size_t room() const {
+    return static_cast<std::size_t>(is_joint ? shim_words(joint.ending) : frame_words(entry.code));
+  }
 };
+
+bool read_joint(PyObject* tuple, Plan* plan) {
+  int ending;
+  plan->is_joint = true;
+  if (!get_int(PyTuple_GET_ITEM(tuple, 0), 0, endings - 1, &ending) ||
+      !needs_shim(static_cast<Ending>(ending))) {
+    return altered("there is no such code between two frames") != nullptr;
+  }
+  plan->joint.ending = static_cast<Ending>(ending);
+  plan->joint.kept = look_through(PyTuple_GET_ITEM(tuple, 1));
+  return true;
+}
+
+// Code that waits for a generator stands between one that runs and its caller.
+bool joints_fit(Plan* plans, Py_ssize_t count) {
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    if (!plans[i].is_joint) {
+      continue;
+    }
+    bool last = i == count - 1 || plans[i + 1].is_joint;
+    PyGenObject* generator = last ? nullptr : plans[i + 1].generator;
+    if (i == 0 || last || plans[i - 1].is_joint ||
+        (generator != nullptr) != waits_for_generator(plans[i].joint.ending)) {
+      return altered("a frame waits for nothing") != nullptr;
+    }
+    plans[i].joint.generator = reinterpret_cast<PyObject*>(generator);
+  }
+  return true;
+}
 
 bool read_plan(PyObject* entries, std::unique_ptr<Plan[]>* plans, Py_ssize_t* generators) {
   Py_ssize_t count = PyList_GET_SIZE(entries);
   for (Py_ssize_t i = 0; i < count; ++i) {
     Plan* plan = &(*plans)[static_cast<std::size_t>(i)];
     PyObject* tuple = PyList_GET_ITEM(entries, i);
+    if (PyTuple_CheckExact(tuple) && PyTuple_GET_SIZE(tuple) == 2) {
+      if (!read_joint(tuple, plan)) {
+        return false;
+      }
+      continue;
+    }
     PyObject* owner = PyTuple_CheckExact(tuple) && PyTuple_GET_SIZE(tuple) > 0
                           ? PyTuple_GET_ITEM(tuple, 0)
                           : nullptr;
@@ -489,7 +542,7 @@ bool read_plan(PyObject* entries, std::unique_ptr<Plan[]>* plans, Py_ssize_t* ge
       return false;
     }
   }
-  return true;
+  return joints_fit(plans->get(), count);
 }
 
 // Puts frame by frame into the block, innermost first; false with an exception set.
@@ -499,12 +552,15 @@ bool place_frames(Frozen* frozen, const Plan* plans, Py_ssize_t count) {
   for (Py_ssize_t i = count; i-- > 0;) {
     const Plan& plan = plans[i];
     _PyInterpreterFrame* f;
-    if (plan.generator != nullptr) {
+    if (plan.is_joint) {
+      f = make_shim(words, plan.joint);
+      words += plan.used();
+    } else if (plan.generator != nullptr) {
       f = frame_in(plan.generator);
       plan.generator->gi_frame_state = FRAME_EXECUTING;
     } else {
       f = reinterpret_cast<_PyInterpreterFrame*>(words);
-      words += used_words(plan.entry.height);
+      words += plan.used();
       std::memset(static_cast<void*>(f), 0, special_words * sizeof(Slot));
       set_owner(f, plan.entry.function);
       set_code(f, Py_NewRef(reinterpret_cast<PyObject*>(plan.entry.code)));
@@ -515,7 +571,7 @@ bool place_frames(Frozen* frozen, const Plan* plans, Py_ssize_t count) {
     link = &f->previous;
     *link = nullptr;
     ++frozen->frames;
-    if (!fill(f, plan.entry)) {
+    if (!plan.is_joint && !fill(f, plan.entry)) {
       return false;
     }
   }
@@ -564,8 +620,8 @@ Frozen* put_together(PyObject* entries, PyObject* exceptions) {
   for (Py_ssize_t i = 0; i < count; ++i) {
     const Plan& plan = plans[static_cast<std::size_t>(i)];
     if (plan.generator == nullptr) {
-      used += used_words(plan.entry.height);
-      room += static_cast<std::size_t>(frame_words(plan.entry.code));
+      used += plan.used();
+      room += plan.room();
     }
   }
   auto* frozen = static_cast<Frozen*>(PyMem_Malloc(sizeof(Frozen) + used * sizeof(Slot)));

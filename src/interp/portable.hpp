@@ -7,6 +7,9 @@
 // what the code object does, and `check` one of everything else but the values: what has been altered is
 // refused, and a value that has become another kind of thing, too. The interpreter believes what the
 // compiler has proved of a frame; so nothing else may ever reach it.
+//
+// Where C code stood between two frames (interp/shim.hpp) there is another entry:
+//   (ending, what it keeps)
 #pragma once
 
 #include <Python.h>

@@ -25,10 +25,6 @@ std::array<PyObject*, endings> ending_objects;
 PyObject* shim_code;
 PyObject* waiting_shim_code;
 
-constexpr bool waits_for_generator(Ending ending) {
-  return ending == Ending::next || ending == Ending::next_or;
-}
-
 // What type.__call__() does when __init__() returns (Objects/typeobject.c, slot_tp_init).
 PyObject* finish_instance(PyObject* kept, PyObject* value) {
   if (value != Py_None) {
@@ -115,6 +111,27 @@ _PyInterpreterFrame* make_shim(Slot* place, const Joint& joint) {
   }
   set_height(f, height);
   return f;
+}
+
+bool read_shim(_PyInterpreterFrame* f, Joint* joint) noexcept {
+  *joint = {};
+#if PY_VERSION_HEX >= 0x030D0000
+  if (opcode_at(_PyCode_CODE(code_of(f))) == EXIT_INIT_CHECK) {
+    joint->ending = Ending::instance;
+    joint->kept = object_in(f->localsplus[0]);
+    return true;
+  }
+#endif
+  auto* code = reinterpret_cast<PyObject*>(code_of(f));
+  if (code != shim_code && code != waiting_shim_code) {
+    return false;
+  }
+  joint->ending = reinterpret_cast<EndingObject*>(object_in(f->localsplus[2]))->ending;
+  joint->kept = object_in(f->localsplus[0]);
+  if (waits_for_generator(joint->ending)) {
+    joint->generator = object_in(f->localsplus[3]);
+  }
+  return true;
 }
 
 namespace {

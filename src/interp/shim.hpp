@@ -23,6 +23,9 @@
 
 namespace stackless::interp {
 
+constexpr bool waits_for_generator(Ending ending) {
+  return ending == Ending::next || ending == Ending::next_or;
+}
 constexpr bool needs_shim(Ending ending) {
   return ending != Ending::push && ending != Ending::generator;
 }
@@ -33,6 +36,10 @@ int shim_words(Ending ending);
 
 // make_shim() makes one in place of used_words(shim_height) words.
 _PyInterpreterFrame* make_shim(Slot* place, const Joint& joint);
+
+// read_shim() tells whether the frame is a shim, or what CPython has for a class being instantiated (3.13+:
+// Python/specialize.c, _Py_InitCleanup), and what for.
+bool read_shim(_PyInterpreterFrame* frame, Joint* joint) noexcept;
 
 // init_shims() is called once, at import; -1 with an exception set.
 int init_shims();
