@@ -834,6 +834,7 @@ PyObject* new_frame(PyThreadState* ts, PyObject* code, PyObject* globals, PyObje
   PyFrameObject* frame = PyFrame_New(ts, reinterpret_cast<PyCodeObject*>(code), globals, nullptr);
   if (frame != nullptr) {
     frame->f_back = reinterpret_cast<PyFrameObject*>(Py_XNewRef(back));
+    frame->f_lineno = reinterpret_cast<PyCodeObject*>(code)->co_firstlineno;
   }
   return reinterpret_cast<PyObject*>(frame);
 }

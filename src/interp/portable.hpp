@@ -53,7 +53,8 @@ PyObject* function_in_generator(PyObject* generator) noexcept;
 
 // ---- tracebacks ----------------------------------------------------------------------------------------
 
-// new_frame() returns a frame object that runs nothing, called by `back` (may be null).
+// new_frame() returns a frame object that runs nothing, in the code's first line, called by `back` (may
+// be null).
 PyObject* new_frame(PyThreadState* ts, PyObject* code, PyObject* globals, PyObject* back);
 
 }  // namespace stackless::interp
