@@ -379,8 +379,14 @@ class Run:
         def tell(frame: FrameType, event: str, detail: Any) -> Any:
             if is_program(frame):
                 what = detail[0] if event == "exception" else detail
-                self.write((event, frame.f_code.co_name, frame.f_lineno, what))
+                told = (event, frame.f_code.co_name, frame.f_lineno, what)
+                # After a call of Python code, and a thawed one, 3.12 tells of some lines twice.
+                if event != "line" or told != last[0] or sys.version_info[:2] != (3, 12):
+                    self.write(told)
+                last[0] = told
             return tell
+
+        last: list[Any] = [None]
 
         sys.settrace(tell if how == 1 else None)
         sys.setprofile(tell if how == 2 else None)

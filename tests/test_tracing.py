@@ -391,3 +391,38 @@ def test_a_monitoring_tool_sees_the_frames_of_those_that_were_suspended_when_it_
         monitoring.set_events(number, 0)
         monitoring.register_callback(number, monitoring.events.LINE, None)
         monitoring.free_tool_id(number)
+
+
+def test_an_exception_thrown_at_a_frozen_tasklet_is_told_once():
+    told = []
+
+    def tell(frame, event, _argument):
+        if frame.f_code in (waits.__code__, outer.__code__):
+            told.append((event, frame.f_code.co_name))
+        return tell
+
+    def waits():
+        sys.settrace(tell)
+        for frame in sys._getframe(), sys._getframe(1):
+            frame.f_trace, frame.f_trace_lines = tell, False
+        gate.receive()
+
+    def outer():
+        try:
+            waits()
+        except KeyError:
+            told.append("caught")
+
+    before = stackless.set_stack_budget(0)
+    try:
+        gate = stackless.channel()
+        tasklet(outer)()
+        stackless.run()
+        gate.send_exception(KeyError)
+        stackless.run()
+    finally:
+        stackless.set_stack_budget(before)
+    assert told == [
+        *[("exception", "waits"), ("return", "waits")],
+        *[("exception", "outer"), "caught", ("return", "outer")],
+    ]
