@@ -174,24 +174,34 @@ _PyInterpreterFrame* push_own(PyThreadState* ts, PyObject* code) {
   return make_frame(push(ts, reinterpret_cast<PyCodeObject*>(code)), code);
 }
 
-// Copies the frames to the data stack, outermost first.
-_PyInterpreterFrame* place(PyThreadState* ts, _PyInterpreterFrame* f, int frames, Thawing* now) {
-  _PyInterpreterFrame* caller = frames > 1 ? place(ts, f->previous, frames - 1, now) : nullptr;
-  _PyInterpreterFrame* placed = f;
-  if (is_on_data_stack(f)) {
-    int height = height_of(f);
-    placed = reinterpret_cast<_PyInterpreterFrame*>(push(ts, code_of(f)));
-    std::memcpy(static_cast<void*>(placed), f, used_words(height) * sizeof(Slot));
-    set_height(placed, height);
-    if (placed->frame_obj != nullptr) {
-      placed->frame_obj->f_frame = placed;
+// Copies the frames to the data stack, the outermost to the bottom; returns the innermost one.
+_PyInterpreterFrame* place(PyThreadState* ts, Frozen* frozen, Thawing* now) {
+  for_each_frame(frozen, [&](_PyInterpreterFrame* f) {
+    if (is_on_data_stack(f)) {
+      ts->datastack_top += frame_words(code_of(f));
     }
-  }
-  placed->previous = caller;
-  if (caller == nullptr) {
+  });
+  auto* end = reinterpret_cast<Slot*>(ts->datastack_top);
+  _PyInterpreterFrame* inner = nullptr;
+  _PyInterpreterFrame** link = &inner;
+  for_each_frame(frozen, [&](_PyInterpreterFrame* f) {
+    _PyInterpreterFrame* placed = f;
+    if (is_on_data_stack(f)) {
+      int height = height_of(f);
+      end -= frame_words(code_of(f));
+      placed = reinterpret_cast<_PyInterpreterFrame*>(end);
+      std::memcpy(static_cast<void*>(placed), f, used_words(height) * sizeof(Slot));
+      set_height(placed, height);
+      if (placed->frame_obj != nullptr) {
+        placed->frame_obj->f_frame = placed;
+      }
+    }
+    *link = placed;
+    link = &placed->previous;
     now->outer = placed;
-  }
-  return placed;
+  });
+  *link = nullptr;
+  return inner;
 }
 
 }  // namespace
@@ -266,7 +276,7 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
   Py_DECREF(base_code);
   Py_DECREF(Py_None);
 #endif
-  now.inner = place(ts, frozen->inner, frozen->frames, &now);
+  now.inner = place(ts, frozen, &now);
   if (is_stale(ts, now.inner)) [[unlikely]] {
     catch_up(ts, now.inner);
   }
