@@ -42,8 +42,10 @@ def test_a_sample_prints_what_its_page_shows(name):
 
 
 def without_numbers(output):
-    """Leave out of a deadlock's report what differs from run to run."""
+    """Leave out of reports what differs from run to run, or from Python to Python."""
     output = output.replace(f"{SAMPLES}/", "")
+    output = re.sub("[0-9]+ bytes, Python [0-9.]+", "N bytes, Python N", output)
+    output = re.sub("instruction [0-9]+, code [0-9a-f]+", "instruction N, code N", output)
     output = re.sub("channel 0x[0-9a-f.]+", "channel 0x...", output)
     return re.sub("tasklet [0-9]+", "tasklet N", output)
 
