@@ -246,6 +246,43 @@ def test_a_sleeper_moves_to_another_thread():
     assert log == [in_thread(body)]
 
 
+def limited(gate, log, seconds):
+    with stackless.timeout(seconds), contextlib.suppress(TimeoutError), stackless.timeout(None):
+        try:
+            gate.receive()
+        finally:
+            log.append(threading.get_ident())
+
+
+def test_a_tasklet_takes_its_timeouts_along_to_another_thread():
+    log = []
+    t = tasklet(limited)(channel(), log, 0.001)
+    stackless.pump()
+
+    def body():
+        t.bind_thread()
+        with pytest.raises(TimeoutError):
+            stackless.run()
+        return threading.get_ident()
+
+    assert log == [in_thread(body)]
+    assert not t.alive
+
+
+def test_a_tasklet_that_outlived_its_thread_leaves_its_timeouts_in_another():
+    log = []
+
+    def body():
+        t = tasklet(limited)(channel(), log, 1000)
+        stackless.pump()
+        return t
+
+    t = in_thread(body)
+    del t
+    gc.collect()
+    assert log == [threading.get_ident()]
+
+
 def test_bind_thread_leaves_a_tasklet_on_c_frames_where_it_is():
     t = tasklet(sorted)([1], key=stackless.schedule_remove)
     t.run()

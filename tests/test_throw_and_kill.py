@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+
 import pytest
 import stackless
 from stackless import channel, tasklet
@@ -362,3 +366,89 @@ def test_tasklet_exit_is_a_builtin_system_exit():
     assert not issubclass(TaskletExit, Exception)
     assert TaskletExit(5).code == 5
     assert "TaskletExit" not in vars(stackless)
+
+
+def running_in_another_thread(work):
+    """Start a thread and a tasklet that runs `work` there; return both."""
+    started, box = threading.Event(), []
+
+    def body():
+        def victim():
+            started.set()
+            work()
+
+        box.append(tasklet(victim)())
+        stackless.run()
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    started.wait()
+    return box[0], thread
+
+
+@pytest.mark.parametrize("wait", ["schedule", "sleep", "receive"])
+def test_what_is_thrown_at_a_tasklet_that_runs_in_another_thread_is_raised_when_it_gives_way(wait):
+    thrown, log = threading.Event(), []
+    waits = {
+        "schedule": stackless.schedule,
+        "sleep": lambda: stackless.sleep(0),
+        "receive": stackless.channel().receive,
+    }
+
+    def work():
+        while not thrown.is_set():
+            pass
+        try:
+            waits[wait]()
+        except ValueError as error:
+            log.append(error.args)
+        stackless.schedule()
+        log.append("goes on")
+
+    victim, thread = running_in_another_thread(work)
+    victim.throw(ValueError, "why")
+    thrown.set()
+    thread.join()
+    assert log == [("why",), "goes on"]
+
+
+def test_killing_a_tasklet_that_runs_in_another_thread_hits_no_other_one():
+    reading, writing = os.pipe()
+    ready, log = threading.Event(), []
+
+    def work():
+        def bystander():
+            while not log:
+                stackless.schedule()
+
+        tasklet(bystander)()
+        try:
+            with open(reading, "rb", buffering=0) as lines:
+                ready.set()
+                for _ in lines:  # looks at no asynchronous exception before the switch
+                    stackless.schedule()
+        finally:
+            log.append(sys.exc_info()[0])
+
+    victim, thread = running_in_another_thread(work)
+    ready.wait()
+    victim.kill()
+    os.write(writing, b"x\n")
+    os.close(writing)
+    thread.join()
+    assert log == [TaskletExit]
+
+
+def test_what_comes_too_late_hits_nobody():
+    thrown, log = threading.Event(), []
+
+    def work():
+        tasklet(log.append)("the next one")
+        while not thrown.is_set():
+            pass
+
+    victim, thread = running_in_another_thread(work)
+    victim.throw(ValueError, "why")
+    thrown.set()
+    thread.join()
+    assert log == ["the next one"]

@@ -226,6 +226,8 @@ void set_context(PyThreadState* ts, Suspended tasklet, PyObject* context) noexce
   Py_XDECREF(old);
 }
 
+PyObject* asynchronous_exception(PyThreadState* ts) noexcept { return ts->async_exc; }
+
 PyObject* thread_dictionary(PyThreadState* ts) {
   if (ts->dict == nullptr) {
     ts->dict = PyDict_New();

@@ -2,6 +2,7 @@
 
 #include <frameobject.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -52,16 +53,18 @@ class Hash {
 
 bool hash_constant(Hash* hash, PyObject* object);
 
+// All that says what it does, and nothing of where its source is.
+constexpr const char* code_fields[] = {
+    "co_code",      "co_exceptiontable", "co_consts",         "co_names", "co_varnames",
+    "co_cellvars",  "co_freevars",       "co_flags",          "co_name",  "co_argcount",
+    "co_stacksize", "co_kwonlyargcount", "co_posonlyargcount"};
+
 bool hash_code(Hash* hash, PyObject* code) {
-  for (const char* field : {"co_code", "co_exceptiontable", "co_consts", "co_names", "co_varnames",
-                            "co_cellvars", "co_freevars", "co_flags", "co_argcount",
-                            "co_posonlyargcount", "co_kwonlyargcount", "co_stacksize", "co_name"}) {
+  auto add = [&](const char* field) {
     Owned value(PyObject_GetAttrString(code, field));
-    if (value == nullptr || !hash_constant(hash, value.get())) {
-      return false;
-    }
-  }
-  return true;
+    return value != nullptr && hash_constant(hash, value.get());
+  };
+  return std::ranges::all_of(code_fields, add);
 }
 
 // The order of a frozenset's elements is another one in each process.

@@ -43,13 +43,13 @@ PyObject* new_generator(PyCodeObject* code, PyObject* name, PyObject* qualname);
 // generator_state() returns (entry, state, exception being handled, origin or finalizer, closed). The entry
 // is None if it has finished, or only its function if it runs: its frame is then its tasklet's to write.
 // An asynchronous generator that has called its hooks but got no finalizer has False.
-PyObject* generator_state(PyObject* generator, Wrap wrap);
+PyObject* generator_state(PyObject* object, Wrap wrap);
 // fill_generator() is the way back, but for an asynchronous generator's hooks; -1 with an exception set.
-int fill_generator(PyObject* generator, PyObject* state);
+int fill_generator(PyObject* object, PyObject* state);
 // set_hooks() has an asynchronous generator take its hooks for called, with that finalizer or none (null).
-void set_hooks(PyObject* generator, PyObject* finalizer);
+void set_hooks(PyObject* object, PyObject* finalizer);
 // function_in_generator() is what runs in it (borrowed), or null if it has finished.
-PyObject* function_in_generator(PyObject* generator) noexcept;
+PyObject* function_in_generator(PyObject* object) noexcept;
 
 // ---- tracebacks ----------------------------------------------------------------------------------------
 

@@ -221,7 +221,7 @@ bool move_to(Tasklet* t, Scheduler* target) {
   if (t->stack != nullptr) {
     t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
   }
-  if (t->place == Place::waiting && !move_sleep(t, target)) {
+  if (t->started && !move_alarms(t, target)) {
     return false;
   }
   if (t->started) {

@@ -75,36 +75,26 @@ enum PickleFlags { preserve_tracing_state = 1, pickle_context = 8 };
 // What is pickled only if the flags say so: a dictionary or None.
 Object options_of(Tasklet* t) {
   Scheduler* s = scheduler();
-  Object options = none();
-  if (s == nullptr) {
+  Object options = s != nullptr ? Object::steal(PyDict_New()) : Object();
+  if (!options) {
     return nullptr;
   }
+  bool failed = false;
   auto add = [&](const char* name, PyObject* value) {
-    if (options.get() == Py_None) {
-      options = Object::steal(PyDict_New());
-    }
-    if (!options || PyDict_SetItemString(options.get(), name, value) < 0) {
-      options.reset();
-    }
+    failed = failed || (value != nullptr && PyDict_SetItemString(options.get(), name, value) < 0);
   };
   if ((s->pickle_flags & pickle_context) != 0) {
-    PyObject* context =
-        t->started ? interp::context(t->scheduler->ts, t->suspended()) : t->context.get();
-    if (context != nullptr) {
-      add("context", context);
-    }
+    add("context",
+        t->started ? interp::context(t->scheduler->ts, t->suspended()) : t->context.get());
   }
   if ((s->pickle_flags & preserve_tracing_state) != 0 && t->frozen != nullptr) {
-    PyObject* trace = interp::trace_function(t->scheduler->ts, t->suspended()).object;
-    PyObject* profile = interp::profile_function(t->scheduler->ts, t->suspended()).object;
-    if (options && trace != nullptr) {
-      add("trace", trace);
-    }
-    if (options && profile != nullptr) {
-      add("profile", profile);
-    }
+    add("trace", interp::trace_function(t->scheduler->ts, t->suspended()).object);
+    add("profile", interp::profile_function(t->scheduler->ts, t->suspended()).object);
   }
-  return options;
+  if (failed) {
+    return nullptr;
+  }
+  return PyDict_GET_SIZE(options.get()) > 0 ? options : none();
 }
 
 // What a class derived from tasklet has added.

@@ -172,6 +172,37 @@ bool trapped(Scheduler* s) {
   return false;
 }
 
+// Whether the exception is one that the interpreter was asked to raise, too.
+bool is_asked_for(PyObject* exception) {
+  return Py_IS_TYPE(exception, reinterpret_cast<PyTypeObject*>(runtime->tasklet_exit.get()));
+}
+
+// Takes what another thread has thrown at the current tasklet; null if there is nothing, or the interpreter
+// has raised it meanwhile.
+Object take_thrown(Scheduler* s) {
+  if ((s->attention & Scheduler::struck) == 0) [[likely]] {
+    return nullptr;
+  }
+  s->attention &= ~static_cast<unsigned>(Scheduler::struck);
+  Object exception = std::move(s->thrown);
+  if (is_asked_for(exception.get())) {
+    if (interp::asynchronous_exception(s->ts) != runtime->tasklet_exit.get()) {
+      return nullptr;
+    }
+    PyThreadState_SetAsyncExc(s->thread_id, nullptr);
+  }
+  return exception;
+}
+
+bool struck(Scheduler* s) {
+  Object exception = take_thrown(s);
+  if (!exception) [[likely]] {
+    return false;
+  }
+  restore_exception(std::move(exception));
+  return true;
+}
+
 // Whoever runs instead of `next` if there is no stack for that.
 Tasklet* next_or_told(Scheduler* s, Tasklet* next) {
   if (prepare(s, next)) [[likely]] {
@@ -189,10 +220,13 @@ Tasklet* next_or_told(Scheduler* s, Tasklet* next) {
 }  // namespace
 
 bool switch_would_fail(Scheduler* s, Tasklet* next) {
-  return next != s->current && (trapped(s) || !prepare(s, next));
+  return struck(s) || (next != s->current && (trapped(s) || !prepare(s, next)));
 }
 
 bool giving_way_would_fail(Scheduler* s, Tasklet* next) {
+  if (struck(s)) [[unlikely]] {
+    return true;
+  }
   if (next == s->current) {
     return false;
   }
@@ -207,6 +241,15 @@ bool giving_way_would_fail(Scheduler* s, Tasklet* next) {
   }
   PyErr_Clear();
   return false;
+}
+
+void throw_at_running(Scheduler* s, Object exception) {
+  bool asks = is_asked_for(exception.get());
+  s->thrown = std::move(exception);
+  s->attention |= Scheduler::struck;
+  if (asks) {
+    PyThreadState_SetAsyncExc(s->thread_id, runtime->tasklet_exit.get());
+  }
 }
 
 bool may_block(Scheduler* s) {
@@ -440,6 +483,7 @@ bool goes_unnoticed(Tasklet* tasklet) {
 
 // Ends the current tasklet; returns who runs next.
 Tasklet* finish(Scheduler* s, Tasklet* self, Object exception) {
+  take_thrown(s).reset();  // it came too late, and isn't meant for the next one
   Ref<Tasklet> keep = unlink(self);
   Tasklet* next = successor(s, std::move(exception));
   notify_switch(s, self, next);

@@ -33,6 +33,7 @@ struct Scheduler {
   bool idle_wanted;
   Ref<Tasklet> main;
   Object departed;  // to be dropped by whoever runs next
+  Object thrown;    // at the current tasklet by another thread
   // While the C functions of the current tasklet are ended (runtime/freezing.cpp): who runs next, and
   // the mail that is kept from it meanwhile.
   Tasklet* after_unwinding;
@@ -62,6 +63,7 @@ struct Scheduler {
     lock = 4,      // locked > 0
     waiters = 8,   // somebody waits for I/O or time: poll now and then
     crowded = 16,  // more C stacks are in use than there shall be: freeze who gives way
+    struck = 32,   // thrown is set: raise it in who gives way
   };
 
   bool has_waiters() const noexcept { return io_waits > 0 || !timers.empty(); }
@@ -136,6 +138,10 @@ Object pump(Scheduler* s, core::Nanoseconds max_wait);
 
 // tasklet_entry() is what a C stack runs.
 void tasklet_entry();
+
+// throw_at_running() has the exception raised in the current tasklet of another thread when that next
+// gives way; TaskletExit as soon as the interpreter looks.
+void throw_at_running(Scheduler* s, Object exception);
 
 // ---- waiting ----------------------------------------------------------------------------------
 

@@ -80,24 +80,17 @@ Object throw_exception(Tasklet* tasklet, Object exception, bool pending) {
   if (switches && switch_would_fail(s, tasklet)) {
     return nullptr;
   }
-  bool is_exit =
-      Py_IS_TYPE(exception.get(), reinterpret_cast<PyTypeObject*>(runtime->tasklet_exit.get()));
+  Scheduler* home = tasklet->scheduler;
+  if (home != s && home->current == tasklet && tasklet->place == Place::ring) {
+    throw_at_running(home, std::move(exception));
+    return none();
+  }
   Object bomb = make_bomb(std::move(exception));
   if (!bomb) {
     return nullptr;
   }
   auto keep = Ref<Tasklet>::share(tasklet);
   Object replaced = std::exchange(tasklet->tempval, std::move(bomb));
-  if (tasklet->scheduler != s && tasklet->scheduler->current == tasklet &&
-      tasklet->place == Place::ring) {
-    // It is in the middle of its own thread's Python code, and finds the bomb when it next waits;
-    // to be killed it does not have to wait.
-    if (is_exit) {
-      tasklet->tempval = std::move(replaced);
-      PyThreadState_SetAsyncExc(tasklet->scheduler->thread_id, runtime->tasklet_exit.get());
-    }
-    return none();
-  }
   if (switches) {
     return hand_over(s, tasklet);
   }

@@ -275,14 +275,38 @@ int poll_for(Scheduler* s, core::Nanoseconds max_wait) {
   return sleep_once(s, deadline, 1);  // the caller is runnable
 }
 
-bool move_sleep(Tasklet* tasklet, Scheduler* target) {
+namespace {
+
+// One of the tasklet's alarms in those timers; null if there is none.
+Alarm* alarm_of(Tasklet* tasklet, const core::TimerQueue& timers) {
+  Alarm* found = nullptr;
+  bool any = timers.any([&](core::Timer* timer) {
+    found = static_cast<Alarm*>(timer);
+    return found->sleeper == tasklet;
+  });
+  return any ? found : nullptr;
+}
+
+// False if there is no memory for one of them.
+bool move_between(Tasklet* tasklet, core::TimerQueue* from, core::TimerQueue* to) {
+  while (Alarm* alarm = alarm_of(tasklet, *from)) {
+    core::Nanoseconds deadline = alarm->deadline;
+    from->remove(alarm);
+    if (!to->push(alarm, deadline)) {
+      from->push(alarm, deadline);  // whose room is still there
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+bool move_alarms(Tasklet* tasklet, Scheduler* target) {
   Scheduler* home = tasklet->scheduler;
-  Wait* wait = tasklet->wait;
-  core::Nanoseconds deadline = wait->deadline;
-  home->timers.remove(wait);
-  bool moved = target->timers.push(wait, deadline);
+  bool moved = move_between(tasklet, &home->timers, &target->timers);
   if (!moved) {
-    home->timers.push(wait, deadline);  // whose room is still there
+    move_between(tasklet, &target->timers, &home->timers);
     PyErr_NoMemory();
   }
   update_waiters(home);

@@ -43,9 +43,9 @@ int sleep_until(Scheduler* s, core::Nanoseconds deadline);
 // it, in any thread, wakes up, tries again, and finds it closed.
 void forget_descriptor(int fd);
 
-// move_sleep() has a tasklet that waits for time alone do so in another thread's scheduler; false with
-// MemoryError set.
-bool move_sleep(Tasklet* tasklet, Scheduler* target);
+// move_alarms() has what wakes a tasklet at some time, its sleep and timeouts, do so in another thread's
+// scheduler; false with MemoryError set.
+bool move_alarms(Tasklet* tasklet, Scheduler* target);
 
 // cancel_wait() takes a waiting tasklet off its wait and returns the reference.
 Ref<Tasklet> cancel_wait(Tasklet* tasklet);
