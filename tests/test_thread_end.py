@@ -213,6 +213,22 @@ def test_a_tasklet_without_a_thread_takes_no_value_and_is_told():
     stackless.run()
 
 
+def test_a_tasklet_that_outlived_its_thread_is_killed_in_the_thread_that_says_so():
+    log = []
+
+    def body():
+        t = tasklet(numbers)(channel(), log)
+        stackless.run()
+        return t
+
+    t = in_thread(body)
+    with pytest.raises(RuntimeError, match="tasklet has no thread"):
+        t.throw(ValueError)
+    t.kill()
+    assert log == [("end", threading.get_ident())]
+    assert not t.alive
+
+
 def test_a_tasklet_without_a_thread_is_cleaned_up_in_whichever_drops_it():
     log = []
 

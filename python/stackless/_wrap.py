@@ -256,10 +256,6 @@ def fill_namespace(variables, more, rest):
     variables.update(more)
 
 
-def nothing():
-    """Return nothing: there are no more namespaces."""
-
-
 # ---- cells ---------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Snapshots: suspended tasklets as bytes, to be stored, sent, signed, looked at, and run on.
+"""Snapshots: suspended tasklets as bytes, to be stored, sent, signed, looked at, and run on::
 
     data = snapshot.dumps(tasklet, key=b"secret")
     tasklet = snapshot.loads(data, key=b"secret")      # in any process, any number of times
@@ -115,7 +115,7 @@ class _Rest:
 
     def __reduce_ex__(self, protocol):
         if not self.waiting:
-            return _wrap.nothing, ()
+            return tuple, ()
         namespace = self.waiting.pop()
         return _wrap.fill_namespace, (namespace, _named_in(namespace.object), _Rest(self.waiting))
 
@@ -339,7 +339,7 @@ def _inside(value, seen):
     """Yield every inert object that is reached from `value`, each once."""
     todo = [value]
     while todo:
-        each = todo.pop()
+        each = todo.pop(0)
         if id(each) in seen or not isinstance(each, _Inert | list | tuple | dict | set):
             continue
         seen[id(each)] = each

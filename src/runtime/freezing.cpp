@@ -9,6 +9,7 @@
 #include "runtime/callbacks.hpp"
 #include "runtime/channel.hpp"
 #include "runtime/functions.hpp"
+#include "runtime/pickling.hpp"
 #include "runtime/switching.hpp"
 #include "runtime/wait.hpp"
 
@@ -184,6 +185,9 @@ Object because(const char* format, const Object& detail) {
 
 Object why_pinned(Tasklet* t) {
   Scheduler* home = t->scheduler;
+  if (PyObject* reason = refusal(t)) {
+    return Object::share(reason);
+  }
   if (!t->started || t->frozen != nullptr) {
     return none();
   }

@@ -133,6 +133,11 @@ Object list_of(Object item) {
 
 Frames frames_of(Tasklet* t) {
   Frames frames{nullptr, none(), none()};
+  if (PyObject* reason = refusal(t)) {
+    frames.reason = Object::share(reason);
+    frames.list = Object::steal(PyList_New(0));
+    return frames;
+  }
   if (!t->started) {
     if (!t->function) {
       frames.list = Object::steal(PyList_New(0));
@@ -254,6 +259,17 @@ PyObject* refuse(PyObject* reason, PyObject*) {
                reason);
 }
 PyMethodDef refuse_function = {"cannot_go_on", refuse, METH_NOARGS, nullptr};
+
+}  // namespace
+
+PyObject* refusal(const Tasklet* t) {
+  PyObject* function = t->function.get();
+  bool refuses = function != nullptr && PyCFunction_CheckExact(function) &&
+                 reinterpret_cast<PyCFunctionObject*>(function)->m_ml == &refuse_function;
+  return refuses ? PyCFunction_GET_SELF(function) : nullptr;
+}
+
+namespace {
 
 bool set_unstarted(Tasklet* t, PyObject* entry) {
   PyObject *function, *arguments, *keywords;

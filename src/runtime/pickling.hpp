@@ -14,6 +14,9 @@ Object reduce_tasklet(Tasklet* tasklet);
 // restore_tasklet() gives a tasklet that is not bound such a state; false with an exception set.
 bool restore_tasklet(Tasklet* tasklet, PyObject* state);
 
+// refusal() returns the reason (borrowed) why an unpickled tasklet can't go on; null if it can.
+PyObject* refusal(const Tasklet* tasklet);
+
 // init_pickling() is called once, at import.
 void init_pickling();
 extern PyMethodDef pickling_functions[];

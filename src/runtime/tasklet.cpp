@@ -45,12 +45,16 @@ void take_away(Tasklet* tasklet) {
 
 namespace {
 
+bool is_exit(PyObject* exception) {
+  return PyErr_GivenExceptionMatches(exception, runtime->tasklet_exit.get()) != 0;
+}
+
 Object throw_at_dead(Tasklet* tasklet, PyObject* exception) {
   bool cut_off = tasklet->scheduler->ts == nullptr && (tasklet->started || tasklet->function);
   if (cut_off && tasklet->started) {
     return raise(PyExc_RuntimeError, "tasklet has no thread");
   }
-  if (PyErr_GivenExceptionMatches(exception, runtime->tasklet_exit.get())) {
+  if (is_exit(exception)) {
     take_away(tasklet);
     if (cut_off) {
       forget_function(tasklet);
@@ -72,6 +76,10 @@ Object throw_exception(Tasklet* tasklet, Object exception, bool pending) {
   if (tasklet == s->current) {
     restore_exception(std::move(exception));
     return nullptr;
+  }
+  bool left_behind = tasklet->scheduler->ts == nullptr && tasklet->frozen != nullptr;
+  if (left_behind && is_exit(exception.get()) && !move_to(tasklet, s)) {
+    return nullptr;  // of memory: it can only end here
   }
   if (!alive(tasklet)) {
     return throw_at_dead(tasklet, exception.get());

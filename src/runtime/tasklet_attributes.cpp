@@ -1,6 +1,7 @@
 // The attributes of tasklet.
 #include "runtime/bomb.hpp"
 #include "runtime/channel.hpp"
+#include "runtime/pickling.hpp"
 #include "runtime/scheduler.hpp"
 
 namespace stackless {
@@ -74,7 +75,7 @@ bool is_restorable(const Tasklet* t) {
   if (t->started && t->scheduler->ts == nullptr) {
     return false;  // its C stack died with its thread
   }
-  return nesting_level(t) == 0;
+  return nesting_level(t) == 0 && refusal(t) == nullptr;
 }
 bool is_atomic(const Tasklet* t) { return t->atomic; }
 bool ignores_nesting(const Tasklet* t) { return t->ignore_nesting; }

@@ -270,7 +270,7 @@ PyObject* kill(PyObject* self, PyObject* args, PyObject* keywords) {
     return nullptr;
   }
   Tasklet* t = as_tasklet(self);
-  if (t->scheduler->ts == nullptr) {
+  if (t->scheduler->ts == nullptr && t->frozen == nullptr) {
     // Its frames went with its thread; there is nothing left to raise it in.
     take_away(t);
     if (!t->started) {
