@@ -639,7 +639,7 @@ def containers(wait, note):
     note((8 in it, 8 not in it, 9 in it))
     for x in it:
         note(x)
-    note([x for x in it])
+    note(collect(it))
     note(len(it))
 
 
@@ -705,7 +705,7 @@ def wrong_results(wait, note):
     wrong = Wrong()
     for attempted in (
         lambda: len(wrong),
-        lambda: [x for x in wrong],
+        lambda: collect(wrong),
         lambda: not wrong,
         lambda: 1 in wrong,
     ):
@@ -818,7 +818,7 @@ def comparisons(wait, note):
         note("less" if n <= m else "not less")
 
 
-# CPython asks the right operand first if its class is derived from the left one's: that isn't known.
+# CPython asks the right operand first if its class is derived from the left one's: a case unknown.
 @scenario(pinned=[VERSION])
 def operators_of_derived_classes(wait, note):
     n, other = Number(wait, 7), Other(wait, 8)

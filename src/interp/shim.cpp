@@ -117,7 +117,11 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
     case Ending::instance:
       return give(finish_instance(kept, value));
     case Ending::next:
-      _PyGen_SetStopIterationValue(value);
+      if (value == Py_None) {
+        PyErr_SetNone(PyExc_StopIteration);
+      } else {
+        _PyGen_SetStopIterationValue(value);
+      }
       return false;
     case Ending::next_or:
       return give(Py_NewRef(kept));
@@ -174,12 +178,14 @@ PyObject* complete(PyObject* self, PyObject* value) {
   if (Py_TYPE(self)->tp_as_number == nullptr || Py_TYPE(self)->tp_as_number->nb_add != complete) {
     Py_RETURN_NOTIMPLEMENTED;
   }
-  _PyInterpreterFrame* shim = top_of(PyThreadState_Get());
+  PyThreadState* ts = PyThreadState_Get();
+  _PyInterpreterFrame* shim = top_of(ts);
   PyObject* kept = object_in(shim->localsplus[0]);
   PyObject* second = object_in(shim->localsplus[1]);
   Slot result;
   if (!finish(*reinterpret_cast<EndingObject*>(self), kept, second, value, shim->previous,
               &result)) {
+    hide_error(ts, shim);
     return nullptr;
   }
   shim->localsplus[0] = result;
