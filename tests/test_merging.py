@@ -5,6 +5,7 @@ Each scenario runs plainly and frozen at every stop; what it notes has to be the
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import sys
@@ -445,6 +446,407 @@ def generators_and_instances(wait, note):
     note((deep.list, deep.more))
     deep = functools.partial(Deep, 2)
     note(collect(recurses(5)))
+
+
+# ---- with ----------------------------------------------------------------------------------------
+
+
+class Manager:
+    def __init__(self, wait, note, suppresses=False):
+        self.wait = wait
+        self.note = note
+        self.suppresses = suppresses
+
+    def __enter__(self):
+        self.note(("enter", self.wait()))
+        return self.wait()
+
+    def __exit__(self, kind, *_):
+        self.note(("exit", kind, self.wait()))
+        return self.suppresses
+
+
+@scenario
+def context_managers(wait, note):
+    with Manager(wait, note) as a, Manager(wait, note) as b:
+        note((a, b, wait()))
+    try:
+        with Manager(wait, note):
+            raise KeyError("within")
+    except KeyError as error:
+        note(names_in(error))
+    with Manager(wait, note, suppresses=True):
+        raise KeyError("suppressed")
+    note(sys.exc_info())
+
+
+@contextlib.contextmanager
+def manages(wait, note, name):
+    note(("open", name, wait()))
+    try:
+        yield name
+    except KeyError as error:
+        note((repr(error), wait()))
+    finally:
+        note(("close", name, wait()))
+
+
+@scenario(pinned=without_generators)
+def context_managers_made_of_generators(wait, note):
+    with manages(wait, note, "a") as a:
+        note((a, wait()))
+    with manages(wait, note, "b"):
+        raise KeyError("handled")
+    try:
+        with manages(wait, note, "c"):
+            raise ValueError("not handled")
+    except ValueError as error:
+        note(repr(error))
+
+    @manages(wait, note, "decorator")
+    def decorated():
+        return wait()
+
+    note(decorated())
+
+
+# ---- attributes ----------------------------------------------------------------------------------
+
+
+class Doubles:
+    """A descriptor."""
+
+    def __get__(self, instance, owner):
+        return 2 * instance.wait()
+
+    def __set__(self, instance, value):
+        instance.value = value * instance.wait()
+
+
+class Attributes:
+    doubles = Doubles()
+
+    def __init__(self, wait):
+        self.wait = wait
+        self.value = 0
+
+    @property
+    def plain(self):
+        return self.wait() + self.value
+
+    @plain.setter
+    def plain(self, value):
+        self.value = value + self.wait()
+
+    @property
+    def function(self):
+        wait = self.wait
+        wait()
+        return lambda x: (x, wait())
+
+    @functools.cached_property
+    def cached(self):
+        return self.wait()
+
+    @property
+    def fails(self):
+        self.wait()
+        raise AttributeError("no such thing")
+
+
+@scenario
+def properties(wait, note):
+    it = Attributes(wait)
+    note(it.plain)
+    note(it.plain + it.plain)
+    note(it.function(3))
+    it.plain = 8
+    note(it.value)
+    note(getattr(it, "plain"))  # noqa: B009
+    try:
+        note(it.fails)
+    except AttributeError as error:
+        note((str(error), names_in(error)))
+
+
+@scenario
+def other_descriptors(wait, note):
+    it = Attributes(wait)
+    note(it.doubles)
+    it.doubles = 5
+    note(it.value)
+    note(it.cached)
+    note(it.cached)
+
+
+class Anything:
+    def __init__(self, wait):
+        self.__dict__["wait"] = wait
+
+    def __getattr__(self, name):
+        wait = self.wait
+        return (lambda: (name, wait())) if name == "call" else (name, wait())
+
+    def __setattr__(self, name, value):
+        self.__dict__[name] = value, self.wait()
+
+
+@scenario
+def attributes_made_up(wait, note):
+    it = Anything(wait)
+    note((it.one, it.two))
+    note(it.call())
+    it.three = 3
+    note(it.three)
+
+
+# ---- containers, truth, operators ----------------------------------------------------------------
+
+
+class Container:
+    def __init__(self, wait, note):
+        self.wait = wait
+        self.note = note
+
+    def __getitem__(self, key):
+        return key, self.wait()
+
+    def __setitem__(self, key, value):
+        self.note((key, value, self.wait()))
+
+    def __delitem__(self, key):
+        self.note(("deleted", key, self.wait()))
+
+    def __contains__(self, key):
+        return self.wait() > 3
+
+    def __iter__(self):
+        self.wait()
+        return iter([1, 2])
+
+    def __len__(self):
+        return self.wait()
+
+
+@scenario
+def containers(wait, note):
+    it = Container(wait, note)
+    note((it[1], it[2:3], it[it[4]]))
+    it[5] = 6
+    it[5:6] = 7
+    del it[7]
+    del it[7:8]
+    note((8 in it, 8 not in it, 9 in it))
+    for x in it:
+        note(x)
+    note(collect(it))
+    note(len(it))
+
+
+def attempt(note, function):
+    try:
+        note(function())
+    except TypeError as error:
+        note((str(error), names_in(error)))
+
+
+class Truth:
+    def __init__(self, wait):
+        self.wait = wait
+
+    def __bool__(self):
+        got = self.wait()
+        return got > 2 if got != 9 else got
+
+
+@scenario
+def truth_tests(wait, note):
+    it = Truth(wait)
+    if it:
+        note("true")
+    note(not it)
+    note("yes" if it else "no")
+    note("no" if not it else "yes")
+    while it:
+        note("again")
+        attempt(note, lambda: 1 if it else 2)
+    note(1 if it or it else 2)
+
+
+@scenario(pinned=[(3, 11)])
+def logic(wait, note):
+    it = Truth(wait)
+    for _ in range(3):
+        attempt(note, lambda: type(it and 1).__name__)
+        attempt(note, lambda: type(it or 1).__name__)
+
+
+@scenario
+def wrong_results(wait, note):
+    class Wrong:
+        def __len__(self):
+            return -wait()
+
+        def __iter__(self):
+            return wait()
+
+        def __bool__(self):
+            return wait()
+
+        def __contains__(self, _):
+            return Other(wait, 1)
+
+        def __enter__(self):
+            raise KeyError(wait())
+
+        def __exit__(self, *_):
+            pass
+
+    wrong = Wrong()
+    for attempted in (
+        lambda: len(wrong),
+        lambda: collect(wrong),
+        lambda: not wrong,
+        lambda: 1 in wrong,
+    ):
+        try:
+            note(attempted())
+        except (TypeError, ValueError) as error:
+            note((repr(error), names_in(error)))
+    try:
+        with wrong:
+            pass
+    except KeyError as error:
+        note((repr(error), names_in(error)))
+
+
+class Number:
+    def __init__(self, wait, value):
+        self.wait = wait
+        self.value = value
+
+    def __add__(self, other):
+        got = self.wait()
+        return NotImplemented if other is None or got == 9 else ("+", self.value, got)
+
+    def __radd__(self, other):
+        return "reflected +", other, self.wait()
+
+    def __sub__(self, other):
+        self.wait()
+        return NotImplemented
+
+    def __iadd__(self, other):
+        self.wait()
+        return self if other == 1 else NotImplemented
+
+    def __pow__(self, other):
+        return "**", self.wait()
+
+    def __eq__(self, other):
+        return NotImplemented if isinstance(other, Other) else self.wait()
+
+    def __lt__(self, other):
+        return self.wait() > (3 if isinstance(other, Number) else 0) or NotImplemented
+
+    def __le__(self, other):
+        return self.wait() > 5
+
+    __hash__ = None
+
+
+class Other(Number):
+    def __rsub__(self, other):
+        return "reflected -", self.wait()
+
+    def __gt__(self, other):
+        return "greater", self.wait()
+
+
+class Stranger:
+    def __init__(self, wait):
+        self.wait = wait
+
+    def __radd__(self, other):
+        return "a stranger", other.value, self.wait()
+
+    def __rsub__(self, other):
+        self.wait()
+        return NotImplemented
+
+
+@scenario
+def operators(wait, note):
+    n, m, other = Number(wait, 7), Number(wait, 8), Stranger(wait)
+    for _ in range(3):
+        attempt(note, lambda: n + 1)
+        attempt(note, lambda: 5 + n)
+        attempt(note, lambda: n + None)
+        attempt(note, lambda: n + m)
+        attempt(note, lambda: n - 1)
+        attempt(note, lambda: n - n)
+        attempt(note, lambda: n**2)
+        attempt(note, lambda: 3 - other)
+    n += 1
+    note(type(n).__name__)
+
+
+# The second operand's method is called by C code of ours.
+@scenario(pinned=[VERSION])
+def operators_that_ask_both(wait, note):
+    n, m, other = Number(wait, 7), Number(wait, 8), Stranger(wait)
+    for _ in range(3):
+        attempt(note, lambda: n + other)
+        attempt(note, lambda: n - other)
+        attempt(note, lambda: n < m)
+    n += 2
+    note(type(n).__name__)
+
+
+@scenario
+def comparisons(wait, note):
+    n, m = Number(wait, 7), Number(wait, 8)
+    for _ in range(3):
+        attempt(note, lambda: n == 3)
+        attempt(note, lambda: 3 == n)  # noqa: SIM300
+        attempt(note, lambda: n != m)
+        attempt(note, lambda: n <= m)
+        attempt(note, lambda: n >= m)
+        attempt(note, lambda: n < 1)
+        if n == m:
+            note("equal")
+        note("less" if n <= m else "not less")
+
+
+# CPython asks the right operand first if its class is derived from the left one's: a case unknown.
+@scenario(pinned=[VERSION])
+def operators_of_derived_classes(wait, note):
+    n, other = Number(wait, 7), Other(wait, 8)
+    attempt(note, lambda: n - other)
+    attempt(note, lambda: n < other)
+
+
+@scenario
+def instances_made_by_their_class(wait, note):
+    class Made:
+        def __new__(cls, *_):
+            self = super().__new__(cls)
+            self.made = True
+            return self
+
+        def __init__(self, wait):
+            self.got = wait()
+
+    class Items(list):
+        def __init__(self, wait):
+            super().__init__([1, 2])
+            self.append(wait())
+
+    class Failure(Exception):
+        def __init__(self, wait):
+            super().__init__("failed", wait())
+
+    note((Made(wait).got, Items(wait), Failure(wait).args))
 
 
 # ---- what has to hold for all --------------------------------------------------------------------

@@ -244,7 +244,7 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
   if (find_halt(ts, parked, &halt) == Pin::loops) {
     f = halt.pinned_at;
   }
-  while (f != nullptr && f != bottom(ts) && is_entry_only(f)) {
+  while (f != nullptr && f != bottom(ts) && !is_python(f)) {
     f = f->previous;
   }
   if (f == nullptr || f == bottom(ts)) {
@@ -257,7 +257,8 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
   Stop stop;
   if (find_stop(f, &stop) == Pin::none) {
     int operands = call_operands(*stop.at);
-    place.callable = operands != 0 ? callable_at(f, stop, operands) : nullptr;
+    bool calls = operands != 0 && stop.height - operands >= place.code->co_nlocalsplus;
+    place.callable = calls ? callable_at(f, stop, operands) : nullptr;
   }
   PyErr_Clear();
   return place;

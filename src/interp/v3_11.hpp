@@ -97,6 +97,15 @@ inline void hide_generator(_PyInterpreterFrame*) {}  // none is ever emptied
 inline _Py_CODEUNIT* before_first(PyCodeObject* code) { return _PyCode_CODE(code) - 1; }
 inline void add_depth(PyThreadState* ts, int depth) { ts->recursion_remaining -= depth; }
 
+// ---- instructions (Python/ceval.c) ----
+inline int comparison_of(int argument) { return argument; }
+inline bool makes_bool(int) { return false; }
+inline int name_index(int argument) { return argument; }
+// LOAD_ATTR for a call pushes [null, attribute], or later the reverse.
+inline constexpr bool attribute_comes_first = false;
+// Beside an iterator lies an index, or null.
+inline constexpr bool iterators_have_index = false;
+
 #define STACKLESS_TS(owner, name) STACKLESS_FIELD(PyThreadState, owner, name)
 inline constexpr Field manifest[] = {
     STACKLESS_TS(thread, prev),

@@ -126,6 +126,15 @@ inline void hide_generator([[maybe_unused]] _PyInterpreterFrame* frame) {
 inline _Py_CODEUNIT* before_first(PyCodeObject* code) { return _PyCode_CODE(code); }
 inline void add_depth(PyThreadState* ts, int depth) { ts->py_recursion_remaining -= depth; }
 
+// ---- instructions (Python/bytecodes.c) ----
+inline int comparison_of(int argument) { return argument >> 5; }
+inline bool makes_bool(int argument) { return (argument & 16) != 0; }
+inline int name_index(int argument) { return argument >> 1; }
+// LOAD_ATTR for a call pushes [null, attribute], or later the reverse.
+inline constexpr bool attribute_comes_first = true;
+// Beside an iterator lies an index, or null.
+inline constexpr bool iterators_have_index = true;
+
 #define STACKLESS_TS(owner, name) STACKLESS_FIELD(PyThreadState, owner, name)
 inline constexpr Field manifest[] = {
     STACKLESS_TS(thread, prev),

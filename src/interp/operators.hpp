@@ -1,0 +1,29 @@
+// Operators whose operands' classes are written in Python: which of their methods runs, and what is to be
+// done with its result (Objects/abstract.c, Objects/object.c, Objects/typeobject.c).
+#pragma once
+
+#include <Python.h>
+
+namespace stackless::interp {
+
+// A method that an operator has called, and how the operator goes on if that returns NotImplemented.
+struct Operation {
+  bool known;
+  int argument;  // for finish_operator() or finish_comparison()
+};
+
+// find_operator() is told BINARY_OP's argument, the operands, and what runs: a function and its first
+// argument.
+Operation find_operator(int argument, PyObject* left, PyObject* right, PyObject* function,
+                        PyObject* first) noexcept;
+PyObject* finish_operator(int argument, PyObject* left, PyObject* right, PyObject* value);
+
+// The same for a comparison, Py_LT to Py_GE; `test` if the result is to be a bool.
+Operation find_comparison(int comparison, bool test, PyObject* left, PyObject* right,
+                          PyObject* function, PyObject* first) noexcept;
+PyObject* finish_comparison(int argument, PyObject* left, PyObject* right, PyObject* value);
+
+// init_operators() is called once, at import; -1 with an exception set.
+int init_operators();
+
+}  // namespace stackless::interp
