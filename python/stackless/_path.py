@@ -72,8 +72,8 @@ def _in_tasklet(tasklet):
     for entry in frames:
         if isinstance(entry, tuple) and len(entry) >= _FIXED:
             yield from _in_entry(entry)
-        elif isinstance(entry, tuple) and len(entry) == 2:
-            yield "what C code keeps", entry[1]
+        elif isinstance(entry, tuple) and len(entry) == _FIXED - 1:
+            yield "what C code keeps", entry[3:]
         elif isinstance(entry, tuple):
             yield "function", entry[0]
             yield "arguments", entry[1]

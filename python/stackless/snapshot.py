@@ -320,8 +320,8 @@ def _describe_tasklet(number, tasklet):
     for frame in frames:
         if not isinstance(frame, tuple):
             yield "  " + str(frame).strip().replace("\n", "\n  ")
-        elif len(frame) == 2:
-            yield f"  through C code, which keeps {_text(frame[1])}"
+        elif len(frame) == _FIXED - 1:
+            yield f"  through C code, which keeps {_text(frame[3])}"
         elif len(frame) < _FIXED:
             yield f"  to start: {_text(frame[0])}, arguments {_text(frame[1:])}"
         else:

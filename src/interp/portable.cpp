@@ -119,7 +119,7 @@ bool hash_constant(Hash* hash, PyObject* object) {
 // ---- from a frame to an entry --------------------------------------------------------------------------
 
 // What an entry is of. An entry of one sort is not to be taken for another.
-enum class Sort : char { inner = 'i', outer = 'o', suspended = 's' };
+enum class Sort : char { inner = 'i', outer = 'o', suspended = 's', joint = 'j' };
 
 // A letter for what lies in a slot: of a variable whether it is set and a cell; of the value stack all that
 // some instruction takes for granted.
@@ -400,10 +400,21 @@ std::int32_t code_hash(PyCodeObject* code) {
 
 namespace {
 
-PyObject* make_joint_entry(const Joint& joint, Wrap wrap) {
-  Owned kept(wrap(joint.kept != nullptr ? joint.kept : Py_None));
-  return kept != nullptr ? Py_BuildValue("(iO)", static_cast<int>(joint.ending), kept.get())
-                         : nullptr;
+// What a joint does depends on where the frame before it stands.
+std::int32_t check_of_joint(const Joint& joint, std::int32_t code, int instruction) {
+  return check_of(Sort::joint, static_cast<int>(joint.ending), instruction, joint.argument, code,
+                  "", 0);
+}
+
+PyObject* make_joint_entry(const Joint& joint, _PyInterpreterFrame* outer, Wrap wrap) {
+  std::int32_t code = code_hash(code_of(outer));
+  Owned kept(code != 0 ? wrap(joint.kept != nullptr ? joint.kept : Py_None) : nullptr);
+  Owned second(kept != nullptr ? wrap(joint.second != nullptr ? joint.second : Py_None) : nullptr);
+  return second != nullptr
+             ? Py_BuildValue("(iiiOO)", static_cast<int>(joint.ending), joint.argument,
+                             check_of_joint(joint, code, instruction_index(outer)), kept.get(),
+                             second.get())
+             : nullptr;
 }
 
 }  // namespace
@@ -416,7 +427,7 @@ PyObject* take_apart(const Frozen* frozen, Wrap wrap) {
   for (int i = frozen->frames; list != nullptr && i-- > 0; f = f->previous) {
     Joint joint;
     if (read_shim(f, &joint)) {
-      PyObject* entry = make_joint_entry(joint, wrap);
+      PyObject* entry = make_joint_entry(joint, f->previous, wrap);
       if (entry == nullptr) {
         return nullptr;
       }
@@ -474,6 +485,7 @@ struct Plan {
   Entry entry;
   PyGenObject* generator;  // or null
   Joint joint;
+  int joint_check;
   bool is_joint;  // rather than an entry
 
   std::size_t used() const { return used_words(is_joint ? shim_height : entry.height); }
@@ -485,12 +497,15 @@ struct Plan {
 bool read_joint(PyObject* tuple, Plan* plan) {
   int ending;
   plan->is_joint = true;
-  if (!get_int(PyTuple_GET_ITEM(tuple, 0), 0, endings - 1, &ending) ||
-      !needs_shim(static_cast<Ending>(ending))) {
+  auto item = [&](Py_ssize_t i) { return PyTuple_GET_ITEM(tuple, i); };
+  if (!get_int(item(0), 0, endings - 1, &ending) || !needs_shim(static_cast<Ending>(ending)) ||
+      !get_int(item(1), 0, largest_argument, &plan->joint.argument) ||
+      !get_int(item(2), INT32_MIN, INT32_MAX, &plan->joint_check)) {
     return altered("there is no such code between two frames") != nullptr;
   }
   plan->joint.ending = static_cast<Ending>(ending);
-  plan->joint.kept = look_through(PyTuple_GET_ITEM(tuple, 1));
+  plan->joint.kept = look_through(item(3));
+  plan->joint.second = look_through(item(4));
   return true;
 }
 
@@ -506,6 +521,11 @@ bool joints_fit(Plan* plans, Py_ssize_t count) {
         (generator != nullptr) != waits_for_generator(plans[i].joint.ending)) {
       return altered("a frame waits for nothing") != nullptr;
     }
+    const Entry& outer = plans[i - 1].entry;
+    if (plans[i].joint_check !=
+        check_of_joint(plans[i].joint, code_hash(outer.code), outer.instruction)) {
+      return altered("the code between two frames has been altered") != nullptr;
+    }
     plans[i].joint.generator = reinterpret_cast<PyObject*>(generator);
   }
   return true;
@@ -516,7 +536,7 @@ bool read_plan(PyObject* entries, std::unique_ptr<Plan[]>* plans, Py_ssize_t* ge
   for (Py_ssize_t i = 0; i < count; ++i) {
     Plan* plan = &(*plans)[static_cast<std::size_t>(i)];
     PyObject* tuple = PyList_GET_ITEM(entries, i);
-    if (PyTuple_CheckExact(tuple) && PyTuple_GET_SIZE(tuple) == 2) {
+    if (PyTuple_CheckExact(tuple) && PyTuple_GET_SIZE(tuple) == fixed_items - 1) {
       if (!read_joint(tuple, plan)) {
         return false;
       }

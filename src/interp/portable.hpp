@@ -9,7 +9,7 @@
 // compiler has proved of a frame; so nothing else may ever reach it.
 //
 // Where C code stood between two frames (interp/shim.hpp) there is another entry:
-//   (ending, what it keeps)
+//   (ending, argument, check, what it keeps, and what else)
 #pragma once
 
 #include <Python.h>

@@ -25,7 +25,7 @@ struct EndingObject {
 };
 
 // Those with a small argument, made beforehand: nothing may fail when they are needed.
-constexpr std::size_t arguments = 64;
+constexpr std::size_t arguments = largest_argument + 1;
 std::array<std::array<EndingObject, arguments>, endings> ending_objects;
 PyObject* shim_code;
 PyObject* waiting_shim_code;
@@ -256,8 +256,11 @@ bool read_shim(_PyInterpreterFrame* f, Joint* joint) noexcept {
   if (code != shim_code && code != waiting_shim_code) {
     return false;
   }
-  joint->ending = reinterpret_cast<EndingObject*>(object_in(f->localsplus[2]))->ending;
+  const auto* how = reinterpret_cast<EndingObject*>(object_in(f->localsplus[2]));
+  joint->ending = how->ending;
+  joint->argument = how->argument;
   joint->kept = object_in(f->localsplus[0]);
+  joint->second = object_in(f->localsplus[1]);
   if (waits_for_generator(joint->ending)) {
     joint->generator = object_in(f->localsplus[3]);
   }
