@@ -29,7 +29,7 @@ PyTypeObject SilenceType = {
 }  // namespace
 
 void hide_error([[maybe_unused]] PyThreadState* ts, [[maybe_unused]] _PyInterpreterFrame* frame) {
-#if PY_VERSION_HEX >= 0x030C0000
+#if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030F0000
   auto* silence = static_cast<PyObject*>(PyObject_Malloc(sizeof(PyObject)));
   if (silence != nullptr) {
     frame->f_locals = PyObject_Init(silence, &SilenceType);

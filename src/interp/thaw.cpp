@@ -69,34 +69,6 @@ void trace_later(PyThreadState* ts) {
 }
 #endif
 
-// sys.monitoring tells of exceptions in all code alike, the resume frame's included (3.12 to 3.14: Python/
-// instrumentation.c, call_instrumentation_vector). What this one holds while it unwinds has no tool hear it.
-constexpr bool tools_see_the_resume_frame =
-    PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030F0000;
-
-void end_silence(PyObject* self) {
-  --PyThreadState_Get()->tracing;
-  PyObject_Free(self);
-}
-PyTypeObject SilenceType = {
-    .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
-    .tp_name = "stackless._silence",
-    .tp_basicsize = sizeof(PyObject),
-    .tp_dealloc = end_silence,
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "Held by a frame in which tools are not to see an exception.",
-};
-
-void keep_silence(PyThreadState* ts, _PyInterpreterFrame* resume) {
-  PyObject* silence = PyObject_New(PyObject, &SilenceType);
-  if (silence == nullptr) {
-    PyErr_Clear();
-    return;
-  }
-  resume->f_locals = silence;
-  ++ts->tracing;
-}
-
 // Takes the call's operands off the innermost frame's value stack and returns its result in a slot.
 PyObject* hook(PyObject*) {
   Thawing now = thawing;
@@ -137,9 +109,6 @@ PyObject* hook(PyObject*) {
     }
   }
   if (result == nullptr) {
-    if (tools_see_the_resume_frame) {
-      keep_silence(ts, resume);
-    }
     PyErr_Restore(type, value, traceback);
     hide_error(ts, resume);
     return nullptr;
@@ -306,7 +275,7 @@ int init_freezing() {
     return -1;
   }
 #endif
-  if (resume_code == nullptr || PyType_Ready(&HookType) < 0 || PyType_Ready(&SilenceType) < 0) {
+  if (resume_code == nullptr || PyType_Ready(&HookType) < 0) {
     return -1;
   }
   hook_object = PyObject_New(PyObject, &HookType);
