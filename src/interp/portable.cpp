@@ -121,6 +121,13 @@ bool hash_constant(Hash* hash, PyObject* object) {
 // What an entry is of. An entry of one sort is not to be taken for another.
 enum class Sort : char { inner = 'i', outer = 'o', suspended = 's', joint = 'j' };
 
+// Whether a slot is that of a variable the program has a name for, whose type nothing takes for granted.
+// That of the iterator that a comprehension is called with begins with a dot.
+bool is_named(PyCodeObject* code, int slot) {
+  return slot < code->co_nlocalsplus &&
+         PyUnicode_READ_CHAR(PyTuple_GET_ITEM(code->co_localsplusnames, slot), 0) != '.';
+}
+
 // A letter for what lies in a slot: of a variable whether it is set and a cell; of the value stack all that
 // some instruction takes for granted.
 char kind_of(PyObject* object, bool variable) {
@@ -137,7 +144,7 @@ char kind_of(PyObject* object, bool variable) {
     return 'f';
   }
   if (is_generator(object)) {
-    return 'g';
+    return generator_kind(object);
   }
   struct Exact {
     PyTypeObject* type;
@@ -194,7 +201,7 @@ PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int sta
   Py_ssize_t values = 0;
   for (int i = 0; i < height; ++i) {
     Slot slot = f->localsplus[i];
-    kinds[i] = is_tagged(slot) ? '#' : kind_of(object_in(slot), i < code->co_nlocalsplus);
+    kinds[i] = is_tagged(slot) ? '#' : kind_of(object_in(slot), is_named(code, i));
     values += kinds[i] != '.' ? 1 : 0;
   }
   int instruction = instruction_index(f);
@@ -317,7 +324,7 @@ bool read_entry(PyObject* tuple, PyObject* function, Sort sort, int state, Entry
     PyObject* value = look_through(PyTuple_GET_ITEM(tuple, next++));
     bool fits = entry->shape[i] == '#'
                     ? PyLong_CheckExact(value)
-                    : kind_of(value, i < entry->code->co_nlocalsplus) == entry->shape[i];
+                    : kind_of(value, is_named(entry->code, i)) == entry->shape[i];
     if (!fits) {
       PyErr_Format(PyExc_ValueError,
                    "the snapshot can't go on in %U(): what was pickled there has come back as "

@@ -140,6 +140,12 @@ PyObject* generator_set_state(PyObject* self, PyObject* state) {
   Py_RETURN_NONE;
 }
 
+// A frame that loops over one takes for granted that it can.
+PyObject* shell_next(PyObject*) {
+  PyErr_SetString(PyExc_ValueError, "the snapshot is damaged: a generator has no state");
+  return nullptr;
+}
+
 PyMethodDef generator_methods[] = {
     {"__setstate__", generator_set_state, METH_O,
      "__setstate__($self, state, /)\n--\n\nMake it a generator.\n"},
@@ -180,7 +186,8 @@ PyGetSetDef stand_in_attributes[] = {
     {},
 };
 
-PyTypeObject make_shell(const char* name, PyMethodDef* methods, newfunc make) {
+PyTypeObject make_shell(const char* name, PyMethodDef* methods, newfunc make,
+                        iternextfunc next = nullptr) {
   return {
       .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
       .tp_name = name,
@@ -189,6 +196,7 @@ PyTypeObject make_shell(const char* name, PyMethodDef* methods, newfunc make) {
       .tp_doc = "What a pickle makes first, until __setstate__() makes it the real thing.",
       .tp_traverse = shell_traverse,
       .tp_clear = shell_clear,
+      .tp_iternext = next,
       .tp_methods = methods,
       .tp_new = make,
   };
@@ -198,11 +206,11 @@ PyTypeObject make_shell(const char* name, PyMethodDef* methods, newfunc make) {
 
 PyTypeObject FunctionShell = make_shell("stackless._wrap.function", function_methods, function_new);
 PyTypeObject GeneratorShell =
-    make_shell("stackless._wrap.generator", generator_methods, generator_new);
+    make_shell("stackless._wrap.generator", generator_methods, generator_new, shell_next);
 PyTypeObject CoroutineShell =
-    make_shell("stackless._wrap.coroutine", generator_methods, generator_new);
+    make_shell("stackless._wrap.coroutine", generator_methods, generator_new, shell_next);
 PyTypeObject AsyncGeneratorShell =
-    make_shell("stackless._wrap.async_generator", generator_methods, generator_new);
+    make_shell("stackless._wrap.async_generator", generator_methods, generator_new, shell_next);
 
 PyTypeObject StandInType = {
     .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
@@ -227,6 +235,14 @@ bool is_generator(PyObject* object) noexcept {
   PyTypeObject* type = Py_TYPE(object);
   return type == &PyGen_Type || type == &PyCoro_Type || type == &PyAsyncGen_Type ||
          type == &GeneratorShell || type == &CoroutineShell || type == &AsyncGeneratorShell;
+}
+
+char generator_kind(PyObject* object) noexcept {
+  PyTypeObject* type = Py_TYPE(object);
+  if (type == &PyGen_Type || type == &GeneratorShell) {
+    return 'g';
+  }
+  return type == &PyCoro_Type || type == &CoroutineShell ? 'w' : 'a';
 }
 
 int init_shells() {

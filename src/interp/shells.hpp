@@ -23,6 +23,8 @@ extern PyObject* (*restore_hooks)(PyObject* generator, PyObject* hooks);
 // is_function() and is_generator() count the shells among them.
 bool is_function(PyObject* object) noexcept;
 bool is_generator(PyObject* object) noexcept;
+// generator_kind() is a letter for which of the three types it is, or will be.
+char generator_kind(PyObject* object) noexcept;
 
 // A stand-in is what an object is pickled by that pickle would not write as we want it; stackless._wrap
 // derives a class that knows how. A copy is made without pickling: there they are to be looked through.

@@ -218,6 +218,9 @@ Object why_pinned(Tasklet* t) {
   if (pin == interp::Pin::none && t->plain) {
     return none();
   }
+  if (!t->function) {  // an unpickled one, where no Python frame has called what it waits in
+    return Object::steal(PyUnicode_FromString("it waits in C code"));
+  }
   return because("it was started through C code: %U", name_of_callable(t->function.get()));
 }
 
