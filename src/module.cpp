@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 #include <new>
 
 #include "interp/freeze.hpp"
@@ -94,7 +95,7 @@ int read_stack_size() {
 // $STACKLESS_TORTURE: freeze and thaw at every switch whatever can be frozen.
 void read_torture() {
   const char* text = getenv("STACKLESS_TORTURE");
-  if (text != nullptr && *text != '\0') {
+  if (text != nullptr && *text != '\0' && std::strcmp(text, "0") != 0) {
     runtime->stack_budget = 0;
   }
 }

@@ -268,6 +268,9 @@ class _Inert:
     def __setstate__(self, state):
         self.state = state
 
+    def __call__(self, *args, **kwargs):
+        return self
+
     def append(self, item):
         self.items.append(item)
 
@@ -304,7 +307,8 @@ def _text(value, depth=3):
         return "{" + ", ".join(inside) + "}"
     if isinstance(value, list | tuple):
         inside = ", ".join(_text(each, depth - 1) for each in value)
-        return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+        comma = "," if len(value) == 1 else ""
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{comma})"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -116,6 +116,19 @@ bool hash_constant(Hash* hash, PyObject* object) {
   return true;
 }
 
+bool get_int(PyObject* object, long least, long most, int* result) {
+  if (!PyLong_CheckExact(object)) {
+    return false;
+  }
+  int overflow;
+  long value = PyLong_AsLongAndOverflow(object, &overflow);
+  if (overflow != 0 || value < least || value > most) {
+    return false;
+  }
+  *result = static_cast<int>(value);
+  return true;
+}
+
 // ---- from a frame to an entry --------------------------------------------------------------------------
 
 // What an entry is of. An entry of one sort is not to be taken for another.
@@ -126,6 +139,17 @@ enum class Sort : char { inner = 'i', outer = 'o', suspended = 's', joint = 'j' 
 bool is_named(PyCodeObject* code, int slot) {
   return slot < code->co_nlocalsplus &&
          PyUnicode_READ_CHAR(PyTuple_GET_ITEM(code->co_localsplusnames, slot), 0) != '.';
+}
+
+// Whether a list may be what an except* has gathered.
+bool holds_exceptions(PyObject* list) {
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); ++i) {
+    PyObject* item = PyList_GET_ITEM(list, i);
+    if (item != Py_None && !PyExceptionInstance_Check(item)) {
+      return false;
+    }
+  }
+  return true;
 }
 
 // A letter for what lies in a slot: of a variable whether it is set and a cell; of the value stack all that
@@ -145,6 +169,12 @@ char kind_of(PyObject* object, bool variable) {
   }
   if (is_generator(object)) {
     return generator_kind(object);
+  }
+  if (object == Py_None) {
+    return '0';
+  }
+  if (PyList_CheckExact(object) && holds_exceptions(object)) {
+    return 'x';
   }
   struct Exact {
     PyTypeObject* type;
@@ -167,8 +197,9 @@ char kind_of(PyObject* object, bool variable) {
 }
 
 std::int32_t check_of(Sort sort, int state, int instruction, int offset, std::int32_t code,
-                      const char* shape, Py_ssize_t size) {
+                      const char* shape, Py_ssize_t size, long numbers = 0) {
   Hash hash;
+  hash.add_number(numbers);
   hash.add(&sort, sizeof sort);
   hash.add_number(state);
   hash.add_number(instruction);
@@ -180,7 +211,16 @@ std::int32_t check_of(Sort sort, int state, int instruction, int offset, std::in
 
 constexpr Py_ssize_t fixed_items = 6;
 
-// `state` is that of a suspended generator; `height` is how much of the frame is in use.
+// Numbers on the value stack may say where to go on after an exception.
+void count_in(long* numbers, PyObject* number) {
+  int overflow;
+  constexpr long factor = 1000003;
+  *numbers =
+      static_cast<long>(static_cast<unsigned long>(*numbers) * factor +
+                        static_cast<unsigned long>(PyLong_AsLongAndOverflow(number, &overflow)));
+}
+
+// `state` is that of a suspended generator, or the check of the frame that this one has called; `height` is how much of the frame is in use.
 PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int state, int height,
                      Wrap wrap) {
   PyCodeObject* code = code_of(f);
@@ -198,14 +238,19 @@ PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int sta
     return nullptr;
   }
   char* kinds = PyBytes_AS_STRING(shape.get());
+  long numbers = 0;
   Py_ssize_t values = 0;
   for (int i = 0; i < height; ++i) {
     Slot slot = f->localsplus[i];
     kinds[i] = is_tagged(slot) ? '#' : kind_of(object_in(slot), is_named(code, i));
     values += kinds[i] != '.' ? 1 : 0;
+    if (kinds[i] == 'n') {
+      count_in(&numbers, object_in(slot));
+    }
   }
   int instruction = instruction_index(f);
-  std::int32_t check = check_of(sort, state, instruction, offset_of(f), hash, kinds, height);
+  std::int32_t check =
+      check_of(sort, state, instruction, offset_of(f), hash, kinds, height, numbers);
   Owned entry(PyTuple_New(fixed_items + values));
   if (entry == nullptr) {
     return nullptr;
@@ -251,19 +296,6 @@ struct Entry {
   const char* shape;
 };
 
-bool get_int(PyObject* object, long least, long most, int* result) {
-  if (!PyLong_CheckExact(object)) {
-    return false;
-  }
-  int overflow;
-  long value = PyLong_AsLongAndOverflow(object, &overflow);
-  if (overflow != 0 || value < least || value > most) {
-    return false;
-  }
-  *result = static_cast<int>(value);
-  return true;
-}
-
 bool is_another_code(Entry* entry, int hash) {
   std::int32_t here = code_hash(entry->code);
   if (here == 0 || here == hash) {
@@ -307,12 +339,11 @@ bool read_entry(PyObject* tuple, PyObject* function, Sort sort, int state, Entry
   Py_ssize_t most = Py_ssize_t{entry->code->co_nlocalsplus} + entry->code->co_stacksize;
   if (!get_int(item(1), -1, Py_SIZE(entry->code) - 1, &entry->instruction) ||
       !get_int(item(2), 0, UINT16_MAX, &entry->offset) || height < entry->code->co_nlocalsplus ||
-      height > most ||
-      check !=
-          check_of(sort, state, entry->instruction, entry->offset, hash, entry->shape, height)) {
+      height > most) {
     return altered("a frame has been altered") != nullptr;
   }
   entry->height = static_cast<int>(height);
+  long numbers = 0;
   Py_ssize_t next = fixed_items, size = PyTuple_GET_SIZE(tuple);
   for (int i = 0; i < entry->height; ++i) {
     if (entry->shape[i] == '.') {
@@ -332,8 +363,13 @@ bool read_entry(PyObject* tuple, PyObject* function, Sort sort, int state, Entry
                    entry->code->co_qualname, Py_TYPE(value)->tp_name);
       return false;
     }
+    if (entry->shape[i] == 'n') {
+      count_in(&numbers, value);
+    }
   }
-  return next == size || altered("a frame has values to spare") != nullptr;
+  bool unaltered = next == size && check == check_of(sort, state, entry->instruction, entry->offset,
+                                                     hash, entry->shape, height, numbers);
+  return unaltered || altered("a frame has been altered") != nullptr;
 }
 
 // Gives a frame whose slots are empty what the entry says.
@@ -343,7 +379,9 @@ bool fill(_PyInterpreterFrame* f, const Entry& entry) {
     Slot slot = make_slot(nullptr);
     if (entry.shape[i] == '#') {
       Py_ssize_t number = PyLong_AsSsize_t(PyTuple_GET_ITEM(entry.tuple, next++));
-      if (number == -1 && PyErr_Occurred() != nullptr) {
+      bool fits = number >= PY_SSIZE_T_MIN / 4 && number <= PY_SSIZE_T_MAX / 4;
+      if (!fits || (number == -1 && PyErr_Occurred() != nullptr)) {
+        PyErr_Clear();
         return altered("a number is too large") != nullptr;
       }
       slot = tag(number);
@@ -407,21 +445,33 @@ std::int32_t code_hash(PyCodeObject* code) {
 
 namespace {
 
-// What a joint does depends on where the frame before it stands.
-std::int32_t check_of_joint(const Joint& joint, std::int32_t code, int instruction) {
-  return check_of(Sort::joint, static_cast<int>(joint.ending), instruction, joint.argument, code,
-                  "", 0);
+std::int32_t check_of_joint(const Joint& joint, int inner) {
+  return check_of(Sort::joint, inner, static_cast<int>(joint.ending), joint.argument, 0, "", 0);
 }
 
-PyObject* make_joint_entry(const Joint& joint, _PyInterpreterFrame* outer, Wrap wrap) {
-  std::int32_t code = code_hash(code_of(outer));
-  Owned kept(code != 0 ? wrap(joint.kept != nullptr ? joint.kept : Py_None) : nullptr);
+PyObject* make_joint_entry(const Joint& joint, int inner, Wrap wrap) {
+  Owned kept(wrap(joint.kept != nullptr ? joint.kept : Py_None));
   Owned second(kept != nullptr ? wrap(joint.second != nullptr ? joint.second : Py_None) : nullptr);
   return second != nullptr
              ? Py_BuildValue("(iiiOO)", static_cast<int>(joint.ending), joint.argument,
-                             check_of_joint(joint, code, instruction_index(outer)), kept.get(),
-                             second.get())
+                             check_of_joint(joint, inner), kept.get(), second.get())
              : nullptr;
+}
+
+bool is_joint_entry(PyObject* entry) {
+  return PyTuple_CheckExact(entry) && PyTuple_GET_SIZE(entry) == fixed_items - 1;
+}
+
+// What an entry says that its check is: that of the next outer one counts it in, so that no frame comes to
+// stand on another. 0 if it says nothing; then it is refused itself.
+int check_in(PyObject* entry) {
+  int check = 0;
+  if (is_joint_entry(entry)) {
+    get_int(PyTuple_GET_ITEM(entry, 2), INT32_MIN, INT32_MAX, &check);
+  } else if (PyTuple_CheckExact(entry) && PyTuple_GET_SIZE(entry) >= fixed_items) {
+    get_int(PyTuple_GET_ITEM(entry, 4), INT32_MIN, INT32_MAX, &check);
+  }
+  return check;
 }
 
 }  // namespace
@@ -431,25 +481,24 @@ PyObject* make_joint_entry(const Joint& joint, _PyInterpreterFrame* outer, Wrap 
 PyObject* take_apart(const Frozen* frozen, Wrap wrap) {
   Owned list(PyList_New(frozen->frames));
   _PyInterpreterFrame* f = frozen->inner;
+  int inner = 0;
   for (int i = frozen->frames; list != nullptr && i-- > 0; f = f->previous) {
     Joint joint;
+    PyObject* entry;
     if (read_shim(f, &joint)) {
-      PyObject* entry = make_joint_entry(joint, f->previous, wrap);
-      if (entry == nullptr) {
-        return nullptr;
-      }
-      PyList_SET_ITEM(list.get(), i, entry);
-      continue;
+      entry = make_joint_entry(joint, inner, wrap);
+    } else {
+      bool innermost = f == frozen->inner;
+      PyObject* owner =
+          is_on_data_stack(f) ? function_of(f) : reinterpret_cast<PyObject*>(generator_of(f));
+      entry = make_entry(f, owner, innermost ? Sort::inner : Sort::outer, inner,
+                         height_of(f) - (innermost ? frozen->pops : 0), wrap);
     }
-    bool innermost = f == frozen->inner;
-    PyObject* owner =
-        is_on_data_stack(f) ? function_of(f) : reinterpret_cast<PyObject*>(generator_of(f));
-    PyObject* entry = make_entry(f, owner, innermost ? Sort::inner : Sort::outer, 0,
-                                 height_of(f) - (innermost ? frozen->pops : 0), wrap);
     if (entry == nullptr) {
       return nullptr;
     }
     PyList_SET_ITEM(list.get(), i, entry);
+    inner = check_in(entry);
   }
   return list.release();
 }
@@ -492,7 +541,6 @@ struct Plan {
   Entry entry;
   PyGenObject* generator;  // or null
   Joint joint;
-  int joint_check;
   bool is_joint;  // rather than an entry
 
   std::size_t used() const { return used_words(is_joint ? shim_height : entry.height); }
@@ -501,16 +549,19 @@ struct Plan {
   }
 };
 
-bool read_joint(PyObject* tuple, Plan* plan) {
-  int ending;
+bool read_joint(PyObject* tuple, int inner, Plan* plan) {
+  int ending, check;
   plan->is_joint = true;
   auto item = [&](Py_ssize_t i) { return PyTuple_GET_ITEM(tuple, i); };
   if (!get_int(item(0), 0, endings - 1, &ending) || !needs_shim(static_cast<Ending>(ending)) ||
       !get_int(item(1), 0, largest_argument, &plan->joint.argument) ||
-      !get_int(item(2), INT32_MIN, INT32_MAX, &plan->joint_check)) {
+      !get_int(item(2), INT32_MIN, INT32_MAX, &check)) {
     return altered("there is no such code between two frames") != nullptr;
   }
   plan->joint.ending = static_cast<Ending>(ending);
+  if (check != check_of_joint(plan->joint, inner)) {
+    return altered("the code between two frames has been altered") != nullptr;
+  }
   plan->joint.kept = look_through(item(3));
   plan->joint.second = look_through(item(4));
   return true;
@@ -528,11 +579,6 @@ bool joints_fit(Plan* plans, Py_ssize_t count) {
         (generator != nullptr) != waits_for_generator(plans[i].joint.ending)) {
       return altered("a frame waits for nothing") != nullptr;
     }
-    const Entry& outer = plans[i - 1].entry;
-    if (plans[i].joint_check !=
-        check_of_joint(plans[i].joint, code_hash(outer.code), outer.instruction)) {
-      return altered("the code between two frames has been altered") != nullptr;
-    }
     plans[i].joint.generator = reinterpret_cast<PyObject*>(generator);
   }
   return true;
@@ -543,8 +589,10 @@ bool read_plan(PyObject* entries, std::unique_ptr<Plan[]>* plans, Py_ssize_t* ge
   for (Py_ssize_t i = 0; i < count; ++i) {
     Plan* plan = &(*plans)[static_cast<std::size_t>(i)];
     PyObject* tuple = PyList_GET_ITEM(entries, i);
-    if (PyTuple_CheckExact(tuple) && PyTuple_GET_SIZE(tuple) == fixed_items - 1) {
-      if (!read_joint(tuple, plan)) {
+    bool last = i == count - 1;
+    int inner = last ? 0 : check_in(PyList_GET_ITEM(entries, i + 1));
+    if (is_joint_entry(tuple)) {
+      if (!read_joint(tuple, inner, plan)) {
         return false;
       }
       continue;
@@ -568,7 +616,7 @@ bool read_plan(PyObject* entries, std::unique_ptr<Plan[]>* plans, Py_ssize_t* ge
       }
       ++*generators;
     }
-    if (!read_entry(tuple, function, i == count - 1 ? Sort::inner : Sort::outer, 0, &plan->entry)) {
+    if (!read_entry(tuple, function, last ? Sort::inner : Sort::outer, inner, &plan->entry)) {
       return false;
     }
   }
@@ -634,7 +682,11 @@ Frozen* put_together(PyObject* entries, PyObject* exceptions) {
     PyErr_NoMemory();
     return nullptr;
   }
-  if (count == 0 || !read_plan(entries, &plans, &generators)) {
+  if (count == 0) {
+    altered("a tasklet stands nowhere");
+    return nullptr;
+  }
+  if (!read_plan(entries, &plans, &generators)) {
     return nullptr;
   }
   bool fits = exceptions == Py_None ||
@@ -696,6 +748,18 @@ PyObject* function_in_generator(PyObject* object) noexcept {
 
 namespace {
 
+// What a generator expression of 3.15 can be called with: it asks for an iterator before it begins.
+PyAsyncMethods any_async = {.am_aiter = PyObject_SelfIter, .am_anext = PyObject_SelfIter};
+PyTypeObject AnythingType = {
+    .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
+    .tp_name = "stackless._anything",
+    .tp_basicsize = sizeof(PyObject),
+    .tp_as_async = &any_async,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_iter = PyObject_SelfIter,
+    .tp_iternext = [](PyObject*) -> PyObject* { return nullptr; },
+};
+
 // Calls `code`, which returns its generator before it does anything else; Python has no other way to make
 // one that works on debug builds (Objects/genobject.c of 3.13, gen_new_with_qualname(), has assertions that
 // contradict each other).
@@ -718,7 +782,12 @@ PyObject* call_for_generator(PyCodeObject* code) {
       return nullptr;
     }
   }
-  std::vector<PyObject*> arguments(static_cast<std::size_t>(code->co_argcount), Py_None);
+  Owned anything(PyType_Ready(&AnythingType) == 0 ? PyObject_New(PyObject, &AnythingType)
+                                                  : nullptr);
+  if (anything == nullptr) {
+    return nullptr;
+  }
+  std::vector<PyObject*> arguments(static_cast<std::size_t>(code->co_argcount), anything.get());
   return PyEval_EvalCodeEx(reinterpret_cast<PyObject*>(code), globals.get(), nullptr,
                            arguments.data(), code->co_argcount, nullptr, 0, nullptr, 0,
                            defaults.get(),
