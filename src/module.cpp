@@ -100,6 +100,14 @@ void read_torture() {
   }
 }
 
+int make_function_that_does_nothing() {
+  Object globals = Object::steal(PyDict_New());
+  runtime->does_nothing =
+      globals ? Object::steal(PyRun_String("lambda: None", Py_eval_input, globals.get(), nullptr))
+              : Object();
+  return runtime->does_nothing ? 0 : -1;
+}
+
 int register_hooks(PyObject* module) {
   Object atexit = Object::steal(PyImport_ImportModule("atexit"));
   Object end = Object::steal(PyObject_GetAttrString(module, "_end_interpreter"));
@@ -165,7 +173,7 @@ int execute(PyObject* module) {
   if (read_stack_size() < 0 || interp::init_freezing() < 0 || interp::init_shells() < 0 ||
       find_main_thread() < 0 || add_types(module) < 0 || init_unwinding() < 0 ||
       init_timeout() < 0 || add_tasklet_exit(module) < 0 || add_socket_type(module) < 0 ||
-      register_hooks(module) < 0) {
+      make_function_that_does_nothing() < 0 || register_hooks(module) < 0) {
     return -1;
   }
   return scheduler() != nullptr ? 0 : -1;

@@ -1133,3 +1133,170 @@ def test_no_memory_while_unpickling_is_a_memory_error():
             _testcapi.remove_mem_hooks()
         if restored is not None:
             assert finish(restored) == expected
+
+
+class Labelled(channel):
+    pass
+
+
+def test_a_channel_keeps_what_its_class_has_added():
+    labelled = Labelled()
+    labelled.label = "label"
+    labelled.close()
+    restored = copied(labelled)
+    assert (type(restored), restored.label, restored.closing) == (Labelled, "label", True)
+
+
+def test_a_pinned_tasklet_is_not_restorable_when_unpickled():
+    original = start(sorts)
+    restored = copied(original)
+    assert (original.restorable, restored.restorable) == (False, False)
+    restored.bind(None)
+    finish(original)
+
+
+class Made:
+    def __init__(self, number):
+        self.number = stop(number)
+
+
+def makes():
+    for number in range(20):
+        log(Made(number).number)
+
+
+def test_a_tasklet_that_makes_an_object():  # 3.13 and later: segmentation fault at the second stop
+    expected, runs = finish(start(makes)), start(makes)
+    while runs.alive:
+        if stackless.why_pinned(runs) is None:
+            assert finish(copied(runs)) == expected
+        runs.run()
+
+
+def generator_expressions():
+    for number in (stop(i) for i in range(2)):
+        log(number)
+
+
+def test_generator_expressions():  # 3.15: TypeError: 'NoneType' object is not iterable
+    expected, runs = finish(start(generator_expressions)), start(generator_expressions)
+    while runs.alive:
+        if stackless.why_pinned(runs) is None:
+            assert finish(copied(runs)) == expected
+        runs.run()
+
+
+async def asynchronous_values():
+    yield 1
+
+
+def test_asynchronous_generator_expressions():  # 3.15: TypeError
+    values = asynchronous_values()
+    generator = (each async for each in values)
+    restored = pickle.loads(pickle.dumps(generator))
+    with pytest.raises(StopIteration) as stopped:
+        restored.__anext__().send(None)
+    assert stopped.value.value == 1
+
+
+def test_a_state_without_frames():  # SystemError: returned NULL without setting an exception
+    original = start(stop)
+    state = list(original.__reduce__()[2])
+    state[3] = []
+    with pytest.raises(ValueError, match="damaged"):
+        Noted().__setstate__(tuple(state))
+    original.kill()
+
+
+def test_copy_of_a_started_tasklet_is_a_type_error():  # section 19 of the specification
+    original = start(stop)
+    with pytest.raises(TypeError):
+        copy.copy(original)
+    original.kill()
+
+
+def altered(tasklet, old, new):
+    state = tasklet.__reduce__()[2]
+    entry = state[3][-1]
+    entry = (*entry[:6], *(new if each is old else each for each in entry[6:]))
+    tasklet.kill()
+    made = Noted()
+    made.__setstate__((*state[:3], [*state[3][:-1], entry], *state[4:]))
+
+
+def test_what_an_except_star_has_gathered_is_checked():
+    # accepted; then PREP_RERAISE_STAR raises the object (debug: assertion in exceptions.c)
+    def program():
+        try:
+            raise ExceptionGroup("group", [KeyError(1), ValueError(2)])
+        except* KeyError:
+            schedule_remove(1)
+
+    original = start(program)
+    entry = original.__reduce__()[2][3][-1]
+    gathered = next(each for each in entry[6:] if type(each) is list)
+    with pytest.raises(ValueError, match="snapshot"):
+        altered(original, gathered, [Noted()])
+
+
+def test_none_in_place_of_an_exception_is_checked():
+    # accepted: POP_EXCEPT puts the object where the exception that was handled before belongs
+    def program():
+        try:
+            raise KeyError
+        except KeyError:
+            schedule_remove(1)
+        raise ValueError
+
+    with pytest.raises(ValueError, match="snapshot"):
+        altered(start(program), None, Noted())
+
+
+def test_a_loop_index_has_to_fit_into_a_tagged_number():  # 3.14, 3.15: assertion in PyStackRef_TagInt
+    original = start(program_loop)
+    state = original.__reduce__()[2]
+    entry = state[3][-1]
+    if b"#" in entry[5]:
+        place = 6 + sum(each != ord(".") for each in entry[5][: entry[5].index(b"#")])
+        entry = (*entry[:place], 1 << 62, *entry[place + 1 :])
+        with pytest.raises(ValueError, match="damaged"):
+            Noted().__setstate__((*state[:3], [entry], *state[4:]))
+    original.kill()
+
+
+def program_loop():
+    for _ in [1, 2]:
+        schedule_remove(1)
+
+
+# under STACKLESS_TORTURE: frozen all the same, and so taken for restorable
+def test_without_softswitch_tasklets_are_pinned():
+    stackless.enable_softswitch(False)
+    try:
+        original = start(stop)
+        data = pickle.dumps(original)
+    finally:
+        stackless.enable_softswitch(True)
+    restored = pickle.loads(data)
+    with pytest.raises(RuntimeError, match=r"enable_softswitch\(\) is off"):
+        restored.run()
+    original.kill()
+
+
+class Drops:
+    def __del__(self):
+        schedule_remove()
+
+
+def holds(value):
+    schedule_remove()
+
+
+def test_why_pinned_of_a_restored_one_that_waits_beneath_its_last_frame():
+    # segmentation fault: why_pinned() asks t->function for its name, which a restored tasklet hasn't
+    original = start(holds, Drops())
+    restored = copied(original)
+    restored.run()
+    assert "C code" in stackless.why_pinned(restored)
+    restored.kill()
+    original.kill()

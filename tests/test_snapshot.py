@@ -407,3 +407,13 @@ def test_install_has_pickle_take_functions_by_value(tmp_path):
         print(pickle.loads(pickle.dumps({1: worker.outer(4)}))[1]())
     """
     assert child_lines(child, str(tmp_path)) == ["3", "3", "4"]
+
+
+class Bound:
+    def __reduce__(self):
+        return Tells.told.append, ("ran",)
+
+
+def test_describe_of_what_is_made_by_a_method():  # TypeError: 'getattr' object is not callable
+    text = snapshot.describe(snapshot.dumps(Bound()))
+    assert text.startswith("snapshot")

@@ -1,5 +1,7 @@
 #include "runtime/channel.hpp"
 
+#include "runtime/pickling.hpp"
+
 #include <cstddef>
 
 #include "runtime/bomb.hpp"
@@ -308,14 +310,25 @@ PyObject* reduce(PyObject* self, PyObject*) {
     }
   }
   int flags = (c->closing ? 1 : 0) | (c->preference & 3) << 1 | (c->schedule_all ? 8 : 0);
-  return queue ? Py_BuildValue("O()(niO)", Py_TYPE(self), c->balance, flags, queue.get()) : nullptr;
+  Object attributes = queue ? attributes_of(self, &ChannelType) : Object();
+  if (!attributes) {
+    return nullptr;
+  }
+  return attributes.get() == Py_None
+             ? Py_BuildValue("O()(niO)", Py_TYPE(self), c->balance, flags, queue.get())
+             : Py_BuildValue("O()(niOO)", Py_TYPE(self), c->balance, flags, queue.get(),
+                             attributes.get());
 }
 
-PyObject* set_state(PyObject* self, PyObject* args) {
+PyObject* set_state(PyObject* self, PyObject* state) {
   Py_ssize_t balance;
   int flags;
-  PyObject* queue;
-  if (!PyArg_ParseTuple(args, "(niO!):channel", &balance, &flags, &PyList_Type, &queue)) {
+  PyObject *queue, *attributes = Py_None;
+  if (!PyTuple_Check(state)) {
+    return raise(PyExc_TypeError, "a channel's state is a tuple");
+  }
+  if (!PyArg_ParseTuple(state, "niO!|O:channel", &balance, &flags, &PyList_Type, &queue,
+                        &attributes)) {
     return nullptr;
   }
   Channel* c = as_channel(self);
@@ -340,7 +353,7 @@ PyObject* set_state(PyObject* self, PyObject* args) {
   c->closing = (flags & 1) != 0;
   c->preference = static_cast<signed char>(preference == 3 ? -1 : preference == 2 ? 0 : preference);
   c->schedule_all = (flags & 8) != 0;
-  return Py_NewRef(self);
+  return set_attributes(self, attributes) ? Py_NewRef(self) : nullptr;
 }
 
 // ---- attributes -----------------------------------------------------------------------------------
@@ -465,7 +478,7 @@ PyMethodDef channel_methods[] = {
     {"open", open, METH_NOARGS,
      "open($self, /)\n--\n\nUndo close(). The caller goes on. Returns None.\n"},
     {"__reduce__", reduce, METH_NOARGS, "__reduce__($self, /)\n--\n\nHelper for pickle.\n"},
-    {"__setstate__", set_state, METH_VARARGS,
+    {"__setstate__", set_state, METH_O,
      "__setstate__($self, state, /)\n--\n\nHelper for pickle.\n"},
     {},
 };

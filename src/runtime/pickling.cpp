@@ -97,14 +97,6 @@ Object options_of(Tasklet* t) {
   return PyDict_GET_SIZE(options.get()) > 0 ? options : none();
 }
 
-// What a class derived from tasklet has added.
-Object attributes_of(Tasklet* t) {
-  if (Py_IS_TYPE(as_object(t), &TaskletType)) {
-    return none();
-  }
-  return Object::steal(PyObject_CallMethod(as_object(t), "__getstate__", nullptr));
-}
-
 // The frames of a tasklet that can't go on elsewhere, as text.
 Object frames_as_text(Tasklet* t) {
   Object traceback = Object::steal(PyImport_ImportModule("traceback"));
@@ -151,10 +143,13 @@ Frames frames_of(Tasklet* t) {
                  : Object();
     return frames;
   }
+  if (!runtime->softswitch) {
+    frames.reason = Object::steal(PyUnicode_FromString("enable_softswitch() is off"));
+    frames.list = frames_as_text(t);
+    return frames;
+  }
   if (t->frozen == nullptr) {
-    frames.reason = runtime->softswitch
-                        ? why_pinned(t)
-                        : Object::steal(PyUnicode_FromString("enable_softswitch() is off"));
+    frames.reason = why_pinned(t);
   }
   if (frames.reason && frames.reason.get() == Py_None && !freeze_tasklet(t)) {
     PyErr_NoMemory();
@@ -173,6 +168,12 @@ Frames frames_of(Tasklet* t) {
 
 }  // namespace
 
+Object attributes_of(PyObject* object, PyTypeObject* base) {
+  return Py_IS_TYPE(object, base)
+             ? none()
+             : Object::steal(PyObject_CallMethod(object, "__getstate__", nullptr));
+}
+
 Object reduce_tasklet(Tasklet* t) {
   if (t->scheduler->ts != nullptr && t->scheduler->current == t) {
     return raise(PyExc_RuntimeError, "You cannot __reduce__ the tasklet which is current.");
@@ -184,7 +185,8 @@ Object reduce_tasklet(Tasklet* t) {
   if (!frames.list) {
     return nullptr;
   }
-  Object options = options_of(t), attributes = options ? attributes_of(t) : Object();
+  Object options = options_of(t),
+         attributes = options ? attributes_of(as_object(t), &TaskletType) : Object();
   Object mail = attributes ? wrapped(t->tempval ? t->tempval.get() : Py_None) : Object();
   if (!mail) {
     return nullptr;
@@ -195,11 +197,7 @@ Object reduce_tasklet(Tasklet* t) {
                                      attributes.get(), frames.reason.get()));
 }
 
-// ---- back ----------------------------------------------------------------------------------------------
-
-namespace {
-
-bool set_attributes(Tasklet* t, PyObject* attributes) {
+bool set_attributes(PyObject* object, PyObject* attributes) {
   if (attributes == Py_None) {
     return true;
   }
@@ -213,19 +211,23 @@ bool set_attributes(Tasklet* t, PyObject* attributes) {
       continue;
     }
     if (!PyDict_CheckExact(part)) {
-      return raise(PyExc_TypeError, "a tasklet's attributes are a dictionary") != nullptr;
+      return raise(PyExc_TypeError, "the attributes are a dictionary") != nullptr;
     }
     PyObject *name, *value;
     Py_ssize_t position = 0;
     while (PyDict_Next(part, &position, &name, &value)) {
       Object keep_name = Object::share(name), keep_value = Object::share(value);
-      if (PyObject_SetAttr(as_object(t), name, value) < 0) {
+      if (PyObject_SetAttr(object, name, value) < 0) {
         return false;
       }
     }
   }
   return true;
 }
+
+// ---- back ----------------------------------------------------------------------------------------------
+
+namespace {
 
 bool set_options(Tasklet* t, PyObject* options) {
   if (options == Py_None) {
@@ -350,7 +352,7 @@ bool restore_tasklet(Tasklet* t, PyObject* state) {
   t->atomic = (flags & flag_atomic) != 0;
   t->ignore_nesting = (flags & flag_ignore_nesting) != 0;
   t->block_trap = (flags & flag_block_trap) != 0;
-  return set_options(t, options) && set_attributes(t, attributes);
+  return set_options(t, options) && set_attributes(as_object(t), attributes);
 }
 
 // ---- what stackless._wrap calls --------------------------------------------------------------------------

@@ -14,6 +14,12 @@ Object reduce_tasklet(Tasklet* tasklet);
 // restore_tasklet() gives a tasklet that is not bound such a state; false with an exception set.
 bool restore_tasklet(Tasklet* tasklet, PyObject* state);
 
+// attributes_of() returns what a class derived from `base` has added to an object, as object.__getstate__()
+// does: None, a dictionary, or a pair with one for slots. set_attributes() is the way back; false with an
+// exception set.
+Object attributes_of(PyObject* object, PyTypeObject* base);
+bool set_attributes(PyObject* object, PyObject* attributes);
+
 // refusal() returns the reason (borrowed) why an unpickled tasklet can't go on; null if it can.
 PyObject* refusal(const Tasklet* tasklet);
 

@@ -28,6 +28,7 @@ enum class Profile { ours, soft, hard };
 struct Runtime {
   Object module;
   Object tasklet_exit;  // builtins.TaskletExit
+  Object does_nothing;  // a Python function
   Object schedule_callback;
   Object channel_callback;
   Object error_handler;

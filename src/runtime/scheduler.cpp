@@ -177,30 +177,41 @@ bool is_asked_for(PyObject* exception) {
   return Py_IS_TYPE(exception, reinterpret_cast<PyTypeObject*>(runtime->tasklet_exit.get()));
 }
 
+// Has the interpreter raise now what it was asked to, and forget it: an exception that is only taken back
+// (PyThreadState_SetAsyncExc) leaves 3.11 and 3.12 looking for it ever after (Python/ceval_gil.c,
+// _Py_HandlePending).
+void raise_asynchronous() {
+  Object nothing = Object::steal(PyObject_CallNoArgs(runtime->does_nothing.get()));
+}
+
 // Takes what another thread has thrown at the current tasklet; null if there is nothing, or the interpreter
-// has raised it meanwhile.
+// has raised it meanwhile, or with an exception set by a signal handler.
 Object take_thrown(Scheduler* s) {
-  if ((s->attention & Scheduler::struck) == 0) [[likely]] {
-    return nullptr;
-  }
   s->attention &= ~static_cast<unsigned>(Scheduler::struck);
   Object exception = std::move(s->thrown);
   if (is_asked_for(exception.get())) {
     if (interp::asynchronous_exception(s->ts) != runtime->tasklet_exit.get()) {
       return nullptr;
     }
-    PyThreadState_SetAsyncExc(s->thread_id, nullptr);
+    raise_asynchronous();
+    Object raised = take_exception();
+    if (raised && !is_asked_for(raised.get())) {
+      restore_exception(std::move(raised));
+      return nullptr;
+    }
   }
   return exception;
 }
 
 bool struck(Scheduler* s) {
-  Object exception = take_thrown(s);
-  if (!exception) [[likely]] {
+  if ((s->attention & Scheduler::struck) == 0) [[likely]] {
     return false;
   }
-  restore_exception(std::move(exception));
-  return true;
+  Object exception = take_thrown(s);
+  if (exception) {
+    restore_exception(std::move(exception));
+  }
+  return PyErr_Occurred() != nullptr;
 }
 
 // Whoever runs instead of `next` if there is no stack for that.
@@ -483,7 +494,12 @@ bool goes_unnoticed(Tasklet* tasklet) {
 
 // Ends the current tasklet; returns who runs next.
 Tasklet* finish(Scheduler* s, Tasklet* self, Object exception) {
-  take_thrown(s).reset();  // it came too late, and isn't meant for the next one
+  if ((s->attention & Scheduler::struck) != 0) [[unlikely]] {
+    take_thrown(s).reset();  // it came too late, and isn't meant for the next one
+    if (PyErr_Occurred() != nullptr) {
+      PyErr_WriteUnraisable(as_object(self));
+    }
+  }
   Ref<Tasklet> keep = unlink(self);
   Tasklet* next = successor(s, std::move(exception));
   notify_switch(s, self, next);

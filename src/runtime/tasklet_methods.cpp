@@ -429,6 +429,21 @@ PyObject* set_state(PyObject* self, PyObject* state) {
   return restore_tasklet(as_tasklet(self), state) ? Py_NewRef(Py_None) : nullptr;
 }
 
+// copy.copy(): the frames of a started one hold iterators and cells that two can't share.
+PyObject* copy(PyObject* self, PyObject*) {
+  if (as_tasklet(self)->started) {
+    return raise(
+        PyExc_TypeError,
+        "a tasklet that has started can't be copied in part; copy.deepcopy() copies all of it");
+  }
+  Object reduced = reduce_tasklet(as_tasklet(self));
+  Object made =
+      reduced ? Object::steal(PyObject_CallNoArgs(PyTuple_GET_ITEM(reduced.get(), 0))) : Object();
+  bool restored = made && is_tasklet(made.get()) &&
+                  restore_tasklet(as_tasklet(made.get()), PyTuple_GET_ITEM(reduced.get(), 2));
+  return restored ? made.release() : nullptr;
+}
+
 #define THROW_RETURNS                                                                          \
   "Returns what the caller's mailbox holds when it runs again, normally None, if the target\n" \
   "ran at once; None if not.\n"
@@ -517,6 +532,9 @@ PyMethodDef tasklet_methods[] = {
      "are the original's: flags, mailbox, nesting level (0 if it can go on elsewhere), frames.\n\n"
      "A suspended tasklet that can be frozen is. The caller goes on.\n"
      "Raises RuntimeError for a current or a main tasklet.\n"},
+    {"__copy__", copy, METH_NOARGS,
+     "__copy__($self, /)\n--\n\n"
+     "What copy.copy() calls. Raises TypeError if the tasklet has started: use copy.deepcopy().\n"},
     {"__setstate__", set_state, METH_O,
      "__setstate__($self, state, /)\n--\n\n"
      "Make a tasklet that is not bound what __reduce__() has told: paused, in the calling thread.\n\n"
