@@ -1002,7 +1002,7 @@ def stores(it):
     return it.item
 
 
-def tests(it):
+def decides(it):
     return "true" if it else "false"
 
 
@@ -1011,7 +1011,7 @@ USES = {
     "add": (lambda it: it + 1, 8),
     "compare": (lambda it: it < 9, True),
     "differ": (lambda it: it != 7, False),
-    "truth": (tests, "true"),
+    "truth": (decides, "true"),
     "store": (stores, (1, 2, 7)),
     "contain": (lambda it: 7 in it, True),
     "call": (lambda it: it.call(), 7),
