@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import pickle
 import sys
 import traceback
 import weakref
@@ -949,3 +950,89 @@ def test_nothing_leaks(name):
             run_at_every_stop(name)
         growth.append(count_references() - before)
     assert min(growth) < 50, growth
+
+
+# ---- as data -------------------------------------------------------------------------------------
+
+
+class Everything:
+    """Waits in whatever is done with it."""
+
+    def __init__(self, gate):
+        self.gate = gate
+
+    def __enter__(self):
+        return self.gate.receive()
+
+    def __exit__(self, *_):
+        return self.gate.receive()
+
+    def __add__(self, other):
+        return self.gate.receive() + other
+
+    def __lt__(self, other):
+        return self.gate.receive() < other
+
+    def __ne__(self, other):
+        return self.gate.receive() != other
+
+    def __bool__(self):
+        return self.gate.receive() > 0
+
+    def __setitem__(self, key, value):
+        self.item = key, value, self.gate.receive()
+
+    def __contains__(self, key):
+        return self.gate.receive() == key
+
+    @property
+    def call(self):
+        value = self.gate.receive()
+        return lambda: value
+
+
+def enters(it):
+    with it as value:
+        pass
+    return value
+
+
+def stores(it):
+    it[1] = 2
+    return it.item
+
+
+def decides(it):
+    return "true" if it else "false"
+
+
+USES = {
+    "enter": (enters, 7),
+    "add": (lambda it: it + 1, 8),
+    "compare": (lambda it: it < 9, True),
+    "differ": (lambda it: it != 7, False),
+    "truth": (decides, "true"),
+    "store": (stores, (1, 2, 7)),
+    "contain": (lambda it: 7 in it, True),
+    "call": (lambda it: it.call(), 7),
+}
+
+
+def uses(it, name, results):
+    results.append(USES[name][0](it))
+
+
+@pytest.mark.parametrize("name", USES)
+def test_it_can_be_pickled(name):
+    gate, results = channel(), []
+    stackless.set_stack_budget(0)
+    t = tasklet(uses)(Everything(gate), name, results)
+    t.run()
+    assert stackless.why_pinned(t) is None
+    data = pickle.dumps((t, gate, results))
+    t.kill()
+    for _ in range(2):
+        _, gate, results = pickle.loads(data)
+        while gate.balance < 0:
+            gate.send(7)
+        assert results == [USES[name][1]]

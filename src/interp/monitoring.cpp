@@ -76,7 +76,12 @@ int hide_from_tools(PyObject* code) {
     return 0;
   }
   tool_id = -1;
-  return touch(id, code) && call("free_tool_id", "(i)", id) ? 0 : -1;
+  bool hidden = touch(id, code) && call("free_tool_id", "(i)", id);
+#ifdef CO_NO_MONITORING_EVENTS  // 3.13+
+  // A tool that comes while the code is running would find it after all.
+  reinterpret_cast<PyCodeObject*>(code)->co_flags |= CO_NO_MONITORING_EVENTS;
+#endif
+  return hidden ? 0 : -1;
 }
 
 int check_monitoring() {

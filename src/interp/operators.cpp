@@ -81,6 +81,9 @@ bool has_sequence_operator(int k, PyTypeObject* left, PyTypeObject* right) {
 // The right operand's turn, after the left one's method has returned NotImplemented.
 PyObject* ask_right(int k, PyObject* left, PyObject* right) {
   void *l = slot_of(Py_TYPE(left), k), *r = slot_of(Py_TYPE(right), k);
+  if (r == nullptr) {
+    return Py_NewRef(Py_NotImplemented);
+  }
   if (l != r) {
     return k == power_of ? reinterpret_cast<ternaryfunc>(r)(left, right, Py_None)
                          : reinterpret_cast<binaryfunc>(r)(left, right);
@@ -214,6 +217,15 @@ PyObject* finish_comparison(int argument, PyObject* left, PyObject* right, PyObj
   int truth = PyObject_IsTrue(result);
   Py_DECREF(result);
   return truth < 0 ? nullptr : PyBool_FromLong(truth);
+}
+
+bool is_operator_argument(int argument) noexcept {
+  int flags = argument & ~which;
+  return (argument & which) < count && (flags == 0 || flags == asks_right || flags == in_place);
+}
+
+bool is_comparison_argument(int argument) noexcept {
+  return argument >= 0 && argument < 64 && (argument & 7) <= Py_GE;
 }
 
 namespace {

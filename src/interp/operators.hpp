@@ -23,6 +23,10 @@ Operation find_comparison(int comparison, bool test, PyObject* left, PyObject* r
                           PyObject* function, PyObject* first) noexcept;
 PyObject* finish_comparison(int argument, PyObject* left, PyObject* right, PyObject* value);
 
+// Whether one of the two may have made the argument.
+bool is_operator_argument(int argument) noexcept;
+bool is_comparison_argument(int argument) noexcept;
+
 // init_operators() is called once, at import; -1 with an exception set.
 int init_operators();
 

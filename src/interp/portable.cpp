@@ -579,6 +579,10 @@ bool joints_fit(Plan* plans, Py_ssize_t count) {
         (generator != nullptr) != waits_for_generator(plans[i].joint.ending)) {
       return altered("a frame waits for nothing") != nullptr;
     }
+    const Entry& outer = plans[i - 1].entry;
+    if (!may_end(outer.code, outer.instruction, outer.height, plans[i].joint)) {
+      return altered("the code between two frames has been altered") != nullptr;
+    }
     plans[i].joint.generator = reinterpret_cast<PyObject*>(generator);
   }
   return true;

@@ -537,6 +537,23 @@ int stale_operands([[maybe_unused]] const Instruction& at) {
 
 }  // namespace
 
+namespace {
+
+bool is_argument(Ending ending, int argument) {
+  switch (ending) {
+    case Ending::binary:
+      return is_operator_argument(argument);
+    case Ending::compare:
+      return is_comparison_argument(argument);
+    case Ending::truth:
+      return argument >= 0 && argument < 4;
+    default:
+      return argument == 0 || argument == 1;
+  }
+}
+
+}  // namespace
+
 bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* joint) noexcept {
   Seam seam{outer, inner, {}, 0};
   if (opcode_at(instruction_of(outer)) >= stackless_first_instrumented ||
@@ -558,6 +575,28 @@ bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* j
     joint->stale = stale_operands(at);
     joint->ending = rule.ending;
     if (rule.holds(seam, joint)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint) noexcept {
+  const CodeMap* map = code_map(code);
+  if (map == nullptr || instruction < 0 || instruction >= map->size) {
+    PyErr_Clear();
+    return false;
+  }
+  while (instruction > 0 && map->instructions[instruction].opcode == CACHE) {  // 3.11
+    --instruction;
+  }
+  int opcode = map->instructions[instruction].opcode;
+  bool pushes_nothing = joint.ending == Ending::nothing || joint.ending == Ending::jump;
+  if ((pushes_nothing && height == 0) || !is_argument(joint.ending, joint.argument)) {
+    return false;
+  }
+  for (const Rule& rule : rules) {
+    if (rule.opcode == opcode && rule.ending == joint.ending) {
       return true;
     }
   }

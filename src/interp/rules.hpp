@@ -41,6 +41,10 @@ struct Joint {
 // find_joint() fills in what stands between the two; false if that is unknown.
 bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* joint) noexcept;
 
+// may_end() tells whether a frame that goes on after an instruction of `code`, with a value stack of that
+// height, may be one in front of such a joint: nothing in memory gets lost whatever the joint's objects are.
+bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint) noexcept;
+
 // init_rules() is called once, at import; -1 with an exception set.
 int init_rules();
 
