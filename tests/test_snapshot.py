@@ -414,6 +414,6 @@ class Bound:
         return Tells.told.append, ("ran",)
 
 
-def test_describe_of_what_is_made_by_a_method():  # TypeError: 'getattr' object is not callable
+def test_describe_of_what_is_made_by_a_method():
     text = snapshot.describe(snapshot.dumps(Bound()))
     assert text.startswith("snapshot")

@@ -1,4 +1,6 @@
-"""Snapshots: suspended tasklets as bytes, to be stored, sent, signed, looked at, and run on::
+"""Suspended tasklets as bytes, to be stored, sent, signed, looked at, and run on.
+
+In short::
 
     data = snapshot.dumps(tasklet, key=b"secret")
     tasklet = snapshot.loads(data, key=b"secret")      # in any process, any number of times
