@@ -63,7 +63,8 @@ End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
 #if PY_VERSION_HEX < 0x030C0000
   _PyInterpreterFrame* caller = frame->previous;
   if (caller != nullptr && is_base(caller)) {
-    return caller->previous == bottom(ts) ? End::all : End::loop;
+    // Another entry frame there was called while the outermost one was being cleared.
+    return caller->previous == bottom(ts) && !frame->is_entry ? End::all : End::loop;
   }
   if (!frame->is_entry) {
     return End::no;
@@ -218,6 +219,9 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept {
         break;
       case End::loop: {
         _PyInterpreterFrame* outer = outer_of(f->previous);
+        if (outer == nullptr || outer == bottom(ts)) {
+          return Pin::frame;
+        }
         if (Pin pin = add_joint(outer, f, halt); pin != Pin::none) {
           halt->pinned_at = outer;
           return pin;
@@ -227,6 +231,7 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept {
         break;
       }
       case End::all:
+        halt->outermost = function_of(f);
         // Up to 3.11 the interpreter has C code resume its generators.
         return halt->merges && halt->generators > 0 && !merges_generators ? Pin::frame : Pin::none;
     }

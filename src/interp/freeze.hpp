@@ -52,6 +52,7 @@ struct Halt {
   std::vector<Joint> joints;
   std::size_t generators;  // how many frames lie in generators, and
   std::size_t generator_words;
+  PyObject* outermost;  // the function of its outermost frame, borrowed
   // Who called the C code that is in the way (Pin::loops).
   _PyInterpreterFrame* pinned_at;
 };

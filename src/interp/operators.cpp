@@ -3,8 +3,6 @@
 #include <array>
 #include <cstddef>
 
-extern "C" PyAPI_FUNC(PyObject*) _PyType_Lookup(PyTypeObject*, PyObject*);
-
 namespace stackless::interp {
 
 namespace {

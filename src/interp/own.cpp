@@ -46,7 +46,7 @@ PyObject* assemble(const char* name, const OwnInstruction* instructions, std::si
     bytes += static_cast<char>(argument);
     bytes.append(2U * stackless_inline_caches[opcode], '\0');
   }
-  PyObject* empty = reinterpret_cast<PyObject*>(PyCode_NewEmpty("<stackless>", name, 1));
+  auto* empty = reinterpret_cast<PyObject*>(PyCode_NewEmpty("<stackless>", name, 1));
   PyObject* replace = empty != nullptr ? PyObject_GetAttrString(empty, "replace") : nullptr;
   PyObject* none = PyTuple_New(0);
   PyObject* fields =

@@ -1,12 +1,13 @@
 #include "interp/rules.hpp"
 
+#include <algorithm>
+#include <array>
+
 #include <opcode.h>
 #include "interp/aside.hpp"
 #include "interp/internals.h"
 #include "interp/operators.hpp"
 #include "interp/stop.hpp"
-
-extern "C" PyAPI_FUNC(PyObject*) _PyType_Lookup(PyTypeObject*, PyObject*);
 
 namespace stackless::interp {
 
@@ -140,14 +141,12 @@ bool creates_only(PyTypeObject* type) {
     PyObject* method = _PyType_Lookup(type, names.create);
     return method != nullptr && Py_IS_TYPE(method, &PyStaticMethod_Type);
   }
-  for (PyTypeObject* known :
-       {&PyBaseObject_Type, &PyDict_Type, &PyList_Type, &PySet_Type, &PyTuple_Type, &PyLong_Type,
-        &PyUnicode_Type, reinterpret_cast<PyTypeObject*>(PyExc_BaseException)}) {
-    if (type->tp_new == known->tp_new) {
-      return true;
-    }
-  }
-  return false;
+  std::array known{&PyBaseObject_Type, &PyDict_Type,
+                   &PyList_Type,       &PySet_Type,
+                   &PyTuple_Type,      &PyLong_Type,
+                   &PyUnicode_Type,    reinterpret_cast<PyTypeObject*>(PyExc_BaseException)};
+  return std::ranges::any_of(known,
+                             [=](PyTypeObject* each) { return type->tp_new == each->tp_new; });
 }
 
 // Objects/typeobject.c, type_call: __new__(), then slot_tp_init().
@@ -595,12 +594,9 @@ bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint
   if ((pushes_nothing && height == 0) || !is_argument(joint.ending, joint.argument)) {
     return false;
   }
-  for (const Rule& rule : rules) {
-    if (rule.opcode == opcode && rule.ending == joint.ending) {
-      return true;
-    }
-  }
-  return false;
+  return std::ranges::any_of(rules, [&](const Rule& rule) {
+    return rule.opcode == opcode && rule.ending == joint.ending;
+  });
 }
 
 namespace {

@@ -11,7 +11,9 @@
 #include <opcode.h>
 #endif
 
+#if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has it
 extern "C" PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);
+#endif
 
 namespace stackless::interp {
 

@@ -62,12 +62,22 @@ enum class Success {
 
 PyObject* unwinding_bomb;
 
+// Whether the outermost frame is that of the function which the tasklet has been started with, so that
+// nothing but we has called it. An unpickled one has none; its outermost frame is always ours to run.
+bool is_own(const Tasklet* t, const interp::Halt& halt) {
+  PyObject* function = t->function.get();
+  if (function != nullptr && PyMethod_Check(function)) {
+    function = PyMethod_GET_FUNCTION(function);
+  }
+  return function == nullptr || function == halt.outermost;
+}
+
 // Moves the tasklet's frames out. `parked` null for the running one.
 Success freeze(Tasklet* t, interp::Parked* parked) {
   interp::Halt halt;
   PyThreadState* ts = t->scheduler->ts;
-  if (t->stack == nullptr || !t->plain ||
-      interp::find_halt(ts, parked, &halt) != interp::Pin::none) {
+  if (t->stack == nullptr || interp::find_halt(ts, parked, &halt) != interp::Pin::none ||
+      !is_own(t, halt)) {
     return Success::pinned;
   }
   Completion completion = completion_of(halt);
@@ -215,7 +225,7 @@ Object why_pinned(Tasklet* t) {
   if (pin != interp::Pin::none && place.code != nullptr) {
     return because("C code is in the way: %U", describe(place));
   }
-  if (pin == interp::Pin::none && t->plain) {
+  if (pin == interp::Pin::none && is_own(t, halt)) {
     return none();
   }
   if (!t->function) {  // an unpickled one, where no Python frame has called what it waits in

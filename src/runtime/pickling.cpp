@@ -308,7 +308,6 @@ bool set_frames(Tasklet* t, int flags, PyObject* frames, PyObject* exceptions) {
   }
   t->completion = static_cast<Completion>(completion);
   t->started = true;
-  t->plain = true;
   add_started(t);
   return true;
 }

@@ -568,7 +568,6 @@ Object call_function(Scheduler* s, Tasklet* self) {
   if ((bound != nullptr || self->keywords) && !flatten_arguments(self, bound)) {
     return nullptr;
   }
-  self->plain = PyFunction_Check(function);
   PyObject* arguments = self->arguments.get();
   PyObject* names = self->keywords.get();
   Py_ssize_t count = PyTuple_GET_SIZE(arguments) - (names != nullptr ? PyTuple_GET_SIZE(names) : 0);

@@ -55,7 +55,6 @@ struct Tasklet {
   std::uint64_t serial;  // its number, for reports
   Place place;
   Completion completion;  // while it is frozen
-  bool plain;             // the function at the bottom of its C stack is a Python function
   bool is_main;
   bool started;
   bool sending;  // while in a channel's queue
