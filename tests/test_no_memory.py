@@ -9,7 +9,7 @@ from support import child_lines
 # reference to its code object (3.12), and a specialised list.append() that fails one to its
 # argument (3.15).
 EVERY_ALLOCATION = """
-import _testcapi, stackless
+import _testcapi, gc, stackless
 from stackless import channel, tasklet
 
 log = []
@@ -90,6 +90,7 @@ while successes < 30:
             stackless.run()
         except (Exception, SystemExit):
             pass
+    gc.collect()  # of those that nobody can reach any more each runs its `finally`
     assert program() == wanted, allocation
 assert failures > 30, failures
 print("failures survived")
