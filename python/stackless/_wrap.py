@@ -342,16 +342,15 @@ def _reduce_exception(value, protocol):
     return (*reduced[:2], state or None, *reduced[3:])
 
 
+_NOWHERE = (lambda: None).__code__  # on one line, whichever that is
+
+
 def frame(filename, name, line, back):
     """Return a frame that runs nothing: what one in a traceback has to say is where."""
-    where = _nowhere.__code__.replace(
+    where = _NOWHERE.replace(
         co_filename=filename, co_name=name, co_qualname=name, co_firstlineno=line
     )
     return _traceback_frame(where, {"__name__": name}, back)
-
-
-def _nowhere():
-    pass
 
 
 class _Frame(_Stand):
