@@ -39,22 +39,22 @@ struct Halt {
   Halt(const Halt&) = delete;
   Halt& operator=(const Halt&) = delete;
 
-  const PyMethodDef* function;  // the C function that its innermost frame has called,
-  int arguments;                // and with how many arguments; -1 if that is unknown
-  int pops;  // what the call leaves on the value stack for the interpreter to drop
-  int height;
-  int frames;
-  std::size_t used_words;  // what the frames on the data stack hold, and
-  std::size_t room_words;  // what they need to run
+  const PyMethodDef* function = nullptr;  // the C function that its innermost frame has called,
+  int arguments = 0;                      // and with how many arguments; -1 if that is unknown
+  int pops = 0;  // what the call leaves on the value stack for the interpreter to drop
+  int height = 0;
+  int frames = 0;
+  std::size_t used_words = 0;  // what the frames on the data stack hold, and
+  std::size_t room_words = 0;  // what they need to run
   // It takes merge(), since C functions stand there that hold something:
-  bool merges;
+  bool merges = false;
   // where C code stands between its Python frames, innermost first.
   std::vector<Joint> joints;
-  std::size_t generators;  // how many frames lie in generators, and
-  std::size_t generator_words;
-  PyObject* outermost;  // the function of its outermost frame, borrowed
+  std::size_t generators = 0;  // how many frames lie in generators, and
+  std::size_t generator_words = 0;
+  PyObject* outermost = nullptr;  // the function of its outermost frame, borrowed
   // Who called the C code that is in the way (Pin::loops).
-  _PyInterpreterFrame* pinned_at;
+  _PyInterpreterFrame* pinned_at = nullptr;
 };
 
 // find_halt() looks at a suspended tasklet, or at the running one (`parked` null).
