@@ -375,8 +375,7 @@ def child(subjects, seed, numbers, at, errors):
     """Do these mutations in a process of its own; return its id."""
     if process := os.fork():
         return process
-    if "libasan" not in os.environ.get("LD_PRELOAD", ""):  # whose shadow memory needs more
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.dup2(errors.fileno(), 2)
     faulthandler.enable()
