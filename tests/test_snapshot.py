@@ -417,3 +417,69 @@ class Bound:
 def test_describe_of_what_is_made_by_a_method():
     text = snapshot.describe(snapshot.dumps(Bound()))
     assert text.startswith("snapshot")
+
+
+def makes_a_class():
+    class Local:
+        def told(self):
+            return type(self).__qualname__
+
+    held = [Local()]
+    stackless.schedule_remove()
+    Tells.told.append(held[0].told())
+
+
+def test_classes_that_have_no_name_are_taken_by_value():
+    original = tasklet(makes_a_class)()
+    original.run()
+    restored = snapshot.loads(snapshot.dumps(original))
+    original.kill()
+    Tells.told.clear()
+    restored.run()
+    assert Tells.told == ["makes_a_class.<locals>.Local"]
+    Tells.told.clear()
+
+
+SHOP = """
+import stackless
+
+class Base:
+    def told(self):
+        return "base"
+
+class Order(Base):
+    def __init__(self, number):
+        self.number = number
+
+    def told(self):
+        return super().told(), self.number
+
+def job(number):
+    order = Order(number)
+    stackless.schedule_remove()
+    print(order.told())
+"""
+
+
+def test_classes_by_value_run_where_their_source_is_not(tmp_path):
+    (tmp_path / "shop.py").write_text(SHOP)
+    stored = tmp_path / "stored"
+    child = """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        import shop, stackless
+        from stackless import snapshot
+        original = stackless.tasklet(shop.job)(3)
+        original.run()
+        with open(sys.argv[2], "wb") as file:
+            file.write(snapshot.dumps(original, b"key", code="value"))
+    """
+    assert child_lines(child, str(tmp_path), str(stored)) == []
+    child = """
+        import sys
+        from stackless import snapshot
+        with open(sys.argv[1], "rb") as file:
+            snapshot.loads(file.read(), b"key").run()
+        print("shop" in sys.modules)
+    """
+    assert child_lines(child, str(stored)) == ["('base', 3)", "False"]

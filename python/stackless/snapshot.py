@@ -56,8 +56,14 @@ class _ByValue:
             import cloudpickle
         except ImportError:
             return NotImplemented
-        pickler = cloudpickle.Pickler(io.BytesIO())
-        return pickler._class_reduce(obj) if hasattr(pickler, "_class_reduce") else NotImplemented
+        module = sys.modules.get(obj.__module__)
+        if not by_value or module is None:
+            return cloudpickle.Pickler(io.BytesIO()).reducer_override(obj)
+        cloudpickle.register_pickle_by_value(module)
+        try:
+            return cloudpickle.Pickler(io.BytesIO()).reducer_override(obj)
+        finally:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 class Pickler(_ByValue, pickle.Pickler):
