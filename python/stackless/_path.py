@@ -8,7 +8,7 @@ import types
 import stackless
 from stackless._stackless import _generator_function
 
-_FIXED = 6  # what comes before the values of an entry: interp/portable.hpp
+FIXED_ITEMS = 6  # what comes before the values of an entry: interp/portable.hpp
 _MOST = 10_000  # objects looked at
 
 
@@ -70,9 +70,9 @@ def _in_entry(entry):
 def _in_tasklet(tasklet):
     _, mail, _, frames, exceptions, options, attributes, _ = tasklet.__reduce__()[2]
     for entry in frames:
-        if isinstance(entry, tuple) and len(entry) >= _FIXED:
+        if isinstance(entry, tuple) and len(entry) >= FIXED_ITEMS:
             yield from _in_entry(entry)
-        elif isinstance(entry, tuple) and len(entry) == _FIXED - 1:
+        elif isinstance(entry, tuple) and len(entry) == FIXED_ITEMS - 1:
             yield "what C code keeps", entry[3:]
         elif isinstance(entry, tuple):
             yield "function", entry[0]

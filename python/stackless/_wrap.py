@@ -415,17 +415,14 @@ def dict_items(mapping):
     return mapping.items()
 
 
-def _reduce_view(make, value):
+def _reduce_by_referent(make, value):
+    # A view or a wrapper holds what it was made of, and nothing else.
     return make, tuple(gc.get_referents(value))
 
 
 def coroutine_wrapper(wrapped):
     """Return what a coroutine's __await__() does."""
     return wrapped.__await__()
-
-
-def _reduce_coroutine_wrapper(value):
-    return coroutine_wrapper, tuple(gc.get_referents(value))
 
 
 def _type_of_wrapper():
@@ -443,9 +440,9 @@ def install() -> None:
     for kind in _shells:
         copyreg.pickle(kind, _reduce_generator)
     for make in dict_keys, dict_values, dict_items:
-        copyreg.pickle(type(make({})), partial(_reduce_view, make))
+        copyreg.pickle(type(make({})), partial(_reduce_by_referent, make))
     copyreg.pickle(types.CodeType, _reduce_code)
     copyreg.pickle(types.CellType, _reduce_cell)
     copyreg.pickle(types.TracebackType, _reduce_traceback)
     copyreg.pickle(types.ModuleType, _reduce_module)
-    copyreg.pickle(_type_of_wrapper(), _reduce_coroutine_wrapper)
+    copyreg.pickle(_type_of_wrapper(), partial(_reduce_by_referent, coroutine_wrapper))

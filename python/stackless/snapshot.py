@@ -26,7 +26,7 @@ import types
 from pathlib import Path
 
 from stackless import _wrap
-from stackless._path import path_to_culprit
+from stackless._path import FIXED_ITEMS, path_to_culprit
 from stackless._stackless import _wrapped
 
 __all__ = ["Pickler", "SnapshotError", "describe", "dumps", "install", "loads"]
@@ -321,9 +321,6 @@ def _text(value, depth=3):
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-_FIXED = 6  # what comes before the values of an entry: interp/portable.hpp
-
-
 def _describe_tasklet(number, tasklet):
     _, mail, _, frames, exceptions, _, _, reason = tasklet.state
     yield f"tasklet {number}: {tasklet.name}, mailbox {_text(mail)}"
@@ -332,9 +329,9 @@ def _describe_tasklet(number, tasklet):
     for frame in frames:
         if not isinstance(frame, tuple):
             yield "  " + str(frame).strip().replace("\n", "\n  ")
-        elif len(frame) == _FIXED - 1:
+        elif len(frame) == FIXED_ITEMS - 1:
             yield f"  through C code, which keeps {_text(frame[3])}"
-        elif len(frame) < _FIXED:
+        elif len(frame) < FIXED_ITEMS:
             yield f"  to start: {_text(frame[0])}, arguments {_text(frame[1:])}"
         else:
             owner, instruction, _, code, _, _, *values = frame

@@ -1,6 +1,9 @@
 // Frames as freezing sees them: words of memory, an instruction, and a value stack of known height.
 #pragma once
 
+#include <cstring>
+#include <utility>
+
 #include "interp/version.hpp"
 
 namespace stackless::interp {
@@ -80,6 +83,28 @@ inline void set_offset(_PyInterpreterFrame*, int) {}
 
 inline bool is_on_data_stack(_PyInterpreterFrame* frame) {
   return frame->owner == FRAME_OWNED_BY_THREAD;
+}
+
+// move_frame() copies a frame of the data stack to `place`, which is where its frame object then finds it.
+inline _PyInterpreterFrame* move_frame(Slot* place, _PyInterpreterFrame* f, int height) {
+  std::memcpy(static_cast<void*>(place), f, used_words(height) * sizeof(Slot));
+  auto* moved = reinterpret_cast<_PyInterpreterFrame*>(place);
+  set_height(moved, height);
+  if (moved->frame_obj != nullptr) {
+    moved->frame_obj->f_frame = moved;
+  }
+  return moved;
+}
+
+// pop_slots() drops what lies on the frame's value stack from `height` on.
+inline void pop_slots(_PyInterpreterFrame* f, int height) {
+  for (int top = height_of(f); top > height;) {
+    Slot slot = std::exchange(f->localsplus[--top], make_slot(nullptr));
+    set_height(f, top);
+    if (owns(slot)) {
+      Py_DECREF(object_in(slot));
+    }
+  }
 }
 
 }  // namespace stackless::interp

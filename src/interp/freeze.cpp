@@ -305,14 +305,8 @@ _PyInterpreterFrame* copy_frame(Slot** words, _PyInterpreterFrame* f, int height
     set_height(f, height);
     return f;
   }
-  std::size_t used = used_words(height);
-  auto* copy = reinterpret_cast<_PyInterpreterFrame*>(*words);
-  std::memcpy(static_cast<void*>(copy), f, used * sizeof(Slot));
-  *words += used;
-  set_height(copy, height);
-  if (copy->frame_obj != nullptr) {
-    copy->frame_obj->f_frame = copy;
-  }
+  _PyInterpreterFrame* copy = move_frame(*words, f, height);
+  *words += used_words(height);
 #if PY_VERSION_HEX < 0x030C0000
   copy->is_entry = false;
 #endif
@@ -378,15 +372,8 @@ void drop(Frozen* frozen) {
       Py_DECREF(object);
       return;
     }
-    set_height(f, 0);
     Py_CLEAR(f->frame_obj);
-    for (int i = height; i-- > 0;) {
-      Slot slot = f->localsplus[i];
-      f->localsplus[i] = make_slot(nullptr);
-      if (owns(slot)) {
-        Py_DECREF(object_in(slot));
-      }
-    }
+    pop_slots(f, 0);
     Py_CLEAR(f->f_locals);
     drop_function_and_code(f);
   });

@@ -220,7 +220,8 @@ void count_in(long* numbers, PyObject* number) {
                         static_cast<unsigned long>(PyLong_AsLongAndOverflow(number, &overflow)));
 }
 
-// `state` is that of a suspended generator, or the check of the frame that this one has called; `height` is how much of the frame is in use.
+// `state` is that of a suspended generator, or the check of the frame that this one has called; `height` is
+// how much of the frame is in use.
 PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int state, int height,
                      Wrap wrap) {
   PyCodeObject* code = code_of(f);
@@ -280,9 +281,10 @@ PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int sta
 
 // ---- and back ------------------------------------------------------------------------------------------
 
-PyObject* altered(const char* what) {
+// Raises, and is false.
+bool altered(const char* what) {
   PyErr_Format(PyExc_ValueError, "the snapshot is damaged: %s", what);
-  return nullptr;
+  return false;
 }
 
 // An entry's items, looked at but not believed.
@@ -315,14 +317,14 @@ bool is_another_code(Entry* entry, int hash) {
 // `function` null: the entry's owner.
 bool read_entry(PyObject* tuple, PyObject* function, Sort sort, int state, Entry* entry) {
   if (!PyTuple_CheckExact(tuple) || PyTuple_GET_SIZE(tuple) < fixed_items) {
-    return altered("a frame is no frame") != nullptr;
+    return altered("a frame is no frame");
   }
   auto item = [&](Py_ssize_t i) { return PyTuple_GET_ITEM(tuple, i); };
   function = function != nullptr ? function : look_through(item(0));
   PyObject* shape = item(5);
   int hash, check;
   if (!is_function(function) || !PyBytes_CheckExact(shape)) {
-    return altered("a frame belongs to no function") != nullptr;
+    return altered("a frame belongs to no function");
   }
   entry->tuple = tuple;
   entry->function = reinterpret_cast<PyFunctionObject*>(function);
@@ -331,7 +333,7 @@ bool read_entry(PyObject* tuple, PyObject* function, Sort sort, int state, Entry
   Py_ssize_t height = PyBytes_GET_SIZE(shape);
   if (!get_int(item(3), INT32_MIN, INT32_MAX, &hash) ||
       !get_int(item(4), INT32_MIN, INT32_MAX, &check)) {
-    return altered("a frame is incomplete") != nullptr;
+    return altered("a frame is incomplete");
   }
   if (is_another_code(entry, hash)) {
     return false;
@@ -340,7 +342,7 @@ bool read_entry(PyObject* tuple, PyObject* function, Sort sort, int state, Entry
   if (!get_int(item(1), -1, Py_SIZE(entry->code) - 1, &entry->instruction) ||
       !get_int(item(2), 0, UINT16_MAX, &entry->offset) || height < entry->code->co_nlocalsplus ||
       height > most) {
-    return altered("a frame has been altered") != nullptr;
+    return altered("a frame has been altered");
   }
   entry->height = static_cast<int>(height);
   long numbers = 0;
@@ -350,7 +352,7 @@ bool read_entry(PyObject* tuple, PyObject* function, Sort sort, int state, Entry
       continue;
     }
     if (next == size) {
-      return altered("a frame lacks a value") != nullptr;
+      return altered("a frame lacks a value");
     }
     PyObject* value = look_through(PyTuple_GET_ITEM(tuple, next++));
     bool fits = entry->shape[i] == '#'
@@ -369,7 +371,7 @@ bool read_entry(PyObject* tuple, PyObject* function, Sort sort, int state, Entry
   }
   bool unaltered = next == size && check == check_of(sort, state, entry->instruction, entry->offset,
                                                      hash, entry->shape, height, numbers);
-  return unaltered || altered("a frame has been altered") != nullptr;
+  return unaltered || altered("a frame has been altered");
 }
 
 // Gives a frame whose slots are empty what the entry says.
@@ -382,7 +384,7 @@ bool fill(_PyInterpreterFrame* f, const Entry& entry) {
       bool fits = number >= PY_SSIZE_T_MIN / 4 && number <= PY_SSIZE_T_MAX / 4;
       if (!fits || (number == -1 && PyErr_Occurred() != nullptr)) {
         PyErr_Clear();
-        return altered("a number is too large") != nullptr;
+        return altered("a number is too large");
       }
       slot = tag(number);
     } else if (entry.shape[i] != '.') {
@@ -556,11 +558,11 @@ bool read_joint(PyObject* tuple, int inner, Plan* plan) {
   if (!get_int(item(0), 0, endings - 1, &ending) || !needs_shim(static_cast<Ending>(ending)) ||
       !get_int(item(1), 0, largest_argument, &plan->joint.argument) ||
       !get_int(item(2), INT32_MIN, INT32_MAX, &check)) {
-    return altered("there is no such code between two frames") != nullptr;
+    return altered("there is no such code between two frames");
   }
   plan->joint.ending = static_cast<Ending>(ending);
   if (check != check_of_joint(plan->joint, inner)) {
-    return altered("the code between two frames has been altered") != nullptr;
+    return altered("the code between two frames has been altered");
   }
   plan->joint.kept = look_through(item(3));
   plan->joint.second = look_through(item(4));
@@ -577,11 +579,11 @@ bool joints_fit(Plan* plans, Py_ssize_t count) {
     PyGenObject* generator = last ? nullptr : plans[i + 1].generator;
     if (i == 0 || last || plans[i - 1].is_joint ||
         (generator != nullptr) != waits_for_generator(plans[i].joint.ending)) {
-      return altered("a frame waits for nothing") != nullptr;
+      return altered("a frame waits for nothing");
     }
     const Entry& outer = plans[i - 1].entry;
     if (!may_end(outer.code, outer.instruction, outer.height, plans[i].joint)) {
-      return altered("the code between two frames has been altered") != nullptr;
+      return altered("the code between two frames has been altered");
     }
     plans[i].joint.generator = reinterpret_cast<PyObject*>(generator);
   }
@@ -615,7 +617,7 @@ bool read_plan(PyObject* entries, std::unique_ptr<Plan[]>* plans, Py_ssize_t* ge
       }
       for (Py_ssize_t j = 0; j < i; ++j) {
         if ((*plans)[static_cast<std::size_t>(j)].generator == plan->generator) {
-          return altered("a generator runs twice") != nullptr;
+          return altered("a generator runs twice");
         }
       }
       ++*generators;
@@ -816,13 +818,7 @@ PyObject* new_generator(PyCodeObject* code, PyObject* name, PyObject* qualname) 
     Py_CLEAR(generator->gi_origin_or_finalizer);
   }
   _PyInterpreterFrame* f = frame_in(generator);
-  for (int i = height_of(f); i-- > 0;) {
-    Slot slot = std::exchange(f->localsplus[i], make_slot(nullptr));
-    if (owns(slot)) {
-      Py_DECREF(object_in(slot));
-    }
-  }
-  set_height(f, 0);
+  pop_slots(f, 0);
   instruction_of(f) = before_first(code);
   return object;
 }
@@ -937,7 +933,6 @@ PyObject* new_frame(PyThreadState* ts, PyObject* code, PyObject* globals, PyObje
   PyFrameObject* frame = PyFrame_New(ts, reinterpret_cast<PyCodeObject*>(code), globals, nullptr);
   if (frame != nullptr) {
     frame->f_back = reinterpret_cast<PyFrameObject*>(Py_XNewRef(back));
-    frame->f_lineno = reinterpret_cast<PyCodeObject*>(code)->co_firstlineno;
   }
   return reinterpret_cast<PyObject*>(frame);
 }

@@ -94,20 +94,13 @@ PyObject* hook(PyObject*) {
   PyMem_Free(now.frozen);
 
   // Like the interpreter does after a call: first the result, then its operands go.
-  int height = height_of(now.inner);
   PyObject* result = now.finish();
   resume->localsplus[0] = make_slot(result);
   PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
   if (result == nullptr) {
     PyErr_Fetch(&type, &value, &traceback);
   }
-  for (int i = 0; i < pops; ++i) {
-    Slot slot = now.inner->localsplus[--height];
-    set_height(now.inner, height);
-    if (owns(slot)) {
-      Py_DECREF(object_in(slot));
-    }
-  }
+  pop_slots(now.inner, height_of(now.inner) - pops);
   if (result == nullptr) {
     PyErr_Restore(type, value, traceback);
     hide_error(ts, resume);
@@ -157,14 +150,8 @@ _PyInterpreterFrame* place(PyThreadState* ts, Frozen* frozen, Thawing* now) {
   for_each_frame(frozen, [&](_PyInterpreterFrame* f) {
     _PyInterpreterFrame* placed = f;
     if (is_on_data_stack(f)) {
-      int height = height_of(f);
       end -= frame_words(code_of(f));
-      placed = reinterpret_cast<_PyInterpreterFrame*>(end);
-      std::memcpy(static_cast<void*>(placed), f, used_words(height) * sizeof(Slot));
-      set_height(placed, height);
-      if (placed->frame_obj != nullptr) {
-        placed->frame_obj->f_frame = placed;
-      }
+      placed = move_frame(end, f, height_of(f));
     }
     *link = placed;
     link = &placed->previous;
