@@ -7,6 +7,7 @@ from enum import Enum
 
 OURS = "stackless"
 ORIGINAL = "original"
+PICKLERS = (OURS, ORIGINAL)  # their tasklets are data
 
 
 class Kind(Enum):
@@ -25,6 +26,7 @@ class Figure:
     kind: Kind
     operations: int  # operations, requests or connections, unless the run is a quick one
     reported_with: str | None = None  # comes as a by-product of that figure
+    only: tuple[str, ...] = ()  # the peers that have it; empty: all
 
     def best(self, values: list[float]) -> float:
         """Return the least disturbed of several values of one run."""
@@ -64,6 +66,17 @@ FIGURES = [
     Figure("pingpong", "message, there and back in turn", Kind.TIME, 500_000),
     Figure("create", "create, run and finish, by 1,000", Kind.TIME, 300_000),
     Figure("memory_tasklet", "memory per blocked tasklet", Kind.MEMORY, 10_000),
+    Figure("switch_frozen", "schedule(), all but one frozen", Kind.TIME, 1_000_000, only=(OURS,)),
+    Figure("switch_unlike", "the same, of two functions", Kind.TIME, 1_000_000, only=(OURS,)),
+    Figure("block", "create and block, a million", Kind.TIME, 1_000_000, only=PICKLERS),
+    Figure("memory_million", "memory of each", Kind.MEMORY, 1_000_000, only=PICKLERS),
+    Figure("memory_deep", "memory, ten frames deep", Kind.MEMORY, 300_000, only=PICKLERS),
+    Figure("dumps", "pickle.dumps(tasklet)", Kind.TIME, 20_000, only=PICKLERS),
+    Figure("loads", "pickle.loads()", Kind.TIME, 20_000, only=PICKLERS),
+    Figure("pickled", "the pickle", Kind.MEMORY, 1, only=PICKLERS),
+    Figure("dumps_deep", "pickle.dumps(), ten frames deep", Kind.TIME, 20_000, only=PICKLERS),
+    Figure("loads_deep", "pickle.loads(), ten frames deep", Kind.TIME, 20_000, only=PICKLERS),
+    Figure("pickled_deep", "the pickle, ten frames deep", Kind.MEMORY, 1, only=PICKLERS),
     Figure("http_hello", "HTTP hello, 100 connections", Kind.HTTP_SPEED, 60_000),
     Figure("memory_connection", "memory per idle connection", Kind.HTTP_MEMORY, 10_000),
     Figure(
@@ -86,6 +99,17 @@ BARS = [
     Bar("message", "gevent", 0.05),
     Bar("create", ORIGINAL, 0.60, goal=0.45),
     Bar("create", "greenlet", 0.03),
+    Bar("switch_frozen", "switch_2", 2.50),
+    Bar("switch_unlike", "switch_2", 2.50),
+    Bar("block", ORIGINAL, 0.35),
+    Bar("memory_million", ORIGINAL, 480 / 676),
+    Bar("memory_deep", ORIGINAL, 2400 / 5286),
+    Bar("dumps", ORIGINAL, 0.60),
+    Bar("loads", ORIGINAL, 0.60),
+    Bar("pickled", ORIGINAL, 1.00),
+    Bar("dumps_deep", ORIGINAL, 0.60),
+    Bar("loads_deep", ORIGINAL, 0.60),
+    Bar("pickled_deep", ORIGINAL, 1.00),
     Bar("http_hello", "gevent", 1.50, at_least=True),
     Bar("http_hello", "asyncio", 1.00, at_least=True),
     Bar("memory_connection", "gevent", 1.00),

@@ -62,7 +62,7 @@ def operations(figure: Figure, peer: Peer, quick: bool) -> int:
         return round(count / SMALLEST_COUNT) * SMALLEST_COUNT
     if figure.kind is Kind.HTTP_MEMORY:
         count = min(count, connections_possible())
-    return round(count)
+    return max(round(count), 1)
 
 
 def connections_possible() -> float:
@@ -92,6 +92,8 @@ def measure(figure: Figure, peer: Peer, client: list[str], count: int) -> dict[s
 
 
 def has(peer: Peer, figure: Figure) -> bool:
+    if figure.only and peer.name not in figure.only:
+        return False
     if figure.kind in (Kind.HTTP_SPEED, Kind.HTTP_MEMORY):
         return bool(peer.server)
     return bool(peer.program) and figure.name not in peer.lacks

@@ -1,5 +1,7 @@
 """Tasklets and channels, on whichever `stackless` the interpreter has: ours or the original's."""
 
+import pickle
+
 import stackless
 from measure import BATCH, clock, main, resident_bytes
 
@@ -84,23 +86,104 @@ def create(count: int) -> int:
     return clock() - begin
 
 
-def memory(count: int) -> int:
-    channel = stackless.channel()
+def spin_too(depth: int, times: int) -> None:
+    schedule = stackless.schedule
+    for _ in range(times):
+        schedule()
 
-    def wait():
+
+def switch_frozen(other):
+    def measure(count: int) -> int:
+        stackless.set_stack_budget(0)
+        for function in (spin_at_depth, other):
+            stackless.tasklet(function)(1, 1 + count // 2)
+        stackless.schedule()
+        return run_all()
+
+    return measure
+
+
+def wait(channel) -> None:
+    channel.receive()
+
+
+def wait_at_depth(channel, depth=10) -> None:
+    if depth > 1:
+        wait_at_depth(channel, depth - 1)
+    else:
         channel.receive()
 
-    def start(tasklets):
-        for _ in range(tasklets):
-            stackless.tasklet(wait)()
+
+def block(channel, count: int, function=wait) -> None:
+    for _ in range(count // BATCH):
+        for _ in range(BATCH):
+            stackless.tasklet(function)(channel)
         stackless.run()
 
-    start(100)
-    before = resident_bytes()
-    start(count)
-    used = resident_bytes() - before
-    assert -channel.balance == 100 + count
-    return used
+
+def block_all(count: int) -> int:
+    channel = stackless.channel()
+    begin = clock()
+    block(channel, count)
+    return clock() - begin
+
+
+def memory(function=wait):
+    def measure(count: int) -> int:
+        channel = stackless.channel()
+        block(channel, BATCH, function)
+        before = resident_bytes()
+        block(channel, count, function)
+        used = resident_bytes() - before
+        assert -channel.balance == BATCH + count
+        return used
+
+    return measure
+
+
+def leave(depth: int) -> None:
+    if depth > 1:
+        leave(depth - 1)
+    else:
+        stackless.schedule_remove()
+
+
+def left(depth: int):
+    tasklet = stackless.tasklet(leave)(depth)
+    stackless.run()
+    return tasklet
+
+
+def pickled(depth: int):
+    return lambda count: len(pickle.dumps(left(depth), -1)) * count
+
+
+def dumps(depth: int):
+    def measure(count: int) -> int:
+        tasklet, dump = left(depth), pickle.dumps
+        begin = clock()
+        for _ in range(count):
+            dump(tasklet, -1)
+        return clock() - begin
+
+    return measure
+
+
+def loads(depth: int):
+    def measure(count: int) -> int:
+        data, load = pickle.dumps(left(depth), -1), pickle.loads
+        total = 0
+        for _ in range(count // BATCH):
+            kept = []
+            begin = clock()
+            for _ in range(BATCH):
+                kept.append(load(data))
+            total += clock() - begin
+            for tasklet in kept:
+                tasklet.bind(None)
+        return total
+
+    return measure
 
 
 if __name__ == "__main__":
@@ -112,6 +195,17 @@ if __name__ == "__main__":
             "message": message,
             "pingpong": pingpong,
             "create": create,
-            "memory_tasklet": memory,
+            "memory_tasklet": memory(),
+            "switch_frozen": switch_frozen(spin_at_depth),
+            "switch_unlike": switch_frozen(spin_too),
+            "block": block_all,
+            "memory_million": memory(),
+            "memory_deep": memory(wait_at_depth),
+            "dumps": dumps(1),
+            "loads": loads(1),
+            "pickled": pickled(1),
+            "dumps_deep": dumps(10),
+            "loads_deep": loads(10),
+            "pickled_deep": pickled(10),
         }
     )

@@ -211,9 +211,12 @@ class _AsyncGeneratorShell:
 class _Statistics(TypedDict):
     mounted: int
     frozen: int
+    pinned: int
     frozen_bytes: int
+    switches: int
     freezes: int
     thaws: int
+    trades: int
     stacks_in_use: int
     stacks_pooled: int
     stack_bytes_reserved: int

@@ -69,6 +69,11 @@ class StackPool {
     if (stack->deep || (++releases_ % trim_every) == 0) {
       trim(stack);
     }
+    put_back(stack);
+  }
+
+  // put_back() takes back a stack that nobody has run on since it was acquired.
+  void put_back(Stack* stack) noexcept {
     stack->next_free = free_;
     free_ = stack;
     ++pooled_;
@@ -91,7 +96,7 @@ class StackPool {
 
   // One release in so many trims its stack without having been asked: what a stack has used is
   // not known to us, only to the kernel, and asking it each time would cost a system call.
-  static constexpr std::uint32_t trim_every = 256;
+  static constexpr std::uint32_t trim_every = 1024;
 
   // carve() makes a stack out of the next slot.
   Stack* carve() noexcept;

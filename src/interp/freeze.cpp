@@ -28,24 +28,6 @@ constexpr int call_kw = CALL_KW;  // leaves the keywords' names on the value sta
 constexpr int call_kw = -1;
 #endif
 
-// What stands beneath the outermost frame of the outermost loop.
-_PyInterpreterFrame* bottom([[maybe_unused]] PyThreadState* ts) {
-#if PY_VERSION_HEX >= 0x030F0000
-  return ts->base_frame;
-#else
-  return nullptr;
-#endif
-}
-
-// Whether the frame is nothing but the mark of an evaluation loop.
-bool is_entry_only([[maybe_unused]] _PyInterpreterFrame* f) {
-#if PY_VERSION_HEX < 0x030C0000
-  return is_base(f);
-#else
-  return is_entry(f);
-#endif
-}
-
 // Whether a running generator shows the collector what its frame holds (Objects/genobject.c,
 // gen_traverse): from 3.14 on its stack pointer is known whenever C code runs.
 constexpr bool generators_show_running_frames = PY_VERSION_HEX >= 0x030E0000;
@@ -59,41 +41,7 @@ _PyInterpreterFrame* outer_of(_PyInterpreterFrame* beneath) noexcept {
   return is_entry_only(beneath) ? beneath->previous : beneath;
 }
 
-End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
-#if PY_VERSION_HEX < 0x030C0000
-  _PyInterpreterFrame* caller = frame->previous;
-  if (caller != nullptr && is_base(caller)) {
-    // Another entry frame there was called while the outermost one was being cleared.
-    return caller->previous == bottom(ts) && !frame->is_entry ? End::all : End::loop;
-  }
-  if (!frame->is_entry) {
-    return End::no;
-  }
-  return caller == bottom(ts) ? End::all : End::loop;
-#else
-  _PyInterpreterFrame* caller = frame->previous;
-  if (caller == nullptr || !is_entry(caller)) {
-    return End::no;
-  }
-  return caller->previous == bottom(ts) ? End::all : End::loop;
-#endif
-}
-
 namespace {
-
-// The C function that `callable` is, or null.
-const PyMethodDef* function_in(PyObject* callable) {
-  if (callable == nullptr) {
-    return nullptr;
-  }
-  if (Py_IS_TYPE(callable, &PyMethodDescr_Type)) {
-    return reinterpret_cast<PyMethodDescrObject*>(callable)->d_method;
-  }
-  if (PyCFunction_CheckExact(callable)) {
-    return reinterpret_cast<PyCFunctionObject*>(callable)->m_ml;
-  }
-  return nullptr;
-}
 
 Pin find_call(_PyInterpreterFrame* frame, Halt* halt) {
   Stop stop;
@@ -114,7 +62,7 @@ Pin find_call(_PyInterpreterFrame* frame, Halt* halt) {
     halt->pops = 0;
     halt->arguments = -1;
   }
-  halt->function = function_in(callable_at(frame, stop, operands));
+  halt->function = function_at(frame, stop, operands);
   if (halt->function == nullptr) {
     return Pin::callee;
   }

@@ -38,11 +38,49 @@ _PyInterpreterFrame* copy_frame(Slot** words, _PyInterpreterFrame* f, int height
 // take_state() takes the rest: the context and the exceptions being handled. The data stack is free then.
 void take_state(Frozen* frozen, const Share& share) noexcept;
 
-// ---- where loops end (interp/freeze.cpp) ----------------------------------------------------------
+// ---- where loops end ------------------------------------------------------------------------------
 
+// bottom() is what stands beneath the outermost frame of the outermost loop.
+inline _PyInterpreterFrame* bottom([[maybe_unused]] PyThreadState* ts) noexcept {
+#if PY_VERSION_HEX >= 0x030F0000
+  return ts->base_frame;
+#else
+  return nullptr;
+#endif
+}
+#if PY_VERSION_HEX < 0x030C0000
+// is_base() tells whether `frame` is what thaw() puts beneath the outermost frame.
+bool is_base(_PyInterpreterFrame* frame) noexcept;
+#endif
+// is_entry_only() tells whether the frame is nothing but the mark of an evaluation loop.
+inline bool is_entry_only([[maybe_unused]] _PyInterpreterFrame* f) noexcept {
+#if PY_VERSION_HEX < 0x030C0000
+  return is_base(f);
+#else
+  return is_entry(f);
+#endif
+}
 // Whether `frame` is the last of a loop's Python frames, and whether that loop is the outermost.
 enum class End { no, loop, all };
-End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept;
+inline End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
+#if PY_VERSION_HEX < 0x030C0000
+  _PyInterpreterFrame* caller = frame->previous;
+  if (caller != nullptr && is_base(caller)) {
+    // Another entry frame there was called while the outermost one was being cleared.
+    return caller->previous == bottom(ts) && !frame->is_entry ? End::all : End::loop;
+  }
+  if (!frame->is_entry) {
+    return End::no;
+  }
+  return caller == bottom(ts) ? End::all : End::loop;
+#else
+  _PyInterpreterFrame* caller = frame->previous;
+  if (caller == nullptr || !is_entry(caller)) {
+    return End::no;
+  }
+  return caller->previous == bottom(ts) ? End::all : End::loop;
+#endif
+}
 // outer_of() is the frame which called the C code that entered a loop; `beneath` lies beneath the last
 // of that loop's Python frames.
 _PyInterpreterFrame* outer_of(_PyInterpreterFrame* beneath) noexcept;
@@ -54,11 +92,6 @@ _PyStackChunk* make_room(std::size_t words) noexcept;
 // needs_room() tells whether thaw() needs one.
 bool needs_room(std::size_t words) noexcept;
 void free_room(_PyStackChunk* chunk) noexcept;
-
-#if PY_VERSION_HEX < 0x030C0000
-// is_base() tells whether `frame` is what thaw() puts beneath the outermost frame.
-bool is_base(_PyInterpreterFrame* frame) noexcept;
-#endif
 
 template <typename Visit>
 void for_each_frame(Frozen* frozen, Visit visit) {

@@ -56,17 +56,6 @@ int call_operands(const Instruction& at) noexcept {
   }
 }
 
-// 3.11, 3.12: [null, callable] or [method, self] before the arguments; later: [callable, self or null].
-PyObject* callable_at(_PyInterpreterFrame* frame, const Stop& stop, int operands) noexcept {
-  int place = stop.height - operands;
-#if PY_VERSION_HEX < 0x030D0000
-  if (frame->localsplus[place] == nullptr) {
-    ++place;
-  }
-#endif
-  return object_in(frame->localsplus[place]);
-}
-
 void step_over(_PyInterpreterFrame* frame) noexcept {
   const CodeMap* map = code_map(code_of(frame));
   int opcode = map->instructions[instruction_index(frame)].opcode;

@@ -18,8 +18,33 @@ Pin find_stop(_PyInterpreterFrame* frame, Stop* stop) noexcept;
 // call_operands() is how many values a call has on the value stack; 0 if the instruction is no call.
 int call_operands(const Instruction& at) noexcept;
 
+// 3.11, 3.12: [null, callable] or [method, self] before the arguments; later: [callable, self or null].
 // callable_at() is what a call with `operands` has called.
-PyObject* callable_at(_PyInterpreterFrame* frame, const Stop& stop, int operands) noexcept;
+inline PyObject* callable_at(_PyInterpreterFrame* frame, const Stop& stop, int operands) noexcept {
+  int place = stop.height - operands;
+#if PY_VERSION_HEX < 0x030D0000
+  if (frame->localsplus[place] == nullptr) {
+    ++place;
+  }
+#endif
+  return object_in(frame->localsplus[place]);
+}
+
+// function_at() is the C function that it has called, or null.
+inline const PyMethodDef* function_at(_PyInterpreterFrame* frame, const Stop& stop,
+                                      int operands) noexcept {
+  PyObject* callable = callable_at(frame, stop, operands);
+  if (callable == nullptr) {
+    return nullptr;
+  }
+  if (Py_IS_TYPE(callable, &PyMethodDescr_Type)) {
+    return reinterpret_cast<PyMethodDescrObject*>(callable)->d_method;
+  }
+  if (PyCFunction_CheckExact(callable)) {
+    return reinterpret_cast<PyCFunctionObject*>(callable)->m_ml;
+  }
+  return nullptr;
+}
 
 // step_over() has the frame go on after its instruction when the frame that it has called returns.
 void step_over(_PyInterpreterFrame* frame) noexcept;

@@ -5,6 +5,7 @@
 #include "interp/freeze.hpp"
 #include "interp/merge.hpp"
 #include "interp/switch.hpp"
+#include "interp/trade.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"
 #include "runtime/channel.hpp"
@@ -20,6 +21,7 @@ namespace {
 struct Rule {
   const PyMethodDef* function;
   Completion completion;
+  bool trades = false;  // whether nothing is left to do there when the tasklet has been woken
 };
 
 const PyMethodDef* find(const PyMethodDef* table, const char* name) {
@@ -31,27 +33,34 @@ const PyMethodDef* find(const PyMethodDef* table, const char* name) {
 
 // In these functions a tasklet waits without holding anything on its C stack.
 const Rule rules[] = {
-    {find(channel_methods, "receive"), Completion::mail},
-    {find(functions, "schedule"), Completion::mail_or_self},
-    {find(channel_methods, "send"), Completion::mail},
+    {find(channel_methods, "receive"), Completion::mail, true},
+    {find(functions, "schedule"), Completion::mail_or_self, true},
+    {find(channel_methods, "send"), Completion::mail, true},
     {find(functions, "sleep"), Completion::nothing},
     {find(functions, "schedule_remove"), Completion::removed},
     {find(tasklet_methods, "run"), Completion::mail},
     {find(tasklet_methods, "switch"), Completion::mail},
 };
 
-Completion completion_of(const interp::Halt& halt) {
+const Rule* rule_of(const PyMethodDef* function) {
   for (const Rule& rule : rules) {
-    if (rule.function != halt.function) {
-      continue;
+    if (rule.function == function) {
+      return &rule;
     }
-    if (rule.completion == Completion::removed && halt.arguments != 0) {
-      bool known = halt.arguments > 0;
-      return known ? Completion::mail : Completion::none;
-    }
-    return rule.completion;
   }
-  return Completion::none;
+  return nullptr;
+}
+
+Completion completion_of(const interp::Halt& halt) {
+  const Rule* rule = rule_of(halt.function);
+  if (rule == nullptr) {
+    return Completion::none;
+  }
+  if (rule->completion == Completion::removed && halt.arguments != 0) {
+    bool known = halt.arguments > 0;
+    return known ? Completion::mail : Completion::none;
+  }
+  return rule->completion;
 }
 
 enum class Success {
@@ -64,23 +73,28 @@ PyObject* unwinding_bomb;
 
 // Whether the outermost frame is that of the function which the tasklet has been started with, so that
 // nothing but we has called it. An unpickled one has none; its outermost frame is always ours to run.
-bool is_own(const Tasklet* t, const interp::Halt& halt) {
+bool is_own(const Tasklet* t, PyObject* outermost) {
   PyObject* function = t->function.get();
   if (function != nullptr && PyMethod_Check(function)) {
     function = PyMethod_GET_FUNCTION(function);
   }
-  return function == nullptr || function == halt.outermost;
+  return function == nullptr || function == outermost;
 }
 
-// Moves the tasklet's frames out. `parked` null for the running one.
+// Where the tasklet stands, and how its call is completed then; none if it is pinned. `parked` null for the
+// running one.
+Completion find_completion(Tasklet* t, interp::Parked* parked, interp::Halt* halt) {
+  PyThreadState* ts = t->scheduler->ts;
+  bool free = t->stack != nullptr && interp::find_halt(ts, parked, halt) == interp::Pin::none &&
+              is_own(t, halt->outermost);
+  return free ? completion_of(*halt) : Completion::none;
+}
+
+// Moves the tasklet's frames out.
 Success freeze(Tasklet* t, interp::Parked* parked) {
   interp::Halt halt;
   PyThreadState* ts = t->scheduler->ts;
-  if (t->stack == nullptr || interp::find_halt(ts, parked, &halt) != interp::Pin::none ||
-      !is_own(t, halt)) {
-    return Success::pinned;
-  }
-  Completion completion = completion_of(halt);
+  Completion completion = find_completion(t, parked, &halt);
   if (completion == Completion::none) {
     return Success::pinned;
   }
@@ -162,6 +176,12 @@ bool freeze_tasklet(Tasklet* t) {
   return false;
 }
 
+bool is_pinned(Tasklet* t) {
+  interp::Halt halt;
+  return t->parked != nullptr &&
+         (t->scheduler->ts == nullptr || find_completion(t, t->parked, &halt) == Completion::none);
+}
+
 namespace {
 
 Object name_of_callable(PyObject* callable) {
@@ -225,7 +245,7 @@ Object why_pinned(Tasklet* t) {
   if (pin != interp::Pin::none && place.code != nullptr) {
     return because("C code is in the way: %U", describe(place));
   }
-  if (pin == interp::Pin::none && is_own(t, halt)) {
+  if (pin == interp::Pin::none && is_own(t, halt.outermost)) {
     return none();
   }
   if (!t->function) {  // an unpickled one, where no Python frame has called what it waits in
@@ -263,22 +283,68 @@ bool drop_frames(Tasklet* t) {
   return true;
 }
 
+namespace {
+
+// A frame holds the arguments now; to drop the tuple may run code.
+void leave_arguments(Scheduler* s, Tasklet* self) {
+  if (self->arguments && !s->departed) {
+    leave_to_successor(s, std::move(self->arguments));
+  }
+}
+
+// Has `next` run in the place of the current tasklet, on its stack, if they stand alike.
+bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result) {
+  if (next->frozen == nullptr || self->stack == nullptr) {
+    return false;
+  }
+  interp::Trade places(s->ts, next->frozen);
+  const Rule* rule = rule_of(places.function());
+  if (rule == nullptr || !rule->trades || !is_own(self, places.outermost())) {
+    return false;
+  }
+  places.make();
+  self->frozen = std::exchange(next->frozen, nullptr);
+  self->completion = next->completion;
+  if (next->stack != nullptr) {
+    s->stacks.put_back(next->stack);
+    update_crowded(s);
+  }
+  next->stack = std::exchange(self->stack, nullptr);
+  ++s->freezes;
+  ++s->thaws;
+  ++s->trades;
+  ++s->switches;
+  s->current = next;
+  leave_arguments(s, self);
+  if (s->duties) {
+    do_duties(s, next);
+  }
+  Object done = std::move(next->arguments);
+  *result = Object::steal(finish_call());
+  return true;
+}
+
+}  // namespace
+
 // It may not return: AddressSanitizer would leave red zones on the stack.
-[[gnu::no_sanitize_address]] bool freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next) {
+[[gnu::no_sanitize_address]] bool freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next,
+                                                   Object* result) {
+  if (trade(s, self, next, result)) {
+    return true;
+  }
   switch (freeze(self, nullptr)) {
     case Success::pinned:
       return false;
     case Success::unwound:
       start_unwinding(s, self, next);
+      *result = claim(self);
       return true;
     case Success::frozen:
       break;
   }
-  // Its frames hold the arguments now; to drop the tuple may run code.
-  if (self->arguments && !s->departed) {
-    leave_to_successor(s, std::move(self->arguments));
-  }
+  leave_arguments(s, self);
   s->current = next;
+  ++s->switches;
   constexpr std::ptrdiff_t callees = 4096;  // what has been called to get here
   core::abandon(static_cast<char*>(__builtin_frame_address(0)) - callees, self->stack->top());
   s->stacks.release(std::exchange(self->stack, nullptr));

@@ -9,6 +9,9 @@ namespace stackless {
 // is pinned or there is no memory.
 bool freeze_tasklet(Tasklet* tasklet);
 
+// is_pinned() tells whether a suspended tasklet can't be frozen where it waits.
+bool is_pinned(Tasklet* tasklet);
+
 // why_pinned() says in words why a suspended tasklet can't be frozen: a string, or None if it can.
 Object why_pinned(Tasklet* tasklet);
 
@@ -20,9 +23,10 @@ bool move_to(Tasklet* tasklet, Scheduler* target);
 bool drop_frames(Tasklet* tasklet);
 
 // freeze_and_leave() has the current tasklet, which is about to be suspended, frozen instead, and
-// continues with `next`. It returns true if the caller has to return what claim() does, an exception that
-// ends the C functions between the tasklet's frames; false if the tasklet is pinned.
-bool freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next);
+// continues with `next`. False if the tasklet is pinned. If it returns true, the caller has to return
+// *result, as `next` if that runs in the other's place; or it's null, with an exception that ends the C
+// functions between the tasklet's frames.
+bool freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next, Object* result);
 
 // is_unwound() tells whether the current tasklet's C functions have ended because of that.
 inline bool is_unwound(const Scheduler* s) { return s->after_unwinding != nullptr; }

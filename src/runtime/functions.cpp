@@ -323,7 +323,8 @@ PyObject* pickle_flags_default(PyObject*, PyObject* args, PyObject* keywords) {
 }
 
 PyObject* statistics(PyObject*, PyObject*) {
-  unsigned long long mounted = 0, frozen = 0, frozen_bytes = 0, freezes = 0, thaws = 0;
+  unsigned long long mounted = 0, frozen = 0, pinned = 0, frozen_bytes = 0;
+  unsigned long long switches = 0, freezes = 0, thaws = 0, trades = 0;
   unsigned long long stacks = 0, pooled = 0, bytes = 0, io = 0, timers = 0;
   for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
     for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
@@ -332,6 +333,7 @@ PyObject* statistics(PyObject*, PyObject*) {
         frozen_bytes += interp::memory_of(t->frozen);
       } else {
         ++mounted;
+        pinned += is_pinned(t) ? 1 : 0;
       }
     }
     auto pool = s->stacks.statistics();
@@ -340,11 +342,14 @@ PyObject* statistics(PyObject*, PyObject*) {
     bytes += pool.reserved_bytes;
     io += s->io_waits;
     timers += s->timers.size();
+    switches += s->switches;
     freezes += s->freezes;
     thaws += s->thaws;
+    trades += s->trades;
   }
-  return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "mounted", mounted, "frozen",
-                       frozen, "frozen_bytes", frozen_bytes, "freezes", freezes, "thaws", thaws,
+  return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "mounted", mounted,
+                       "frozen", frozen, "pinned", pinned, "frozen_bytes", frozen_bytes, "switches",
+                       switches, "freezes", freezes, "thaws", thaws, "trades", trades,
                        "stacks_in_use", stacks, "stacks_pooled", pooled, "stack_bytes_reserved",
                        bytes, "io_waiters", io, "timers", timers);
 }
@@ -482,13 +487,14 @@ PyMethodDef functions[] = {
      "The same for the flags that new threads start with.\n"},
     {"statistics", statistics, METH_NOARGS,
      "statistics($module, /)\n--\n\n"
-     "Return a dict of counts over all threads: tasklets mounted on a C stack and frozen, the bytes the\n"
-     "latter take beside their objects, how often tasklets were frozen and thawed, stacks in use and\n"
-     "pooled, bytes of address space reserved for stacks, tasklets waiting for I/O, timers.\n"},
+     "Return a dict of counts over all threads: tasklets mounted on a C stack and frozen, how many of the\n"
+     "former are pinned to it where they wait, the bytes the latter take beside their objects; how often\n"
+     "tasklets were switched, frozen and thawed, and how often two did both by trading places; stacks in\n"
+     "use and pooled, bytes of address space reserved for stacks, tasklets waiting for I/O, timers.\n"},
     {"set_stack_budget", set_stack_budget, METH_O,
      "set_stack_budget($module, stacks, /)\n--\n\n"
      "Set how many C stacks each thread's tasklets may use before those that give way are frozen, where\n"
-     "that is possible; 0 freezes at every switch. Returns the budget before. The default is 4096.\n"
+     "that is possible; 0 freezes at every switch. Returns the budget before. The default is 1024.\n"
      "Raises TypeError for anything but an int, OverflowError for a negative one.\n"},
     {"why_pinned", why_pinned_function, METH_O,
      "why_pinned($module, tasklet, /)\n--\n\n"

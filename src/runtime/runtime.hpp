@@ -38,7 +38,7 @@ struct Runtime {
   int default_pickle_flags = 0;
   std::uint64_t last_serial = 0;
   unsigned long main_thread = 0;
-  std::size_t stack_budget = 4096;  // C stacks of a thread beyond which tasklets are frozen
+  std::size_t stack_budget = 1024;  // C stacks of a thread beyond which tasklets are frozen
   std::size_t stack_bytes = std::size_t{8} << 20;  // address space of a tasklet's C stack
 
   // Names of tasklets that used a channel and have finished, for deadlock reports.

@@ -107,11 +107,7 @@ void drop_departed(Scheduler* s, Tasklet* self) {
   self->tempval = std::move(mail);
 }
 
-// Makes sure that `next` has a stack to run on; MemoryError if there is none to be had.
-bool prepare(Scheduler* s, Tasklet* next) {
-  if (next->parked != nullptr || next->stack != nullptr || next == s->current) [[likely]] {
-    return true;
-  }
+bool give_stack(Scheduler* s, Tasklet* next) {
   next->stack = s->stacks.acquire();
   update_crowded(s);
   if (next->stack == nullptr) {
@@ -121,6 +117,12 @@ bool prepare(Scheduler* s, Tasklet* next) {
     return false;
   }
   return true;
+}
+
+// Makes sure that `next` has a stack to run on; MemoryError if there is none to be had.
+bool prepare(Scheduler* s, Tasklet* next) {
+  return next->parked != nullptr || next->stack != nullptr || next == s->current ||
+         give_stack(s, next);
 }
 
 }  // namespace
@@ -299,8 +301,9 @@ Object hand_over(Scheduler* s, Tasklet* next) {
     }
     notify_switch(s, self, next);
     s->ring.rotate_to(next);
-    if ((s->attention & Scheduler::crowded) != 0 && freeze_and_leave(s, self, next)) {
-      return claim(self);
+    if (Object result;
+        (s->attention & Scheduler::crowded) != 0 && freeze_and_leave(s, self, next, &result)) {
+      return result;
     }
   }
   s->ring.rotate_to(next);
@@ -371,8 +374,9 @@ Object schedule(Scheduler* s, PyObject* value) {
       notify_switch(s, self, next);
     }
     s->ring.rotate_to(next);
-    if ((s->attention & Scheduler::crowded) != 0 && freeze_and_leave(s, self, next)) [[unlikely]] {
-      return claim(self);
+    if (Object result;
+        (s->attention & Scheduler::crowded) != 0 && freeze_and_leave(s, self, next, &result)) {
+      return result;
     }
     run_other(s, self, next);
   }
@@ -575,10 +579,12 @@ Object call_function(Scheduler* s, Tasklet* self) {
                                            static_cast<std::size_t>(count), names));
 }
 
-// Runs the tasklet to its end, and returns who runs next.
-Tasklet* run_function(Scheduler* s, Tasklet* self, interp::Frozen* frozen) {
+// Runs the current tasklet to its end, or whoever has taken its place; returns who runs next.
+Tasklet* run_function(Scheduler* s, interp::Frozen* frozen) {
   Object exception;
-  Object result = frozen != nullptr ? run_thawed(s, self, frozen) : call_function(s, self);
+  Object result =
+      frozen != nullptr ? run_thawed(s, s->current, frozen) : call_function(s, s->current);
+  Tasklet* self = s->current;
   if (!result) {
     if (is_unwound(s)) {
       return finish_freezing(s, self);
@@ -615,8 +621,9 @@ void tasklet_entry() {
     if (s->duties) {
       do_duties(s, self);
     }
-    Tasklet* next = run_function(s, self, frozen);
+    Tasklet* next = run_function(s, frozen);
     s->current = next;
+    ++s->switches;
     if (next->parked != nullptr) {
       s->stacks.release(stack);
       update_crowded(s);
@@ -627,7 +634,7 @@ void tasklet_entry() {
       continue;
     }
     // It was given a stack by somebody who then did not switch to it after all.
-    s->stacks.release(std::exchange(next->stack, stack));
+    s->stacks.put_back(std::exchange(next->stack, stack));
   }
 }
 

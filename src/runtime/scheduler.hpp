@@ -48,6 +48,8 @@ struct Scheduler {
   std::size_t references;  // tasklets, and the thread itself
   std::uint64_t freezes;
   std::uint64_t thaws;
+  std::uint64_t trades;  // of these, those in which two traded places (interp/trade.hpp)
+  std::uint64_t switches;
   Tasklet* first_started;
   core::StackPool stacks{runtime->stack_bytes};
   core::Poller poller;

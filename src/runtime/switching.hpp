@@ -41,6 +41,7 @@ PyObject* explode_mail(PyObject* bomb);
 // switch_stacks() gives `next` the processor until somebody switches back to `self`.
 [[gnu::always_inline]] inline void switch_stacks(Scheduler* s, Tasklet* self, Tasklet* next) {
   s->current = next;
+  ++s->switches;
   prefetch_ahead(s, next);
   if (next->parked != nullptr) [[likely]] {
     interp::switch_to(s->ts, &self->parked, next->parked);

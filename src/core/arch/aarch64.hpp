@@ -15,6 +15,15 @@ struct FloatingControl {
 
   void save() noexcept { asm volatile("mrs %0, fpcr" : "=r"(fpcr)); }
   void load() const noexcept { asm volatile("msr fpcr, %0" : : "r"(fpcr)); }
+  // swap() loads this and keeps what was. Writing drains the pipeline (aarch64.S).
+  void swap() noexcept {
+    FloatingControl before;
+    before.save();
+    if (before.fpcr != fpcr) {
+      load();
+    }
+    *this = before;
+  }
 };
 
 struct ParkedFrame {

@@ -16,6 +16,16 @@ struct FloatingControl {
   void load() const noexcept {
     asm volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(mxcsr), "m"(x87_control));
   }
+  // swap() loads these and keeps those that were. What is reloaded unseen, and what not: x86_64.S.
+  void swap() noexcept {
+    FloatingControl before;
+    before.save();
+    asm volatile("ldmxcsr %0" : : "m"(mxcsr));
+    if (before.x87_control != x87_control) {
+      asm volatile("fldcw %0" : : "m"(x87_control));
+    }
+    *this = before;
+  }
 };
 
 struct ParkedFrame {

@@ -1,0 +1,45 @@
+// Trade: a frozen tasklet and the running one change places, if both stand at the same calls of the same
+// code. Their frames have the same shape then, so their contents are swapped where they lie: nothing is
+// allocated, no evaluation loop is left or entered. Among many tasklets that run the same function, which
+// is what a program with many tasklets has, that is what freezing costs.
+#pragma once
+
+#include <Python.h>
+
+#include <array>
+
+#include "interp/frame.hpp"
+#include "interp/freeze.hpp"
+
+namespace stackless::interp {
+
+class Trade {
+ public:
+  // Looks whether the running tasklet stands where the frozen one does.
+  Trade(PyThreadState* ts, Frozen* frozen) noexcept;
+  // Drops what has been left; may run any code.
+  ~Trade();
+  Trade(const Trade&) = delete;
+  Trade& operator=(const Trade&) = delete;
+
+  // The C function that both have called, null if they can't trade, and the function of the running one's
+  // outermost frame; both borrowed.
+  [[nodiscard]] const PyMethodDef* function() const noexcept { return function_; }
+  [[nodiscard]] PyObject* outermost() const noexcept { return outermost_; }
+
+  // make() lets the running tasklet be what has been frozen, and the reverse. Its call is the one to
+  // return now, with what a call at which the frozen one has stood is to return.
+  void make() noexcept;
+
+ private:
+  static constexpr int most_operands = 4;
+
+  PyThreadState* ts_;
+  Frozen* frozen_;
+  const PyMethodDef* function_ = nullptr;
+  PyObject* outermost_ = nullptr;
+  std::array<Slot, most_operands> left_;  // the frozen one's operands
+  int left_count_ = 0;
+};
+
+}  // namespace stackless::interp
