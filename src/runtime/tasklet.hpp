@@ -62,6 +62,7 @@ struct Tasklet {
   bool ignore_nesting;
   bool block_trap;
   bool zombie;  // survived its finalizer
+  bool spared;  // outlives its thread, as far as is known
   bool used_channel;
 
   // Where the tasklet's frames are, if it is not running.
