@@ -40,7 +40,20 @@ const Rule rules[] = {
     {find(tasklet_methods, "switch"), Completion::mail},
 };
 
-Completion completion_of(const interp::Halt& halt) {
+const PyMethodDef no_methods[] = {{}};
+const PyMethodDef* made_again = no_methods;
+
+bool is_made_again(const Tasklet* t, const interp::Halt& halt) {
+  const PyMethodDef* method = made_again;
+  while (method->ml_name != nullptr && method != halt.function) {
+    ++method;
+  }
+  // Without an operation it has called something else that waits. The operands of f(*arguments) don't
+  // outlive the call.
+  return method->ml_name != nullptr && t->operation != nullptr && halt.arguments >= 0;
+}
+
+Completion completion_of(const Tasklet* t, const interp::Halt& halt) {
   for (const Rule& rule : rules) {
     if (rule.function != halt.function) {
       continue;
@@ -51,7 +64,7 @@ Completion completion_of(const interp::Halt& halt) {
     }
     return rule.completion;
   }
-  return Completion::none;
+  return is_made_again(t, halt) ? Completion::again : Completion::none;
 }
 
 enum class Success {
@@ -80,7 +93,7 @@ Success freeze(Tasklet* t, interp::Parked* parked) {
       !is_own(t, halt)) {
     return Success::pinned;
   }
-  Completion completion = completion_of(halt);
+  Completion completion = completion_of(t, halt);
   if (completion == Completion::none) {
     return Success::pinned;
   }
@@ -115,6 +128,14 @@ PyObject* finish_call() {
     return Py_NewRef(as_object(self));
   }
   Object mail = claim(self);
+  if (self->completion == Completion::again) {
+    if (!mail) {
+      drop_operation(self);
+      return nullptr;
+    }
+    self->operation->is_over = true;
+    return interp::again();
+  }
   if (!mail) {
     return nullptr;
   }
@@ -211,7 +232,7 @@ Object why_pinned(Tasklet* t) {
   }
   interp::Halt halt;
   interp::Pin pin = interp::find_halt(home->ts, t->parked, &halt);
-  if (pin == interp::Pin::none && completion_of(halt) == Completion::none) {
+  if (pin == interp::Pin::none && completion_of(t, halt) == Completion::none) {
     return Object::steal(PyUnicode_FromFormat(
         "it waits in %s(), which keeps something on the C stack", halt.function->ml_name));
   }
@@ -234,13 +255,9 @@ Object why_pinned(Tasklet* t) {
   return because("it was started through C code: %U", name_of_callable(t->function.get()));
 }
 
-bool move_to(Tasklet* t, Scheduler* target) {
-  if (t->stack != nullptr) {
-    t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
-  }
-  if (t->started && !move_alarms(t, target)) {
-    return false;
-  }
+namespace {
+
+void change_scheduler(Tasklet* t, Scheduler* target) {
   if (t->started) {
     remove_started(t);
   }
@@ -249,7 +266,25 @@ bool move_to(Tasklet* t, Scheduler* target) {
   if (t->started) {
     add_started(t);
   }
-  return true;
+}
+
+}  // namespace
+
+bool move_to(Tasklet* t, Scheduler* target) {
+  if (t->stack != nullptr) {
+    t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
+  }
+  // Who waits for a descriptor looks again, and waits in the other thread's poller.
+  bool looks_again = t->place == Place::waiting && t->wait->for_io;
+  Ref<Tasklet> woken = looks_again ? cancel_wait(t) : Ref<Tasklet>();
+  bool moved = !t->started || move_alarms(t, target);
+  if (moved) {
+    change_scheduler(t, target);
+  }
+  if (woken) {
+    insert_owned(std::move(woken));
+  }
+  return moved;
 }
 
 bool drop_frames(Tasklet* t) {
@@ -260,6 +295,7 @@ bool drop_frames(Tasklet* t) {
   t->started = false;
   forget_function(t);
   interp::drop(std::exchange(t->frozen, nullptr));
+  drop_operation(t);
   return true;
 }
 
@@ -303,6 +339,8 @@ Tasklet* finish_freezing(Scheduler* s, Tasklet* self) {
   }
   return std::exchange(s->after_unwinding, nullptr);
 }
+
+void make_calls_again(const PyMethodDef* methods) { made_again = methods; }
 
 int init_unwinding() {
   unwinding_bomb = make_bomb(Object::share(interp::unwinding_exception())).release();

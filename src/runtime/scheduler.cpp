@@ -337,6 +337,9 @@ Object block(Scheduler* s) {
     }
     notify_switch(s, self, waker);
     s->idle_wanted = s->duties = true;
+    if ((s->attention & Scheduler::crowded) != 0 && freeze_and_leave(s, self, waker)) {
+      return claim(self);
+    }
     run_other(s, self, waker);
     return claim(self);
   }
