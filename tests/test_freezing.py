@@ -378,3 +378,20 @@ def test_a_pinned_tasklet_works_all_the_same(freeze):
         gate.send(0)
     assert got == [[1, 2, 3]]
     assert counts() == (0, 0)
+
+
+def test_what_makes_a_number_of_sleeps_argument_may_wait_itself(freeze):
+    gate, log = channel(), []
+
+    class Late:
+        __float__ = gate.receive
+
+    def work():
+        log.append(stackless.sleep(Late()))
+
+    sleeper = tasklet(work)()
+    stackless.run()
+    assert "sleep()" in stackless.why_pinned(sleeper)
+    gate.send(0.0)
+    stackless.run()
+    assert log == [None]

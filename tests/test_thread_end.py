@@ -195,6 +195,34 @@ def test_a_tasklet_that_somebody_holds_outlives_its_thread_and_goes_on_in_anothe
     assert log == [(1, other), (11, mine), ("end", mine)]
 
 
+def test_one_that_is_woken_by_the_end_of_another_outlives_its_thread_all_the_same():
+    gate, log = channel(), []
+
+    def waits():
+        log.append(gate.receive())
+        try:
+            gate.receive()
+        finally:
+            log.append(threading.get_ident())
+
+    def dies():
+        try:
+            channel().receive()
+        finally:
+            gate.send("first")
+
+    def body():
+        t = tasklet(waits)()
+        tasklet(dies)()
+        stackless.pump()
+        return t
+
+    t = in_thread(body)
+    assert log == ["first"]
+    t.kill()
+    assert log == ["first", threading.get_ident()]
+
+
 def test_a_tasklet_without_a_thread_takes_no_value_and_is_told():
     gate, log = channel(), []
 

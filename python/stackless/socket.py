@@ -64,8 +64,14 @@ class socket(_Socket):
 
     def sendto(self, *arguments):
         """Send data, with flags before the address if need be, as the standard socket does."""
-        *others, address = arguments or (None,)
-        return super().sendto(*others, _resolved(self, address))
+        # Not by f(*arguments), in which a tasklet can't be frozen.
+        if len(arguments) == 2:
+            data, address = arguments
+            return super().sendto(data, _resolved(self, address))
+        if len(arguments) == 3:
+            data, flags, address = arguments
+            return super().sendto(data, flags, _resolved(self, address))
+        return super().sendto(*arguments)
 
     def sendfile(self, file, offset=0, count=None):
         """Send a file opened in binary mode; return the number of bytes sent."""

@@ -96,6 +96,13 @@ inline _PyInterpreterFrame* move_frame(Slot* place, _PyInterpreterFrame* f, int 
   return moved;
 }
 
+// take_top() takes the top of the frame's value stack.
+inline Slot take_top(_PyInterpreterFrame* f) {
+  int top = height_of(f) - 1;
+  set_height(f, top);
+  return std::exchange(f->localsplus[top], make_slot(nullptr));
+}
+
 // pop_slots() drops what lies on the frame's value stack from `height` on.
 inline void pop_slots(_PyInterpreterFrame* f, int height) {
   for (int top = height_of(f); top > height;) {

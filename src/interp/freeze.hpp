@@ -73,9 +73,10 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept;
 Frozen* freeze(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept;
 
 // thaw() runs the frames on, after begin(): the call at which they were frozen returns what finish()
-// does, or raises. It consumes `frozen` and returns what the outermost frame returns, or null with an
-// exception set.
+// does, or raises; or is made once more, if that returns again() (no reference). It consumes `frozen` and
+// returns what the outermost frame returns, or null with an exception set.
 PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)());
+PyObject* again() noexcept;
 
 // drop() clears the frames without running anything of theirs, and consumes `frozen`.
 void drop(Frozen* frozen);

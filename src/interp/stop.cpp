@@ -74,6 +74,40 @@ void step_over(_PyInterpreterFrame* frame) noexcept {
 #endif
 }
 
+namespace {
+
+// The index of the first instruction of the call at index `i`. Up to 3.12 the keywords' names are not on
+// the value stack; 3.11 makes a call of two instructions.
+int beginning_of_call([[maybe_unused]] const CodeMap& map, int i) {
+#if PY_VERSION_HEX < 0x030D0000
+#if PY_VERSION_HEX < 0x030C0000
+  i -= 1 + stackless_inline_caches[PRECALL];
+#endif
+  if (map.instructions[i - 1].opcode == KW_NAMES) {
+    --i;
+    while (map.instructions[i - 1].opcode == EXTENDED_ARG) {
+      --i;
+    }
+  }
+#endif
+  return i;
+}
+
+}  // namespace
+
+void step_back(_PyInterpreterFrame* frame) noexcept {
+  int call = instruction_index(frame);
+#if PY_VERSION_HEX < 0x030C0000
+  call -= stackless_inline_caches[CALL];
+#endif
+  int first = beginning_of_call(*code_map(code_of(frame)), call);
+#if PY_VERSION_HEX < 0x030D0000
+  --first;  // prev_instr is the one that has been dealt with
+#endif
+  instruction_of(frame) = _PyCode_CODE(code_of(frame)) + first;
+  set_offset(frame, 0);
+}
+
 void take_jump([[maybe_unused]] _PyInterpreterFrame* frame) noexcept {
 #if PY_VERSION_HEX < 0x030D0000
   const Instruction& at = code_map(code_of(frame))->instructions[instruction_index(frame)];

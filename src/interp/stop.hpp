@@ -49,6 +49,9 @@ inline const PyMethodDef* function_at(_PyInterpreterFrame* frame, const Stop& st
 // step_over() has the frame go on after its instruction when the frame that it has called returns.
 void step_over(_PyInterpreterFrame* frame) noexcept;
 
+// step_back() has a frame that has stepped over a call make the call once more instead.
+void step_back(_PyInterpreterFrame* frame) noexcept;
+
 // await_generator() has a frame at FOR_ITER or SEND go on after it when the generator that it has resumed
 // yields, and where the instruction jumps to when the generator returns (3.12+).
 void await_generator(_PyInterpreterFrame* frame) noexcept;

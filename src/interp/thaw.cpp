@@ -4,7 +4,8 @@
 // the result, and returns what lies beneath it on its value stack. The negation runs hook(), inside the
 // loop: it puts the thawed frames between that frame and its caller, and leaves there the value which the
 // call at which they were frozen is to return. The frame's RETURN_VALUE then returns it into the
-// innermost thawed frame, as if that call had just ended.
+// innermost thawed frame, as if that call had just ended. Or it returns the last of the call's operands, and
+// the call is made with all of them once more.
 #include <cstring>
 #include <utility>
 
@@ -18,6 +19,7 @@
 #include "interp/monitoring.hpp"
 #include "interp/own.hpp"
 #include "interp/shim.hpp"
+#include "interp/stop.hpp"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>
 #else
@@ -95,6 +97,11 @@ PyObject* hook(PyObject*) {
 
   // Like the interpreter does after a call: first the result, then its operands go.
   PyObject* result = now.finish();
+  if (result == again()) {
+    resume->localsplus[0] = take_top(now.inner);
+    step_back(now.inner);
+    return Py_NewRef(Py_None);
+  }
   resume->localsplus[0] = make_slot(result);
   PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
   if (result == nullptr) {
@@ -202,6 +209,8 @@ bool is_base(_PyInterpreterFrame* frame) noexcept {
   return reinterpret_cast<PyObject*>(code_of(frame)) == base_code;
 }
 #endif
+
+PyObject* again() noexcept { return hook_object; }
 
 PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
   if (_PyStackChunk* chunk = frozen->room) {

@@ -2,40 +2,19 @@
 // when the kernel says that it would block. The timeout is ours, the base class's is always 0.
 #include "io/socket.hpp"
 
-#include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
-#include <cstdint>
+#include <iterator>
 
-#include "runtime/wait.hpp"
+#include "io/call.hpp"
+#include "runtime/freezing.hpp"
 
 namespace stackless {
 
 namespace {
-
-using core::Direction;
-using core::Nanoseconds;
-
-Py_ssize_t extra_offset = 0;  // our fields lie behind those of socket.socket
-
-// What each of our sockets has beyond the standard one.
-struct Extra {
-  int fd;               // -1 once closed or detached
-  Nanoseconds timeout;  // of one operation; forever for None, 0 for non-blocking
-  // The thread state whose poller has this descriptor registered on our behalf: its id, which,
-  // unlike an address, no later thread will have.
-  std::uint64_t watched_by;
-  bool tcp;      // a short read has taken all there was (known once watched)
-  bool drained;  // the last recv() took all there was
-};
-
-constexpr std::uint64_t nobody = ~std::uint64_t{0};
-
-Extra* extra_of(PyObject* self) {
-  return reinterpret_cast<Extra*>(reinterpret_cast<char*>(self) + extra_offset);
-}
 
 // Methods of the base class, looked up once.
 struct Base {
@@ -43,136 +22,6 @@ struct Base {
   PyObject *init, *accept, *connect_ex, *recvfrom, *recvfrom_into, *recvmsg, *recvmsg_into, *sendto,
       *sendmsg, *close, *detach, *setblocking, *gettimeout, *fileno;
 } base;
-
-Nanoseconds deadline_of(const Extra* extra, int flags = 0) {
-  if ((flags & MSG_DONTWAIT) != 0) {
-    return 0;
-  }
-  return extra->timeout > 0 ? core::monotonic_now() + extra->timeout : extra->timeout;
-}
-
-PyObject* raise_errno(int error) {
-  errno = error;
-  return PyErr_SetFromErrno(PyExc_OSError);
-}
-
-// The calling thread's scheduler if its poller watches the descriptor, or null.
-Scheduler* watcher(const Extra* extra) {
-  Scheduler* s = this_scheduler;
-  return s != nullptr && s->ts->id == extra->watched_by ? s : nullptr;
-}
-
-int option(int fd, int name) {
-  int value = -1;
-  socklen_t size = sizeof value;
-  return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) < 0 ? -1 : value;
-}
-
-// Waits until the socket may be ready. Returns 0, EBADF, EAGAIN if the time is up, or -1 with an
-// exception set.
-int wait_for_socket(Extra* extra, Direction direction, Nanoseconds deadline) {
-  if (extra->fd < 0) {
-    return EBADF;
-  }
-  if (deadline == 0) {
-    return EAGAIN;
-  }
-  Scheduler* s = scheduler();
-  if (s == nullptr) {
-    return -1;
-  }
-  bool fresh = watcher(extra) == nullptr;
-  if (fresh) {
-    extra->watched_by = s->ts->id;
-    extra->tcp = option(extra->fd, SO_PROTOCOL) == IPPROTO_TCP;
-  }
-  Outcome outcome;
-  if (wait_for_io(s, extra->fd, direction, deadline, fresh, &outcome) < 0) {
-    extra->watched_by = nobody;  // it may have failed before the poller knew
-    return -1;
-  }
-  if (outcome == Outcome::timed_out) {
-    return EAGAIN;
-  }
-  return extra->fd < 0 ? EBADF : 0;  // closed by another tasklet meanwhile
-}
-
-PyObject* raise_failed_wait(int error, Nanoseconds deadline) {
-  if (error == EAGAIN && deadline != 0) {
-    return raise(PyExc_TimeoutError, "timed out");
-  }
-  return raise_errno(error);
-}
-
-// The same with an exception for every failure; 0 or -1.
-int wait_until_ready(PyObject* self, Direction direction, Nanoseconds deadline) {
-  int error = wait_for_socket(extra_of(self), direction, deadline);
-  if (error > 0) {
-    raise_failed_wait(error, deadline);
-  }
-  return error == 0 ? 0 : -1;
-}
-
-// Repeats a system call until it doesn't say that it would block: `call(fd)` returns what the call
-// does. -1 with an exception set.
-template <class F>
-Py_ssize_t repeat(PyObject* self, Direction direction, Nanoseconds deadline, F&& call) {
-  for (;;) {
-    int fd = extra_of(self)->fd;
-    if (fd < 0) {
-      raise_errno(EBADF);
-      return -1;
-    }
-    Py_ssize_t result = call(fd);
-    if (result >= 0) {
-      return result;
-    }
-    if (errno == EINTR) {
-      if (PyErr_CheckSignals() < 0) {
-        return -1;
-      }
-    } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
-      raise_errno(errno);
-      return -1;
-    } else if (wait_until_ready(self, direction, deadline) < 0) {
-      return -1;
-    }
-  }
-}
-
-// The same for a method of the base class, which raises BlockingIOError.
-PyObject* repeat_method(PyObject* self, Direction direction, PyObject* method,
-                        PyObject* const* args, Py_ssize_t nargs, PyObject* names, int flags) {
-  Nanoseconds deadline = deadline_of(extra_of(self), flags);
-  Py_ssize_t keywords = names != nullptr ? PyTuple_GET_SIZE(names) : 0;
-  constexpr Py_ssize_t most = 8;
-  PyObject* all[most + 1];
-  if (nargs + keywords > most) {
-    return raise(PyExc_TypeError, "too many arguments");
-  }
-  // An iterator of buffers would have nothing left for the second try.
-  Object lists[most];
-  all[0] = self;
-  for (Py_ssize_t i = 0; i < nargs + keywords; ++i) {
-    if (PyIter_Check(args[i])) {
-      lists[i] = Object::steal(PySequence_List(args[i]));
-      if (!lists[i]) {
-        return nullptr;
-      }
-    }
-    all[i + 1] = lists[i] ? lists[i].get() : args[i];
-  }
-  for (;;) {
-    PyObject* result = PyObject_Vectorcall(method, all, static_cast<std::size_t>(nargs + 1), names);
-    if (result != nullptr || deadline == 0 || !PyErr_ExceptionMatches(PyExc_BlockingIOError)) {
-      return result;
-    }
-    PyErr_Clear();
-    if (wait_until_ready(self, direction, deadline) < 0) {
-      return nullptr;
-    }
-  }
-}
 
 // ---- receiving ------------------------------------------------------------------------------------
 
@@ -189,27 +38,26 @@ bool surely_empty(const Extra* extra) {
          s->poller.is_quiet(extra->fd, Direction::read);
 }
 
-Py_ssize_t receive_into(PyObject* self, char* buffer, Py_ssize_t size, int flags) {
+// Receives what is still missing, or some of it.
+Py_ssize_t receive_some(Call* call, char* buffer) {
+  Py_ssize_t size = call->size - call->done;
   if (size == 0) {
     return 0;
   }
-  Extra* extra = extra_of(self);
-  Nanoseconds deadline = deadline_of(extra, flags);
-  auto call = [&](int fd) {
+  Extra* extra = extra_of(call->self);
+  auto attempt = [&](int fd) {
     if (Scheduler* s = watcher(extra)) {
       s->poller.expect_edge(fd, Direction::read);
     }
-    return ::recv(fd, buffer, static_cast<std::size_t>(size), flags | MSG_DONTWAIT);
+    return ::recv(fd, buffer + call->done, static_cast<std::size_t>(size),
+                  call->flags | MSG_DONTWAIT);
   };
-  if (surely_empty(extra) && deadline != 0 &&
-      wait_until_ready(self, Direction::read, deadline) < 0) {
-    return -1;
-  }
-  Py_ssize_t received = repeat(self, Direction::read, deadline, call);
+  bool waits = surely_empty(extra) && call->deadline != 0;
+  Py_ssize_t received = repeat(call, Direction::read, waits, attempt);
   // Peeking takes nothing; a full buffer may not have been all. Datagrams, and what comes with
   // descriptors, end a read though there is more.
   extra->drained =
-      extra->tcp && received > 0 && received < size && (flags & (MSG_PEEK | MSG_OOB)) == 0;
+      extra->tcp && received > 0 && received < size && (call->flags & (MSG_PEEK | MSG_OOB)) == 0;
   return received;
 }
 
@@ -219,21 +67,17 @@ bool takes_all(const Extra* extra, int flags) {
          extra->timeout == forever && option(extra->fd, SO_TYPE) == SOCK_STREAM;
 }
 
-Py_ssize_t receive_all_into(PyObject* self, char* buffer, Py_ssize_t size, int flags) {
-  Py_ssize_t done = 0, received;
+// Returns how much has been received, or -1 with an exception set.
+Py_ssize_t receive(Call* call, char* buffer) {
+  Py_ssize_t received;
   do {
-    received = receive_into(self, buffer + done, size - done, flags);
+    received = receive_some(call, buffer);
     if (received < 0) {
       return -1;
     }
-    done += received;
-  } while (received > 0 && done < size);
-  return done;
-}
-
-Py_ssize_t receive(PyObject* self, char* buffer, Py_ssize_t size, int flags) {
-  return takes_all(extra_of(self), flags) ? receive_all_into(self, buffer, size, flags)
-                                          : receive_into(self, buffer, size, flags);
+    call->done += received;
+  } while (call->takes_all && received > 0 && call->done < call->size);
+  return call->done;
 }
 
 bool parse_int(PyObject* object, Py_ssize_t* value) {
@@ -254,122 +98,164 @@ bool parse_flags(PyObject* object, int* flags) {
   return true;
 }
 
-PyObject* recv_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+// Begins to receive that much; false with an exception set.
+bool begin_receiving(Call* call, const char* name, Py_ssize_t size, int flags) {
+  if (size < 0) {
+    PyErr_Format(PyExc_ValueError, "negative buffersize in %s", name);
+    return false;
+  }
+  const Extra* extra = extra_of(call->self);
+  call->size = size;
+  call->flags = flags;
+  call->takes_all = takes_all(extra, flags);
+  call->deadline = deadline_of(extra, flags);
+  return true;
+}
+
+bool begin_recv(Call* call, PyObject* const* args, Py_ssize_t nargs) {
   Py_ssize_t size;
   int flags = 0;
   if (nargs < 1 || nargs > 2) {
-    return raise(PyExc_TypeError, "recv() takes 1 or 2 arguments (%zd given)", nargs);
+    PyErr_Format(PyExc_TypeError, "recv() takes 1 or 2 arguments (%zd given)", nargs);
+    return false;
   }
-  if (!parse_int(args[0], &size) || (nargs == 2 && !parse_flags(args[1], &flags))) {
+  if (!parse_int(args[0], &size) || (nargs == 2 && !parse_flags(args[1], &flags)) ||
+      !begin_receiving(call, "recv", size, flags)) {
+    return false;
+  }
+  // It may wait with the scratch half full.
+  if (size > scratch_bytes || call->takes_all) {
+    call->bytes = Object::steal(PyBytes_FromStringAndSize(nullptr, size));
+    return static_cast<bool>(call->bytes);
+  }
+  return true;
+}
+
+PyObject* recv_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+  static const char key = 0;
+  CallRef call(self, &key);
+  if (!call || (!call.goes_on() && !begin_recv(call.get(), args, nargs))) {
     return nullptr;
   }
-  if (size < 0) {
-    return raise(PyExc_ValueError, "negative buffersize in recv");
-  }
-  // Not if it may wait with the scratch half full.
-  if (size <= scratch_bytes && !takes_all(extra_of(self), flags)) {
-    Py_ssize_t received = receive_into(self, scratch, size, flags);
-    return received < 0 ? nullptr : PyBytes_FromStringAndSize(scratch, received);
-  }
-  Object bytes = Object::steal(PyBytes_FromStringAndSize(nullptr, size));
-  if (!bytes) {
-    return nullptr;
-  }
-  Py_ssize_t received = receive(self, PyBytes_AS_STRING(bytes.get()), size, flags);
+  char* buffer = call->bytes ? PyBytes_AS_STRING(call->bytes.get()) : scratch;
+  Py_ssize_t received = receive(call.get(), buffer);
   if (received < 0) {
     return nullptr;
   }
-  PyObject* result = bytes.release();
+  if (!call->bytes) {
+    return PyBytes_FromStringAndSize(scratch, received);
+  }
+  PyObject* result = call->bytes.release();
   _PyBytes_Resize(&result, received);
   return result;
 }
 
-// A buffer for as long as it is needed.
-class Buffer {
- public:
-  Buffer() = default;
-  ~Buffer() {
-    if (view_.obj != nullptr) {
-      PyBuffer_Release(&view_);
-    }
+// Finds recv_into()'s arguments among those given by place and by name; false with TypeError set.
+bool bind_recv_into(PyObject* const* args, Py_ssize_t nargs, PyObject* names,
+                    PyObject* (&bound)[3]) {
+  static const char* const parameters[] = {"buffer", "nbytes", "flags"};
+  constexpr Py_ssize_t most = std::size(parameters);
+  Py_ssize_t named = names != nullptr ? PyTuple_GET_SIZE(names) : 0;
+  if (nargs + named > most) {
+    PyErr_Format(PyExc_TypeError, "recv_into() takes at most 3 arguments (%zd given)",
+                 nargs + named);
+    return false;
   }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  bool get(PyObject* object, int flags) { return PyObject_GetBuffer(object, &view_, flags) == 0; }
-  char* data() const { return static_cast<char*>(view_.buf); }
-  Py_ssize_t size() const { return view_.len; }
+  std::copy_n(args, nargs, bound);
+  for (Py_ssize_t i = 0; i < named; ++i) {
+    PyObject* name = PyTuple_GET_ITEM(names, i);
+    Py_ssize_t place = 0;
+    while (place < most && PyUnicode_CompareWithASCIIString(name, parameters[place]) != 0) {
+      ++place;
+    }
+    if (place == most || bound[place] != nullptr) {
+      PyErr_Format(PyExc_TypeError, "recv_into() got %s argument '%U'",
+                   place == most ? "an unexpected keyword" : "two values for", name);
+      return false;
+    }
+    bound[place] = args[nargs + i];
+  }
+  if (bound[0] == nullptr) {
+    PyErr_SetString(PyExc_TypeError, "recv_into() missing required argument 'buffer' (pos 1)");
+    return false;
+  }
+  return true;
+}
 
- private:
-  Py_buffer view_{};
-};
-
-PyObject* recv_into(PyObject* self, PyObject* args, PyObject* keywords) {
-  static const char* names[] = {"buffer", "nbytes", "flags", nullptr};
-  PyObject* target;
+bool begin_recv_into(Call* call, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
+  PyObject* bound[3] = {};
   Py_ssize_t size = 0;
   int flags = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|ni:recv_into", const_cast<char**>(names),
-                                   &target, &size, &flags)) {
+  if (!bind_recv_into(args, nargs, names, bound) ||
+      (bound[1] != nullptr && !parse_int(bound[1], &size)) ||
+      (bound[2] != nullptr && !parse_flags(bound[2], &flags)) ||
+      !call->buffer.get(bound[0], PyBUF_WRITABLE)) {
+    return false;
+  }
+  if (size > call->buffer.size()) {
+    PyErr_SetString(PyExc_ValueError, "buffer too small for requested bytes");
+    return false;
+  }
+  return begin_receiving(call, "recv_into", size == 0 ? call->buffer.size() : size, flags);
+}
+
+PyObject* recv_into(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
+  static const char key = 0;
+  CallRef call(self, &key);
+  if (!call || (!call.goes_on() && !begin_recv_into(call.get(), args, nargs, names))) {
     return nullptr;
   }
-  Buffer buffer;
-  if (!buffer.get(target, PyBUF_WRITABLE)) {
-    return nullptr;
-  }
-  if (size < 0) {
-    return raise(PyExc_ValueError, "negative buffersize in recv_into");
-  }
-  if (size > buffer.size()) {
-    return raise(PyExc_ValueError, "buffer too small for requested bytes");
-  }
-  Py_ssize_t received = receive(self, buffer.data(), size == 0 ? buffer.size() : size, flags);
+  Py_ssize_t received = receive(call.get(), call->buffer.data());
   return received < 0 ? nullptr : PyLong_FromSsize_t(received);
 }
 
 // ---- sending --------------------------------------------------------------------------------------
 
-Py_ssize_t send_some(PyObject* self, const char* data, Py_ssize_t size, int flags,
-                     Nanoseconds deadline) {
-  return repeat(self, Direction::write, deadline, [&](int fd) {
-    return ::send(fd, data, static_cast<std::size_t>(size), flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-  });
-}
-
-bool parse_send(const char* name, PyObject* const* args, Py_ssize_t nargs, Buffer* data,
-                int* flags) {
+bool begin_sending(Call* call, const char* name, PyObject* const* args, Py_ssize_t nargs) {
   if (nargs < 1 || nargs > 2) {
     PyErr_Format(PyExc_TypeError, "%s() takes 1 or 2 arguments (%zd given)", name, nargs);
     return false;
   }
-  return data->get(args[0], PyBUF_SIMPLE) && (nargs == 1 || parse_flags(args[1], flags));
+  if (!call->buffer.get(args[0], PyBUF_SIMPLE) ||
+      (nargs == 2 && !parse_flags(args[1], &call->flags))) {
+    return false;
+  }
+  call->deadline = deadline_of(extra_of(call->self), call->flags);
+  return true;
+}
+
+// Sends some of what is left; how much, or -1 with an exception set.
+Py_ssize_t send_some(Call* call) {
+  return repeat(call, Direction::write, false, [=](int fd) {
+    auto size = static_cast<std::size_t>(call->buffer.size() - call->done);
+    return ::send(fd, call->buffer.data() + call->done, size,
+                  call->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+  });
 }
 
 PyObject* send_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
-  Buffer data;
-  int flags = 0;
-  if (!parse_send("send", args, nargs, &data, &flags)) {
+  static const char key = 0;
+  CallRef call(self, &key);
+  if (!call || (!call.goes_on() && !begin_sending(call.get(), "send", args, nargs))) {
     return nullptr;
   }
-  Py_ssize_t sent =
-      send_some(self, data.data(), data.size(), flags, deadline_of(extra_of(self), flags));
+  Py_ssize_t sent = send_some(call.get());
   return sent < 0 ? nullptr : PyLong_FromSsize_t(sent);
 }
 
 PyObject* sendall(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
-  Buffer data;
-  int flags = 0;
-  if (!parse_send("sendall", args, nargs, &data, &flags)) {
+  static const char key = 0;
+  CallRef call(self, &key);
+  if (!call || (!call.goes_on() && !begin_sending(call.get(), "sendall", args, nargs))) {
     return nullptr;
   }
-  Nanoseconds deadline = deadline_of(extra_of(self), flags);
-  Py_ssize_t done = 0;
   do {
-    Py_ssize_t sent = send_some(self, data.data() + done, data.size() - done, flags, deadline);
+    Py_ssize_t sent = send_some(call.get());
     if (sent < 0) {
       return nullptr;
     }
-    done += sent;
-  } while (done < data.size());
+    call->done += sent;
+  } while (call->done < call->buffer.size());
   Py_RETURN_NONE;
 }
 
@@ -378,60 +264,126 @@ PyObject* sendall(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
 constexpr Nanoseconds nap = 1'000'000;
 
 // An AF_UNIX listener's full backlog: no descriptor tells when there is room.
-int wait_for_backlog(Nanoseconds deadline) {
+int wait_for_backlog(Call* call) {
+  if (std::exchange(call->is_over, false)) {
+    return 0;
+  }
   Nanoseconds now = core::monotonic_now();
-  if (deadline != forever && now >= deadline) {
+  if (call->deadline != forever && now >= call->deadline) {
     return EAGAIN;
   }
   Scheduler* s = scheduler();
-  return s == nullptr ? -1 : sleep_until(s, now + nap);
+  return s == nullptr ? -1 : sleep_until(s, now + nap, call);
+}
+
+// Waits until the connection may be there. Returns 0, what has become of it, or -1 with an exception set.
+int wait_for_connection(Call* call) {
+  if (call->backlog) {
+    return wait_for_backlog(call);
+  }
+  if (int error = wait_for_socket(call, Direction::write); error != 0) {
+    return error;
+  }
+  int error = option(extra_of(call->self)->fd, SO_ERROR);
+  return error < 0 ? errno : error;
+}
+
+// What the base class's connect_ex() returns; -1 with an exception set.
+int try_to_connect(PyObject* self, PyObject* address) {
+  PyObject* args[] = {self, address};
+  Object result = Object::steal(PyObject_Vectorcall(base.connect_ex, args, 2, nullptr));
+  return result ? static_cast<int>(PyLong_AsLong(result.get())) : -1;
 }
 
 // Returns 0, an errno value (EAGAIN if the time is up), or -1 with an exception set.
-int connect_to(PyObject* self, PyObject* address, Nanoseconds deadline) {
-  Extra* extra = extra_of(self);
-  PyObject* args[] = {self, address};
-  for (bool waited = false;; waited = true) {
-    Object result = Object::steal(PyObject_Vectorcall(base.connect_ex, args, 2, nullptr));
-    if (!result) {
-      return -1;
+int connect_to(Call* call, PyObject* address) {
+  bool waits = call->is_over;
+  if (!waits) {
+    call->deadline = deadline_of(extra_of(call->self));
+  }
+  for (;; waits = true) {
+    if (waits) {
+      if (int error = wait_for_connection(call); error != 0) {
+        return error;
+      }
     }
-    auto error = static_cast<int>(PyLong_AsLong(result.get()));
-    if (error == EISCONN && waited) {
+    int error = try_to_connect(call->self, address);
+    if (error == EISCONN && waits) {
       return 0;
     }
-    bool backlog = error == EAGAIN;
-    bool pending = backlog || error == EINPROGRESS || error == EALREADY;
-    if (deadline == 0 || !pending) {
-      return error;
-    }
-    error =
-        backlog ? wait_for_backlog(deadline) : wait_for_socket(extra, Direction::write, deadline);
-    if (error == 0 && !backlog && (error = option(extra->fd, SO_ERROR)) < 0) {
-      error = errno;
-    }
-    if (error != 0) {
+    call->backlog = error == EAGAIN;
+    bool pending = call->backlog || error == EINPROGRESS || error == EALREADY;
+    if (call->deadline == 0 || !pending) {
       return error;
     }
   }
 }
 
 PyObject* connect_method(PyObject* self, PyObject* address) {
-  Nanoseconds deadline = deadline_of(extra_of(self));
-  int error = connect_to(self, address, deadline);
+  static const char key = 0;
+  CallRef call(self, &key);
+  int error = call ? connect_to(call.get(), address) : -1;
   if (error > 0) {
-    return raise_failed_wait(error, deadline);
+    return raise_failed_wait(error, call->deadline);
   }
   return error < 0 ? nullptr : Py_NewRef(Py_None);
 }
 
 PyObject* connect_ex(PyObject* self, PyObject* address) {
-  int error = connect_to(self, address, deadline_of(extra_of(self)));
+  static const char key = 0;
+  CallRef call(self, &key);
+  int error = call ? connect_to(call.get(), address) : -1;
   return error < 0 ? nullptr : PyLong_FromLong(error);
 }
 
-PyObject* accept_method(PyObject* self, PyObject*) {
-  return repeat_method(self, Direction::read, base.accept, nullptr, 0, nullptr, 0);
+// ---- methods of the base class --------------------------------------------------------------------
+
+// An iterator of buffers would have nothing left for a second try: a list takes its place.
+bool keep_iterators(Call* call, PyObject* const* args, Py_ssize_t count) {
+  if (std::none_of(args, args + count,
+                   [](PyObject* object) { return PyIter_Check(object) != 0; })) {
+    return true;
+  }
+  Object kept = Object::steal(PyTuple_New(count));
+  for (Py_ssize_t i = 0; kept && i < count; ++i) {
+    PyObject* item = PyIter_Check(args[i]) != 0 ? PySequence_List(args[i]) : Py_NewRef(args[i]);
+    if (item == nullptr) {
+      return false;
+    }
+    PyTuple_SET_ITEM(kept.get(), i, item);
+  }
+  call->arguments = std::move(kept);
+  return static_cast<bool>(call->arguments);
+}
+
+// Repeats a method until it doesn't raise BlockingIOError.
+PyObject* repeat_method(Call* call, Direction direction, PyObject* method, PyObject* const* args,
+                        Py_ssize_t nargs, PyObject* names, int flags) {
+  constexpr Py_ssize_t most = 8;
+  Py_ssize_t count = nargs + (names != nullptr ? PyTuple_GET_SIZE(names) : 0);
+  if (count > most) {
+    return raise(PyExc_TypeError, "too many arguments");
+  }
+  bool waits = call->is_over;
+  if (!waits) {
+    call->deadline = deadline_of(extra_of(call->self), flags);
+    if (!keep_iterators(call, args, count)) {
+      return nullptr;
+    }
+  }
+  PyObject* all[most + 1] = {call->self};
+  std::copy_n(call->arguments ? &PyTuple_GET_ITEM(call->arguments.get(), 0) : args, count, all + 1);
+  for (;; waits = true) {
+    if (waits && wait_until_ready(call, direction) < 0) {
+      return nullptr;
+    }
+    PyObject* result = PyObject_Vectorcall(method, all, static_cast<std::size_t>(nargs + 1), names);
+    if (result != nullptr || call->deadline == 0 ||
+        PyErr_ExceptionMatches(PyExc_BlockingIOError) == 0) {
+      return result;
+    }
+    PyErr_Clear();
+  }
 }
 
 // The flags among a call's arguments, if they are; nothing else there is an int.
@@ -450,8 +402,16 @@ int flags_of(PyObject* const* args, Py_ssize_t nargs, PyObject* names, Py_ssize_
 
 template <PyObject* Base::* method, Direction direction, Py_ssize_t flags_at>
 PyObject* delegate(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
-  return repeat_method(self, direction, base.*method, args, nargs, names,
-                       flags_of(args, nargs, names, flags_at));
+  CallRef call(self, &(base.*method));
+  return call ? repeat_method(call.get(), direction, base.*method, args, nargs, names,
+                              flags_of(args, nargs, names, flags_at))
+              : nullptr;
+}
+
+PyObject* accept_method(PyObject* self, PyObject*) {
+  CallRef call(self, &base.accept);
+  return call ? repeat_method(call.get(), Direction::read, base.accept, nullptr, 0, nullptr, 0)
+              : nullptr;
 }
 
 // ---- timeouts, closing ----------------------------------------------------------------------------
@@ -553,7 +513,7 @@ int socket_init(PyObject* self, PyObject* args, PyObject* keywords) {
 PyMethodDef methods[] = {
     {"recv", method(recv_method), METH_FASTCALL,
      "recv($self, bufsize, flags=0, /)\n--\n\nAs the standard socket's; blocks the calling tasklet."},
-    {"recv_into", method(recv_into), METH_VARARGS | METH_KEYWORDS,
+    {"recv_into", method(recv_into), METH_FASTCALL | METH_KEYWORDS,
      "recv_into($self, /, buffer, nbytes=0, flags=0)\n--\n\n"
      "As the standard socket's; blocks the calling tasklet."},
     {"recvfrom", method(delegate<&Base::recvfrom, Direction::read, 1>),
@@ -625,6 +585,7 @@ int look_up_base(PyObject* python_class, PyObject* c_class) {
 }  // namespace
 
 int add_socket_type(PyObject* module) {
+  make_calls_again(methods);
   Object standard = Object::steal(PyImport_ImportModule("socket"));
   Object parent =
       standard ? Object::steal(PyObject_GetAttrString(standard.get(), "socket")) : Object();

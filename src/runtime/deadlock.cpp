@@ -37,8 +37,10 @@ Object describe(Tasklet* tasklet) {
       "tasklet %llu '%U'", static_cast<unsigned long long>(tasklet->serial), name.get())));
 }
 
-// " at file.py:12 in f"
-Object place_of(Scheduler* s, Tasklet* tasklet) {
+}  // namespace
+
+Object place_of(Tasklet* tasklet) {
+  Scheduler* s = tasklet->scheduler;
   Object frame = Object::steal(
       interp::frame(s->ts, tasklet == s->current ? interp::Suspended{} : tasklet->suspended()));
   if (!frame) {
@@ -51,6 +53,8 @@ Object place_of(Scheduler* s, Tasklet* tasklet) {
   return or_unknown(Object::steal(PyUnicode_FromFormat(" at %U:%d in %U", c->co_filename,
                                                        PyFrame_GetLineNumber(f), c->co_qualname)));
 }
+
+namespace {
 
 Object last_user(Scheduler* s, Channel* channel) {
   if (channel->last_user == 0) {
@@ -77,7 +81,7 @@ Object last_user(Scheduler* s, Channel* channel) {
 }
 
 void append_line(Scheduler* s, Object* text, Tasklet* tasklet) {
-  Object who = describe(tasklet), where = place_of(s, tasklet);
+  Object who = describe(tasklet), where = place_of(tasklet);
   Object what;
   if (tasklet->place == Place::channel) {
     Object user = last_user(s, tasklet->channel);

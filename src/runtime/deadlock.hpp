@@ -11,6 +11,9 @@ namespace stackless {
 Object deadlock_report(Scheduler* s, Tasklet* tasklet);
 Object lonely_main_report(Scheduler* s, Tasklet* main);
 
+// place_of() says where a tasklet is: " at file.py:12 in f".
+Object place_of(Tasklet* tasklet);
+
 // remember_departed() keeps the name of a tasklet that ends, in case a report wants it.
 void remember_departed(Tasklet* tasklet);
 

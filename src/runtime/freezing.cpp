@@ -51,16 +51,31 @@ const Rule* rule_of(const PyMethodDef* function) {
   return nullptr;
 }
 
-Completion completion_of(const interp::Halt& halt) {
+const PyMethodDef no_methods[] = {{}};
+const PyMethodDef* made_again = no_methods;
+
+bool is_made_again(const Tasklet* t, const interp::Halt& halt) {
+  const PyMethodDef* method = made_again;
+  while (method->ml_name != nullptr && method != halt.function) {
+    ++method;
+  }
+  // Without an operation it has called something else that waits. The operands of f(*arguments) don't
+  // outlive the call.
+  return method->ml_name != nullptr && t->operation != nullptr && halt.arguments >= 0;
+}
+
+Completion completion_of(const Tasklet* t, const interp::Halt& halt) {
   const Rule* rule = rule_of(halt.function);
   if (rule == nullptr) {
-    return Completion::none;
+    return is_made_again(t, halt) ? Completion::again : Completion::none;
   }
   if (rule->completion == Completion::removed && halt.arguments != 0) {
     bool known = halt.arguments > 0;
     return known ? Completion::mail : Completion::none;
   }
-  return rule->completion;
+  // What makes a number of sleep()'s argument may wait, too.
+  bool sleeps = rule->completion != Completion::nothing || t->place != Place::channel;
+  return sleeps ? rule->completion : Completion::none;
 }
 
 enum class Success {
@@ -85,9 +100,10 @@ bool is_own(const Tasklet* t, PyObject* outermost) {
 // running one.
 Completion find_completion(Tasklet* t, interp::Parked* parked, interp::Halt* halt) {
   PyThreadState* ts = t->scheduler->ts;
-  bool free = t->stack != nullptr && interp::find_halt(ts, parked, halt) == interp::Pin::none &&
+  bool free = ts != nullptr && t->stack != nullptr &&
+              interp::find_halt(ts, parked, halt) == interp::Pin::none &&
               is_own(t, halt->outermost);
-  return free ? completion_of(*halt) : Completion::none;
+  return free ? completion_of(t, *halt) : Completion::none;
 }
 
 // Moves the tasklet's frames out.
@@ -129,6 +145,14 @@ PyObject* finish_call() {
     return Py_NewRef(as_object(self));
   }
   Object mail = claim(self);
+  if (self->completion == Completion::again) {
+    if (!mail) {
+      drop_operation(self);
+      return nullptr;
+    }
+    self->operation->is_over = true;
+    return interp::again();
+  }
   if (!mail) {
     return nullptr;
   }
@@ -178,8 +202,7 @@ bool freeze_tasklet(Tasklet* t) {
 
 bool is_pinned(Tasklet* t) {
   interp::Halt halt;
-  return t->parked != nullptr &&
-         (t->scheduler->ts == nullptr || find_completion(t, t->parked, &halt) == Completion::none);
+  return t->parked != nullptr && find_completion(t, t->parked, &halt) == Completion::none;
 }
 
 namespace {
@@ -231,7 +254,7 @@ Object why_pinned(Tasklet* t) {
   }
   interp::Halt halt;
   interp::Pin pin = interp::find_halt(home->ts, t->parked, &halt);
-  if (pin == interp::Pin::none && completion_of(halt) == Completion::none) {
+  if (pin == interp::Pin::none && completion_of(t, halt) == Completion::none) {
     return Object::steal(PyUnicode_FromFormat(
         "it waits in %s(), which keeps something on the C stack", halt.function->ml_name));
   }
@@ -254,13 +277,9 @@ Object why_pinned(Tasklet* t) {
   return because("it was started through C code: %U", name_of_callable(t->function.get()));
 }
 
-bool move_to(Tasklet* t, Scheduler* target) {
-  if (t->stack != nullptr) {
-    t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
-  }
-  if (t->started && !move_alarms(t, target)) {
-    return false;
-  }
+namespace {
+
+void change_scheduler(Tasklet* t, Scheduler* target) {
   if (t->started) {
     remove_started(t);
   }
@@ -269,7 +288,25 @@ bool move_to(Tasklet* t, Scheduler* target) {
   if (t->started) {
     add_started(t);
   }
-  return true;
+}
+
+}  // namespace
+
+bool move_to(Tasklet* t, Scheduler* target) {
+  if (t->stack != nullptr) {
+    t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
+  }
+  // Who waits for a descriptor looks again, and waits in the other thread's poller.
+  bool looks_again = t->place == Place::waiting && t->wait->for_io;
+  Ref<Tasklet> woken = looks_again ? cancel_wait(t) : Ref<Tasklet>();
+  bool moved = !t->started || move_alarms(t, target);
+  if (moved) {
+    change_scheduler(t, target);
+  }
+  if (woken) {
+    insert_owned(std::move(woken));
+  }
+  return moved;
 }
 
 bool drop_frames(Tasklet* t) {
@@ -280,6 +317,7 @@ bool drop_frames(Tasklet* t) {
   t->started = false;
   forget_function(t);
   interp::drop(std::exchange(t->frozen, nullptr));
+  drop_operation(t);
   return true;
 }
 
@@ -294,7 +332,7 @@ void leave_arguments(Scheduler* s, Tasklet* self) {
 
 // Has `next` run in the place of the current tasklet, on its stack, if they stand alike.
 bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result) {
-  if (next->frozen == nullptr || self->stack == nullptr) {
+  if (next->frozen == nullptr || self->stack == nullptr || s->idle_wanted) {
     return false;
   }
   interp::Trade places(s->ts, next->frozen);
@@ -369,6 +407,8 @@ Tasklet* finish_freezing(Scheduler* s, Tasklet* self) {
   }
   return std::exchange(s->after_unwinding, nullptr);
 }
+
+void make_calls_again(const PyMethodDef* methods) { made_again = methods; }
 
 int init_unwinding() {
   unwinding_bomb = make_bomb(Object::share(interp::unwinding_exception())).release();

@@ -16,7 +16,7 @@ bool is_pinned(Tasklet* tasklet);
 Object why_pinned(Tasklet* tasklet);
 
 // move_to() makes the tasklet that of another thread: one that has not started, or is frozen. It stays
-// blocked where it is. False with MemoryError set.
+// blocked where it is, but for a descriptor, where it looks again. False with MemoryError set.
 bool move_to(Tasklet* tasklet, Scheduler* target);
 
 // drop_frames() ends a started tasklet without running anything of its own; false if it is pinned.
@@ -32,6 +32,10 @@ bool freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next, Object* result
 inline bool is_unwound(const Scheduler* s) { return s->after_unwinding != nullptr; }
 // finish_freezing() does the rest then, and returns who runs next.
 Tasklet* finish_freezing(Scheduler* s, Tasklet* self);
+
+// make_calls_again() names the methods whose calls are made once more when a tasklet is thawed that waited
+// there in an Operation (runtime/wait.hpp). The table ends with an empty entry.
+void make_calls_again(const PyMethodDef* methods);
 
 // init_unwinding() is called once, at import; -1 with an exception set.
 int init_unwinding();

@@ -3,6 +3,7 @@
 #include "interp/freeze.hpp"
 #include "interp/portable.hpp"
 #include "interp/shells.hpp"
+#include "runtime/deadlock.hpp"
 #include "runtime/freezing.hpp"
 #include "runtime/scheduler.hpp"
 
@@ -157,6 +158,11 @@ Frames frames_of(Tasklet* t) {
   }
   if (t->frozen == nullptr) {
     frames.list = frames.reason ? frames_as_text(t) : Object();
+    return frames;
+  }
+  if (t->completion == Completion::again) {
+    Object place = place_of(t);
+    raise(PyExc_TypeError, "cannot pickle a tasklet that waits for a socket%U", place.get());
     return frames;
   }
   frames.exceptions = Object::steal(interp::handled_exceptions(t->frozen, wrap));

@@ -340,6 +340,10 @@ Object block(Scheduler* s) {
     }
     notify_switch(s, self, waker);
     s->idle_wanted = s->duties = true;
+    if (Object result;
+        (s->attention & Scheduler::crowded) != 0 && freeze_and_leave(s, self, waker, &result)) {
+      return result;
+    }
     run_other(s, self, waker);
     return claim(self);
   }

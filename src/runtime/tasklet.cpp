@@ -9,6 +9,7 @@
 #include "runtime/callbacks.hpp"
 #include "runtime/freezing.hpp"
 #include "runtime/scheduler.hpp"
+#include "runtime/wait.hpp"
 
 namespace stackless {
 
@@ -223,6 +224,11 @@ int tasklet_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(t->keywords.get());
   Py_VISIT(t->context.get());
   Py_VISIT(t->tracing.get());
+  if (t->operation != nullptr) {
+    if (int result = t->operation->traverse(visit, arg); result != 0) {
+      return result;
+    }
+  }
   // What a thread that has ended left on C stacks is of no use to anybody.
   PyThreadState* ts = t->scheduler != nullptr ? t->scheduler->ts : nullptr;
   return ts != nullptr || t->frozen != nullptr ? interp::traverse(ts, t->suspended(), visit, arg)
@@ -293,6 +299,7 @@ void tasklet_dealloc(PyObject* self) {
     PyObject_ClearWeakRefs(self);
   }
   tasklet_clear(self);
+  drop_operation(t);
   t->function.reset();
   if (Scheduler* s = t->scheduler) {
     if (t->started) {

@@ -11,6 +11,7 @@ namespace stackless {
 
 struct Channel;
 struct Scheduler;
+struct Operation;
 struct Wait;
 
 // Where a tasklet is; exactly one of these at any time.
@@ -28,6 +29,7 @@ enum class Completion : unsigned char {
   mail_or_self,  // the same, or the tasklet if that is empty: schedule()
   removed,       // the same, where None counts as empty: schedule_remove()
   nothing,       // None: sleep()
+  again,         // the call is made once more, and goes on with what it has left in an Operation
 };
 
 struct Tasklet {
@@ -49,6 +51,7 @@ struct Tasklet {
     Channel* channel;
     Wait* wait;
   };
+  Operation* operation;   // what the call keeps in which it waits for a descriptor
   Tasklet* next_started;  // its scheduler's list of started tasklets
   Tasklet* prev_started;
   PyObject* weak_references;
@@ -62,6 +65,7 @@ struct Tasklet {
   bool ignore_nesting;
   bool block_trap;
   bool zombie;  // survived its finalizer
+  bool spared;  // outlives its thread, as far as is known
   bool used_channel;
 
   // Where the tasklet's frames are, if it is not running.

@@ -220,7 +220,12 @@ void kill_started(Scheduler* s, bool all) {
     Object victims = Object::steal(PyList_New(0));
     std::uint64_t newest = newest_seen;
     for (Tasklet* t = s->first_started; t != nullptr && victims; t = t->next_started) {
-      if (t != s->current && t->serial > newest_seen && (all || !outlives_its_thread(t))) {
+      // Who was spared may have been woken by one who died.
+      if (t == s->current || !(t->spared || t->serial > newest_seen)) {
+        continue;
+      }
+      t->spared = !all && outlives_its_thread(t);
+      if (!t->spared) {
         newest = std::max(newest, t->serial);
         if (PyList_Append(victims.get(), as_object(t)) < 0) {
           victims.reset();

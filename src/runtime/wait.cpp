@@ -11,6 +11,7 @@
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"
 #include "runtime/deadlock.hpp"
+#include "runtime/freezing.hpp"
 
 namespace stackless {
 
@@ -333,7 +334,7 @@ Ref<Tasklet> cancel_wait(Tasklet* tasklet) {
   tasklet->wait = nullptr;
   tasklet->place = Place::nowhere;
   Ref<Tasklet> reference = std::move(wait->tasklet);
-  if (wait->on_heap) {
+  if (wait->ends_alone) {
     delete wait;
   }
   return reference;
@@ -370,9 +371,10 @@ int suspend_on(Scheduler* s, Wait* wait, int fd, core::Direction direction) {
   wait->tasklet = unlink(self);
   self->place = Place::waiting;
   self->wait = wait;
-  if (fd >= 0) {
-    wait->for_io = true;
+  wait->for_io = fd >= 0;
+  if (wait->for_io) {
     s->poller.wait_for(wait, fd, direction);
+    wait->prev_wait = nullptr;
     wait->next_wait = s->first_wait;
     if (s->first_wait != nullptr) {
       s->first_wait->prev_wait = wait;
@@ -384,43 +386,60 @@ int suspend_on(Scheduler* s, Wait* wait, int fd, core::Direction direction) {
   return block(s) ? 0 : -1;
 }
 
+// The same for a call that keeps something.
+int suspend_in(Scheduler* s, Operation* operation, core::Nanoseconds deadline, int fd,
+               core::Direction direction) {
+  operation->outcome = Outcome::ready;
+  if (!set_timer(s, operation, deadline)) {
+    return -1;
+  }
+  Tasklet* self = s->current;
+  Operation* outer = std::exchange(self->operation, operation);
+  int result = suspend_on(s, operation, fd, direction);
+  if (!is_unwound(s)) {
+    self->operation = outer;
+  }
+  return result;
+}
+
 }  // namespace
 
-int wait_for_io(Scheduler* s, int fd, core::Direction direction, core::Nanoseconds deadline,
-                bool fresh, Outcome* outcome) {
+void drop_operation(Tasklet* tasklet) {
+  if (Operation* operation = std::exchange(tasklet->operation, nullptr)) {
+    KeepException pending;
+    delete operation;
+  }
+}
+
+int wait_for_io(Scheduler* s, Operation* operation, int fd, core::Direction direction,
+                core::Nanoseconds deadline, bool fresh) {
   if (trapped(s->current) || open_poller(s) < 0) {
     return -1;
   }
   if (int error = s->poller.watch(fd, fresh); error != 0) {
     if (error == EPERM) {  // a regular file: always ready
-      *outcome = Outcome::ready;
+      operation->outcome = Outcome::ready;
       return 0;
     }
     raise_os_error(error);
     return -1;
   }
-  if (!may_wait(s)) {
-    return -1;
-  }
-  Wait wait;
-  if (!set_timer(s, &wait, deadline)) {
-    return -1;
-  }
-  int result = suspend_on(s, &wait, fd, direction);
-  *outcome = wait.outcome;
-  return result;
+  return may_wait(s) ? suspend_in(s, operation, deadline, fd, direction) : -1;
 }
 
-int sleep_until(Scheduler* s, core::Nanoseconds deadline) {
+int sleep_until(Scheduler* s, core::Nanoseconds deadline, Operation* operation) {
   if (trapped(s->current) || !may_wait(s)) {
     return -1;
+  }
+  if (operation != nullptr) {
+    return suspend_in(s, operation, deadline, -1, core::Direction::read);
   }
   std::unique_ptr<Wait> wait(new (std::nothrow) Wait);
   if (wait == nullptr) {
     PyErr_NoMemory();
     return -1;
   }
-  wait->on_heap = true;
+  wait->ends_alone = true;
   if (!set_timer(s, wait.get(), deadline)) {
     return -1;
   }

@@ -21,23 +21,54 @@ struct Wait : core::PollWaiter, Alarm {
   Ref<Tasklet> tasklet;
   Outcome outcome = Outcome::ready;
   bool for_io = false;
-  bool on_heap = false;       // and freed by cancel_wait(): for tasklets that can be frozen
+  bool ends_alone = false;    // freed by cancel_wait()
   Wait* next_wait = nullptr;  // the scheduler's list of those with a descriptor
   Wait* prev_wait = nullptr;
 };
+
+// An Operation is all that a call keeps which waits for a descriptor, since its tasklet may be frozen
+// meanwhile: then the call ends nowhere, and is made once more when the tasklet is thawed. The second call
+// takes the operation over and goes on behind its wait.
+struct Operation : Wait {
+  Operation() = default;
+  virtual ~Operation() = default;
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+  virtual int traverse(visitproc visit, void* arg) = 0;
+
+  PyObject* self = nullptr;    // whose method it is, which the caller holds, and
+  const void* call = nullptr;  // which one
+  bool is_over = false;        // the wait is, and the call not yet made again
+};
+
+// taken_over() is the operation which a call goes on with that is made once more; the caller's from now on.
+inline Operation* taken_over(Scheduler* s, PyObject* self, const void* call) {
+  Operation* operation = s->current->operation;
+  if (operation == nullptr || !operation->is_over || operation->self != self ||
+      operation->call != call) [[likely]] {
+    return nullptr;
+  }
+  return std::exchange(s->current->operation, nullptr);
+}
+// is_left() tells whether the call in which the current tasklet waited has to leave the operation to it.
+inline bool is_left(const Scheduler* s, const Operation* operation) {
+  return s->current->operation == operation;
+}
+// drop_operation() drops the one of a tasklet which won't make its call again, if it has one.
+void drop_operation(Tasklet* tasklet);
 
 constexpr core::Nanoseconds forever = -1;
 
 // wait_for_io() blocks the current tasklet until `fd` is ready in that direction (or may be: the
 // caller tries again) or `deadline` (monotonic; forever) has passed. `fresh` says that the caller
-// has not waited on this descriptor since it was opened. Returns 0 and sets *outcome, or -1 with an
-// exception set: OSError, what was thrown at the tasklet, RuntimeError for a trap.
-int wait_for_io(Scheduler* s, int fd, core::Direction direction, core::Nanoseconds deadline,
-                bool fresh, Outcome* outcome);
+// has not waited on this descriptor since it was opened. Returns 0 with the operation's outcome set, or
+// -1 with an exception set: OSError, what was thrown at the tasklet, RuntimeError for a trap.
+int wait_for_io(Scheduler* s, Operation* operation, int fd, core::Direction direction,
+                core::Nanoseconds deadline, bool fresh);
 
 // sleep_until() blocks the current tasklet until `deadline`; -1 with an exception set if something
-// was thrown at it.
-int sleep_until(Scheduler* s, core::Nanoseconds deadline);
+// was thrown at it. `operation` null if the caller has nothing to keep.
+int sleep_until(Scheduler* s, core::Nanoseconds deadline, Operation* operation = nullptr);
 
 // forget_descriptor() is told by the owner of `fd` that it is about to close it: whoever waits for
 // it, in any thread, wakes up, tries again, and finds it closed.
