@@ -11,6 +11,7 @@ import gc
 import pickle
 import sys
 import traceback
+import types
 import weakref
 
 import pytest
@@ -424,6 +425,195 @@ def coroutines(wait, note):
         coroutine.send(None)
     except StopIteration as stop:
         note(stop.value)
+
+
+# ---- asynchronous generators ---------------------------------------------------------------------
+
+
+@types.coroutine
+def pause(value):
+    return (yield value)
+
+
+def run_coroutine(wait, note, coroutine):
+    """Drive it like an event loop, which waits, too."""
+    sent = None
+    try:
+        while True:
+            sent = (coroutine.send(sent), wait())
+            note(("paused", sent))
+    except StopIteration as stop:
+        note(("returned", stop.value))
+
+
+async def gives(wait, note, n):
+    try:
+        for i in range(n):
+            note(("before", wait()))
+            got = yield i, wait()
+            note(("got", got, wait(), await pause(i), wait(), await adds(wait, 1)))
+    except KeyError as error:
+        note(("caught", repr(error), wait(), await pause("caught")))
+        yield "from except", wait()
+    finally:
+        note("finally")
+
+
+@scenario(pinned=without_generators)
+def loops_over_asynchronous_generators(wait, note):
+    async def loops():
+        async for value in gives(wait, note, 3):
+            note((value, wait(), await pause("loop")))
+        note([value async for value in gives(wait, note, 2) if wait()])
+        note({value async for value in (each async for each in gives(wait, note, 1))})
+        return wait()
+
+    run_coroutine(wait, note, loops())
+
+
+@scenario(pinned=without_generators)
+def asynchronous_generators_by_hand(wait, note):
+    async def drives():
+        values = gives(wait, note, 5)
+        note(await values.__anext__())
+        note(await values.asend(wait()))
+        note((await values.athrow(KeyError(1)), values.ag_running))
+        try:
+            await values.asend("end")
+        except StopAsyncIteration as error:
+            note((repr(error), names_in(error), values.ag_running))
+        note((await values.aclose(), values.ag_frame))
+        values = gives(wait, note, 5)
+        note(await anext(values))
+        try:
+            await values.athrow(ValueError(2))
+        except ValueError as error:
+            note((repr(error), names_in(error), values.ag_running))
+
+    run_coroutine(wait, note, drives())
+
+
+@scenario(pinned=[VERSION])
+def anext_with_a_default(wait, note):
+    async def asks():
+        values = gives(wait, note, 1)
+        note(await anext(values, "default"))
+        note(await anext(values, "default"))
+
+    run_coroutine(wait, note, asks())
+
+
+@scenario(pinned=without_generators)
+def asynchronous_generators_that_are_closed(wait, note):
+    async def ignores():
+        try:
+            yield wait()
+        except GeneratorExit:
+            note((wait(), await pause("closing")))
+            yield wait()
+
+    async def obeys():
+        with contextlib.suppress(GeneratorExit):
+            yield wait()
+        note((wait(), await pause("closing")))
+
+    async def fails():
+        try:
+            yield wait()
+        except GeneratorExit:
+            raise KeyError(wait())  # noqa: B904
+
+    async def closes():
+        for make in ignores, obeys, fails, lambda: gives(wait, note, 2):
+            values = make()
+            note(await values.__anext__())
+            closing = values.aclose()
+            try:
+                note(await closing)
+            except (RuntimeError, KeyError) as error:
+                note((repr(error), names_in(error), repr(error.__context__)))
+            note((values.ag_running, values.ag_frame is None))
+            try:
+                await closing
+            except RuntimeError as error:
+                note(repr(error))
+
+    run_coroutine(wait, note, closes())
+
+
+@scenario(pinned=without_generators)
+def asynchronous_generators_driven_by_an_event_loop(wait, note):
+    values = gives(wait, note, 2)
+    for make in values.__anext__, values.__anext__, values.aclose, values.__anext__:
+        asked = make()
+        try:
+            while True:
+                note(("paused", asked.send(None), values.ag_running))
+        except (StopIteration, StopAsyncIteration) as error:
+            note((repr(error), names_in(error), values.ag_running))
+        try:
+            asked.send(None)
+        except (RuntimeError, StopIteration) as error:
+            note(repr(error))
+
+
+@contextlib.asynccontextmanager
+async def manages_later(wait, note, name):
+    note((name, "enters", wait(), await pause(name)))
+    try:
+        yield wait()
+    except KeyError as error:
+        note((name, repr(error), wait()))
+    else:
+        note((name, "exits", wait(), await pause(name)))
+
+
+@scenario(pinned=without_generators)
+def asynchronous_context_managers(wait, note):
+    async def enters():
+        async with manages_later(wait, note, 1) as value, manages_later(wait, note, 2):
+            note((value, wait()))
+        async with manages_later(wait, note, 3):
+            raise KeyError
+        try:
+            async with manages_later(wait, note, 4):
+                raise ValueError(5)
+        except ValueError as error:
+            note(names_in(error))
+        async with contextlib.aclosing(gives(wait, note, 2)) as values:
+            note(await anext(values))
+        return wait()
+
+    run_coroutine(wait, note, enters())
+
+
+@scenario(pinned=without_generators)
+def asynchronous_generators_that_handle_exceptions(wait, note):
+    async def handles():
+        try:
+            raise KeyError(wait())
+        except KeyError:
+            yield repr(sys.exception())
+            note((wait(), repr(sys.exception())))
+            try:
+                raise ValueError(wait())
+            except ValueError as error:
+                yield repr(sys.exception()), repr(error.__context__)
+            note((wait(), repr(sys.exception())))
+        raise IndexError(wait())
+
+    async def loops():
+        try:
+            raise OSError(1)
+        except OSError:
+            try:
+                async for value in handles():
+                    note((value, repr(sys.exception())))
+            except IndexError as error:
+                note((repr(error.__context__), names_in(error)))
+            note(repr(sys.exception()))
+
+    run_coroutine(wait, note, loops())
 
 
 @scenario(pinned=without_generators)

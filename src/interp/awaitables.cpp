@@ -10,6 +10,13 @@ PyTypeObject* athrow_type;
 
 namespace {
 
+// Objects/genobject.c, _PyAsyncGenWrappedValue (3.11 to 3.15).
+struct Given {
+  PyObject_HEAD
+  PyObject* value;
+};
+PyTypeObject* given_type;
+
 Asend* as_asend(PyObject* object) { return reinterpret_cast<Asend*>(object); }
 Athrow* as_athrow(PyObject* object) { return reinterpret_cast<Athrow*>(object); }
 
@@ -162,10 +169,21 @@ bool check(PyObject* generator, const char* method, PyObject* argument, PyTypeOb
   return fits;
 }
 
+bool check_given(PyObject* generator) {
+  PyObject* given = nullptr;
+  if (PyIter_Send(generator, Py_None, &given) != PYGEN_NEXT) {
+    return false;
+  }
+  given_type = Py_TYPE(given);
+  bool fits = given_type->tp_basicsize == sizeof(Given) && given_in(given) == Py_Ellipsis;
+  Py_DECREF(given);
+  return fits;
+}
+
 bool check_all(PyObject* generator) {
   set_hooks(generator, nullptr);  // nobody is told of this one
   PyTypeObject *anext, *aclose;
-  return check(generator, "asend", Py_True, &asend_type, sizeof(Asend)) &&
+  return check_given(generator) && check(generator, "asend", Py_True, &asend_type, sizeof(Asend)) &&
          check(generator, "__anext__", nullptr, &anext, sizeof(Asend)) && anext == asend_type &&
          check(generator, "athrow", PyExc_KeyError, &athrow_type, sizeof(Athrow)) &&
          check(generator, "aclose", nullptr, &aclose, sizeof(Athrow)) && aclose == athrow_type &&
@@ -177,6 +195,10 @@ bool check_all(PyObject* generator) {
 PyTypeObject AsendShell = shell_type("stackless._wrap.async_generator_asend", sizeof(Asend));
 PyTypeObject AthrowShell = shell_type("stackless._wrap.async_generator_athrow", sizeof(Athrow));
 
+PyObject* given_in(PyObject* yielded) noexcept {
+  return Py_IS_TYPE(yielded, given_type) ? reinterpret_cast<Given*>(yielded)->value : nullptr;
+}
+
 int& state_of(PyObject* awaitable) noexcept {
   return Py_IS_TYPE(awaitable, athrow_type) ? as_athrow(awaitable)->state
                                             : as_asend(awaitable)->state;
@@ -185,7 +207,7 @@ int& state_of(PyObject* awaitable) noexcept {
 int init_awaitables() {
   PyObject* globals = PyDict_New();
   PyObject* done = globals != nullptr
-                       ? PyRun_String("async def f(): yield\n", Py_file_input, globals, globals)
+                       ? PyRun_String("async def f(): yield ...\n", Py_file_input, globals, globals)
                        : nullptr;
   PyObject* generator =
       done != nullptr ? PyObject_CallNoArgs(PyDict_GetItemString(globals, "f")) : nullptr;

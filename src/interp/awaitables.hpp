@@ -39,6 +39,10 @@ inline bool sends_or_throws(PyObject* awaitable) noexcept {
 }
 int& state_of(PyObject* awaitable) noexcept;
 
+// given_in() is what an asynchronous generator gives, rather than waits with, if the frame yields that; else
+// null. Borrowed.
+PyObject* given_in(PyObject* yielded) noexcept;
+
 // Shells as in interp/shells.hpp: async_generator_asend() and async_generator_athrow() in stackless._wrap. Their
 // __reduce__(object), a static method, returns what the original's does.
 extern PyTypeObject AsendShell;

@@ -2,6 +2,11 @@
 
 #include "interp/version.hpp"
 
+#if PY_VERSION_HEX >= 0x030D0000  // exported, but declared only for CPython itself
+extern "C" PyAPI_FUNC(void)
+    _PyEval_MonitorRaise(PyThreadState*, _PyInterpreterFrame*, _Py_CODEUNIT*);
+#endif
+
 namespace stackless::interp {
 
 #if PY_VERSION_HEX >= 0x030C0000
@@ -84,6 +89,33 @@ int hide_from_tools(PyObject* code) {
   return hidden ? 0 : -1;
 }
 
+#if PY_VERSION_HEX >= 0x030D0000
+void tell_of_raise(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
+  _PyEval_MonitorRaise(ts, frame, frame->instr_ptr);
+}
+#else
+// It lets nobody call what tells sys.monitoring's tools: only the trace function is told
+// (Python/legacy_tracing.c, sys_trace_exception_func).
+void tell_of_raise(PyThreadState* ts, _PyInterpreterFrame*) noexcept {
+  if (ts->c_tracefunc == nullptr || ts->tracing != 0) {
+    return;
+  }
+  PyObject* exception = PyErr_GetRaisedException();
+  PyObject* told = PyTuple_Pack(3, Py_TYPE(exception), exception, Py_None);
+  PyFrameObject* frame = PyEval_GetFrame();
+  ++ts->tracing;
+  bool goes_on = told != nullptr && frame != nullptr &&
+                 ts->c_tracefunc(ts->c_traceobj, frame, PyTrace_EXCEPTION, told) == 0;
+  --ts->tracing;
+  Py_XDECREF(told);
+  if (goes_on) {
+    PyErr_SetRaisedException(exception);
+  } else {
+    Py_DECREF(exception);
+  }
+}
+#endif
+
 int check_monitoring() {
   PyThreadState* ts = PyThreadState_Get();
   PyObject* globals = PyDict_New();
@@ -114,6 +146,7 @@ int check_monitoring() {
 
 void catch_up(PyThreadState*, _PyInterpreterFrame*) noexcept {}
 int hide_from_tools(PyObject*) { return 0; }
+void tell_of_raise(PyThreadState*, _PyInterpreterFrame*) noexcept {}
 int check_monitoring() { return 0; }
 
 #endif

@@ -38,7 +38,8 @@ void hide_error([[maybe_unused]] PyThreadState* ts, [[maybe_unused]] _PyInterpre
 #endif
 }
 
-PyObject* assemble(const char* name, const OwnInstruction* instructions, std::size_t count) {
+PyObject* assemble(const char* name, const OwnInstruction* instructions, std::size_t count,
+                   const char* handlers) {
   std::string bytes;
   for (std::size_t i = 0; i < count; ++i) {
     auto [opcode, argument] = instructions[i];
@@ -52,7 +53,7 @@ PyObject* assemble(const char* name, const OwnInstruction* instructions, std::si
   PyObject* fields =
       Py_BuildValue("{s:N,s:i,s:y,s:y}", "co_code",
                     PyBytes_FromStringAndSize(bytes.data(), static_cast<Py_ssize_t>(bytes.size())),
-                    "co_stacksize", 6, "co_linetable", "", "co_exceptiontable", "");
+                    "co_stacksize", 6, "co_linetable", "", "co_exceptiontable", handlers);
   PyObject* code = replace != nullptr && none != nullptr && fields != nullptr
                        ? PyObject_Call(replace, none, fields)
                        : nullptr;

@@ -12,11 +12,13 @@ struct OwnInstruction {
   int argument = 0;
 };
 
-// assemble() makes a code object; null with an exception set.
-PyObject* assemble(const char* name, const OwnInstruction* instructions, std::size_t count);
+// assemble() makes a code object; null with an exception set. `handlers` is its exception table.
+PyObject* assemble(const char* name, const OwnInstruction* instructions, std::size_t count,
+                   const char* handlers);
 template <std::size_t N>
-PyObject* assemble(const char* name, const OwnInstruction (&instructions)[N]) {
-  return assemble(name, instructions, N);
+PyObject* assemble(const char* name, const OwnInstruction (&instructions)[N],
+                   const char* handlers = "") {
+  return assemble(name, instructions, N, handlers);
 }
 
 // make_frame() makes a frame in place, with an empty value stack, that is about to run `code`.

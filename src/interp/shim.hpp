@@ -10,12 +10,21 @@
 // Beneath a generator it is one that waits for it, so that V comes in one of two ways:
 //
 //     value stack   kept or None, second or None, an Ending, the generator (3.15: null), V
-//     code          SEND           where it stands from the beginning; goes on here with what is yielded
+//     code          NOP
+//                   SEND           where it stands from the beginning; goes on here with what is yielded
 //                   END_SEND
 //                   SWAP, POP_TOP, POP_TOP, POP_TOP
 //                   RETURN_VALUE
 //                   END_SEND       and here with what is returned
 //                   BINARY_OP      ... as above
+//
+// Beneath an asynchronous generator complete() deals with whatever comes of it, exceptions too:
+//
+//     value stack   what drives it, the generator, an Ending, the generator (3.15: null), V
+//     code          NOP
+//                   SEND           where it stands from the beginning
+//                   END_SEND       what is yielded or returned comes here,
+//                   BINARY_OP      ... as above, and what is raised here
 #pragma once
 
 #include "interp/own.hpp"
@@ -24,7 +33,7 @@
 namespace stackless::interp {
 
 constexpr bool waits_for_generator(Ending ending) {
-  return ending == Ending::next || ending == Ending::next_or;
+  return ending == Ending::next || ending == Ending::next_or || ending == Ending::drive;
 }
 constexpr bool needs_shim(Ending ending) {
   return ending != Ending::push && ending != Ending::generator;
