@@ -127,6 +127,31 @@ async def gives():
     yield 3
 
 
+async def stops(value):
+    try:
+        yield schedule_remove(value)
+        await pause(value)
+        yield schedule_remove(value)
+    finally:
+        schedule_remove("finally")
+
+
+async def drains():
+    async for value in stops(2):
+        print(schedule_remove(value), [each async for each in stops(3)])
+    values = stops(4)
+    await anext(values)
+    await values.athrow(KeyError(5))
+
+
+def drives():
+    for make in drains, stops(1).__anext__:
+        with contextlib.suppress(StopIteration, KeyError):
+            made = make()
+            while True:
+                schedule_remove(made.send(None))
+
+
 class Exchanges:
     """What drives a generator, which holds it and awaits something."""
 
@@ -165,6 +190,7 @@ SUBJECTS = [
     ),
     *(lambda n=n: stepped(n, Noted(handles, ())) for n in (1, 2, 3, 4, 5)),
     *(lambda n=n: stepped(n, Noted(closes_over, (1, 2, 3), {"z": 4})) for n in (0, 1, 2, 3)),
+    *(lambda n=n: stepped(n, Noted(drives, ())) for n in range(1, 14)),
     *(lambda n=n, kind=kind: stepped(n, kind()) for n in (0, 1, 2) for kind in (awaits, gives)),
     *(lambda n=n: stepped(n, yields(3)) for n in (0, 1, 2)),
     *(lambda value=value, part=part: waiting(value)[part] for value in (0, 1) for part in (0, 1)),
@@ -186,7 +212,8 @@ ALLOWED = {
     **dict.fromkeys(["getattr", "range", "iter", "KeyError", "ValueError"], "builtins"),
     **dict.fromkeys(["loops", "handles", "closes_over", "exchanges", "Noted"], "fuzz_pickling"),
     **dict.fromkeys(
-        ["Manager", "pause", "yields", "awaits", "gives", "Exchanges"], "fuzz_pickling"
+        ["Manager", "pause", "yields", "awaits", "gives", "Exchanges", "stops", "drains", "drives"],
+        "fuzz_pickling",
     ),
     **dict.fromkeys(["generator", "coroutine", "async_generator", "cell"], "stackless._wrap"),
     **dict.fromkeys(["async_generator_asend", "async_generator_athrow"], "stackless._wrap"),

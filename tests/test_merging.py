@@ -94,6 +94,7 @@ def frozen(scenario):
     return Stops(scenario, 0)
 
 
+STARTS = (plainly, frozen)
 SCENARIOS = {}
 PINNED = {}
 
@@ -1142,6 +1143,92 @@ def test_nothing_leaks(name):
     assert min(growth) < 50, growth
 
 
+# ---- what tools are told -------------------------------------------------------------------------
+
+ASYNCHRONOUS = [name for name in SCENARIOS if "asynchronous" in name]
+HARNESS = ("wait", "run", "scenario", "plainly", "frozen", *vars(Stops))
+
+
+def is_told_of(code):
+    ours = code.co_filename in (__file__, contextlib.__file__, "<stackless>")
+    return ours and code.co_name not in HARNESS
+
+
+def events_of(start, name, listen, silence):
+    events = []
+
+    def scenario(wait, note):
+        listen(events)
+        try:
+            SCENARIOS[name](wait, note)
+        finally:
+            silence()
+
+    stops = start(scenario)
+    assert stops.finish()
+    assert stops.pins == []
+    return events
+
+
+@pytest.mark.skipif(VERSION == (3, 11), reason="generators are pinned")
+@pytest.mark.parametrize("name", ASYNCHRONOUS)
+def test_a_trace_function_is_told_the_same(name):
+    def listen(events):
+        def trace(frame, event, arg):
+            if not is_told_of(frame.f_code):
+                return None
+            what = arg[0] if event == "exception" else None
+            told = (event, frame.f_code.co_name, frame.f_lineno, what)
+            # 3.12 tells it once more of an exception that has left a frozen generator.
+            if VERSION != (3, 12) or what is None or events[-1:] != [told]:
+                events.append(told)
+            return trace
+
+        sys.settrace(trace)
+
+    lists = [events_of(start, name, listen, lambda: sys.settrace(None)) for start in STARTS]
+    assert lists[0] == lists[1]
+    assert {"call", "line", "return", "exception"} == {each[0] for each in lists[0]}
+
+
+@pytest.mark.skipif(VERSION == (3, 11), reason="sys.monitoring came with 3.12")
+@pytest.mark.parametrize("name", ASYNCHRONOUS)
+def test_tools_are_told_the_same(name):
+    monitoring = sys.monitoring
+    all_events = [
+        event
+        for event in vars(monitoring.events)
+        # Of calls: that a tool waits for their end pins.
+        if event.isupper() and event not in ("NO_EVENTS", "INSTRUCTION", "BRANCH", "CALL")
+        if event not in ("C_RAISE", "C_RETURN")
+    ]
+    tool = 3
+
+    def listen(events):
+        for event in all_events:
+
+            def told(code, *values, event=event):
+                if is_told_of(code) and not (VERSION == (3, 12) and code.co_name == "<shim>"):
+                    # An exception's place is another one for functions called without C in between.
+                    values = values[1:] if isinstance(values[-1], BaseException) else values
+                    kinds = (each if type(each) is int else type(each) for each in values)
+                    events.append((event, code.co_name, *kinds))
+
+            monitoring.register_callback(tool, getattr(monitoring.events, event), told)
+        monitoring.set_events(tool, sum(getattr(monitoring.events, each) for each in all_events))
+
+    monitoring.use_tool_id(tool, "test")
+    try:
+        lists = [
+            events_of(start, name, listen, lambda: monitoring.set_events(tool, 0))
+            for start in STARTS
+        ]
+    finally:
+        monitoring.free_tool_id(tool)
+    assert lists[0] == lists[1]
+    assert {"PY_START", "PY_YIELD", "RAISE"} < {each[0] for each in lists[0]}
+
+
 # ---- as data -------------------------------------------------------------------------------------
 
 
@@ -1226,3 +1313,76 @@ def test_it_can_be_pickled(name):
         while gate.balance < 0:
             gate.send(7)
         assert results == [USES[name][1]]
+
+
+async def receives(gate):
+    try:
+        yield gate.receive()
+        yield gate.receive() + await adds(gate.receive, 1)
+    except KeyError as error:
+        yield error.args, gate.receive()
+    finally:
+        gate.receive()
+
+
+async def gathers(gate):
+    return [(value, gate.receive()) async for value in receives(gate)]
+
+
+async def closes(gate):
+    values = receives(gate)
+    return await anext(values), await values.aclose(), values.ag_running, values.ag_frame
+
+
+async def throws(gate):
+    values = receives(gate)
+    first = await values.asend(None)
+    second = await values.athrow(KeyError(first))
+    async for value in values:
+        return value
+    return second, values.ag_running
+
+
+async def fails(gate):
+    try:
+        async with contextlib.aclosing(receives(gate)) as values:
+            raise ValueError(await anext(values))
+    except ValueError as error:
+        return error.args, values.ag_frame
+
+
+ASYNCHRONOUS_USES = {
+    gathers: [(7, 7), (15, 7)],
+    closes: (7, None, False, None),
+    throws: (((7,), 7), False),
+    fails: ((7,), None),
+}
+
+
+def runs(make, gate, results):
+    try:
+        make(gate).send(None)
+    except StopIteration as stop:
+        results.append(stop.value)
+
+
+@pytest.mark.skipif(VERSION == (3, 11), reason="generators are pinned")
+@pytest.mark.parametrize("make", ASYNCHRONOUS_USES, ids=lambda make: make.__name__)
+def test_asynchronous_generators_can_be_pickled_at_every_stop(make):
+    gate, results = channel(), []
+    stackless.set_stack_budget(0)
+    original = tasklet(runs)(make, gate, results)
+    original.run()
+    stops = 0
+    while original.alive:
+        assert stackless.why_pinned(original) is None
+        data = pickle.dumps((original, gate, results))
+        for _ in range(2):
+            copy, its_gate, its_results = pickle.loads(data)
+            while its_gate.balance < 0:
+                its_gate.send(7)
+            assert (copy.alive, its_results) == (False, [ASYNCHRONOUS_USES[make]])
+        gate.send(7)
+        stops += 1
+    assert results == [ASYNCHRONOUS_USES[make]]
+    assert stops >= 2

@@ -2,7 +2,7 @@
 
 #include "interp/version.hpp"
 
-#if PY_VERSION_HEX >= 0x030D0000  // exported, but declared only for CPython itself
+#if PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030F0000  // exported, but declared nowhere
 extern "C" PyAPI_FUNC(void)
     _PyEval_MonitorRaise(PyThreadState*, _PyInterpreterFrame*, _Py_CODEUNIT*);
 #endif
@@ -89,25 +89,33 @@ int hide_from_tools(PyObject* code) {
   return hidden ? 0 : -1;
 }
 
-#if PY_VERSION_HEX >= 0x030D0000
+#if PY_VERSION_HEX >= 0x030F0000
+void tell_of_raise(PyThreadState*, _PyInterpreterFrame*) noexcept {}
+#elif PY_VERSION_HEX >= 0x030D0000
 void tell_of_raise(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
   _PyEval_MonitorRaise(ts, frame, frame->instr_ptr);
 }
 #else
-// It lets nobody call what tells sys.monitoring's tools: only the trace function is told
-// (Python/legacy_tracing.c, sys_trace_exception_func).
-void tell_of_raise(PyThreadState* ts, _PyInterpreterFrame*) noexcept {
-  if (ts->c_tracefunc == nullptr || ts->tracing != 0) {
+// As Python/instrumentation.c does it, call_instrumentation_vector(), which nobody else can call.
+void tell_of_raise(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
+  if (ts->tracing != 0) {
     return;
   }
   PyObject* exception = PyErr_GetRaisedException();
-  PyObject* told = PyTuple_Pack(3, Py_TYPE(exception), exception, Py_None);
-  PyFrameObject* frame = PyEval_GetFrame();
-  ++ts->tracing;
-  bool goes_on = told != nullptr && frame != nullptr &&
-                 ts->c_tracefunc(ts->c_traceobj, frame, PyTrace_EXCEPTION, told) == 0;
-  --ts->tracing;
-  Py_XDECREF(told);
+  int index = static_cast<int>(instruction_of(frame) - _PyCode_CODE(code_of(frame)));
+  bool goes_on = true;
+  for (int tool = stackless_tools - 1; goes_on && tool >= 0; --tool) {
+    PyObject* callback = stackless_raise_callback(ts, tool);
+    if (callback == nullptr) {
+      continue;
+    }
+    ++ts->tracing;
+    PyObject* result = PyObject_CallFunction(
+        callback, "OiO", code_of(frame), index * static_cast<int>(sizeof(_Py_CODEUNIT)), exception);
+    --ts->tracing;
+    goes_on = result != nullptr;
+    Py_XDECREF(result);
+  }
   if (goes_on) {
     PyErr_SetRaisedException(exception);
   } else {

@@ -29,6 +29,11 @@ _PyInterpreterFrame* make_frame(Slot* place, PyObject* code);
 // for the thread's functions at another place).
 void hide_error(PyThreadState* ts, _PyInterpreterFrame* frame);
 
+// make_hush() returns an object for the value stack of a frame of ours that handles exceptions: when one drops
+// it, tools aren't told what the frame does, until end_hush(). None if there is no memory.
+PyObject* make_hush() noexcept;
+void end_hush(_PyInterpreterFrame* frame) noexcept;
+
 // init_own() is called once, at import; -1 with an exception set.
 int init_own();
 

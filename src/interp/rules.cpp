@@ -587,11 +587,14 @@ bool is_argument(Ending ending, int argument) {
 
 bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* joint) noexcept {
   Seam seam{outer, inner, {}, 0};
-  if (opcode_at(instruction_of(outer)) >= stackless_first_instrumented ||
-      find_stop(outer, &seam.stop) != Pin::none) {
+  if (find_stop(outer, &seam.stop) != Pin::none) {
     return false;
   }
   const Instruction& at = *seam.stop.at;
+  // Tools may want to know of what it does; not so of SEND, of which only the line is told, beforehand.
+  if (opcode_at(instruction_of(outer)) >= stackless_first_instrumented && at.opcode != SEND) {
+    return false;
+  }
   for (const Rule& rule : rules) {
     if (rule.opcode != at.opcode) {
       continue;
@@ -624,6 +627,9 @@ bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint
   int opcode = map->instructions[instruction].opcode;
   bool pushes_nothing = joint.ending == Ending::nothing || joint.ending == Ending::jump;
   if ((pushes_nothing && height == 0) || !is_argument(joint.ending, joint.argument)) {
+    return false;
+  }
+  if (joint.ending == Ending::drive && (joint.argument == raises_when_done) != (opcode == CALL)) {
     return false;
   }
   return std::ranges::any_of(rules, [&](const Rule& rule) {

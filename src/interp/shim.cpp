@@ -1,6 +1,7 @@
 #include "interp/shim.hpp"
 
 #include <array>
+#include <utility>
 
 #include "interp/awaitables.hpp"
 #include "interp/monitoring.hpp"
@@ -252,6 +253,7 @@ PyObject* complete(PyObject* self, PyObject* value) {
   }
   PyThreadState* ts = PyThreadState_Get();
   _PyInterpreterFrame* shim = top_of(ts);
+  end_hush(shim);
   PyObject* kept = object_in(shim->localsplus[0]);
   PyObject* second = object_in(shim->localsplus[1]);
   Slot result;
@@ -306,6 +308,9 @@ _PyInterpreterFrame* make_shim(Slot* place, const Joint& joint) {
   push(or_none(joint.kept));
   push(or_none(joint.ending == Ending::drive ? joint.generator : joint.second));
   push(ending_object(joint.ending, joint.argument));
+  if (joint.ending == Ending::drive) {
+    f->localsplus[height++] = make_slot(make_hush());
+  }
   if (waits_for_generator(joint.ending)) {
     push(joint.generator);
     if (PY_VERSION_HEX >= 0x030F0000) {
@@ -335,8 +340,10 @@ bool read_shim(_PyInterpreterFrame* f, Joint* joint) noexcept {
   joint->ending = how->ending;
   joint->argument = how->argument;
   joint->kept = object_in(f->localsplus[0]);
-  joint->second = joint->ending != Ending::drive ? object_in(f->localsplus[1]) : nullptr;
-  if (waits_for_generator(joint->ending)) {
+  joint->second = object_in(f->localsplus[1]);
+  if (joint->ending == Ending::drive) {
+    joint->generator = std::exchange(joint->second, nullptr);
+  } else if (waits_for_generator(joint->ending)) {
     joint->generator = object_in(f->localsplus[3]);
   }
   return true;
@@ -365,13 +372,21 @@ PyObject* assemble_waiting_shim() {
 PyObject* assemble_driving_shim() {
   // What is raised while it stands at SEND goes to BINARY_OP, above three values. (From 3.13 on the
   // interpreter looks for the instruction before that which has made a call: Python/ceval.c, exit_unwind.)
-  const int target = 3 + stackless_inline_caches[SEND];
-  const char handlers[] = {'\x80', static_cast<char>(target - 1), static_cast<char>(target), 3 << 1,
+  const int target = 5 + stackless_inline_caches[SEND];
+  const char handlers[] = {'\x80', static_cast<char>(target - 3), static_cast<char>(target), 3 << 1,
                            0};
-  return assemble(
-      "<shim>",
-      {{NOP}, {SEND}, {END_SEND}, {BINARY_OP}, {POP_TOP}, {POP_TOP}, {RETURN_VALUE}, {RESUME}},
-      handlers);
+  return assemble("<shim>",
+                  {{NOP},
+                   {SEND},
+                   {END_SEND},
+                   {SWAP, 2},
+                   {POP_TOP},
+                   {BINARY_OP},
+                   {POP_TOP},
+                   {POP_TOP},
+                   {RETURN_VALUE},
+                   {RESUME}},
+                  handlers);
 }
 #else
 PyObject* assemble_driving_shim() { return Py_NewRef(shim_code); }

@@ -20,10 +20,11 @@
 //
 // Beneath an asynchronous generator complete() deals with whatever comes of it, exceptions too:
 //
-//     value stack   what drives it, the generator, an Ending, the generator (3.15: null), V
+//     value stack   what drives it, the generator, an Ending, a hush, the generator (3.15: null), V
 //     code          NOP
 //                   SEND           where it stands from the beginning
 //                   END_SEND       what is yielded or returned comes here,
+//                   SWAP, POP_TOP
 //                   BINARY_OP      ... as above, and what is raised here
 #pragma once
 
@@ -40,7 +41,7 @@ constexpr bool needs_shim(Ending ending) {
 }
 
 // How high the value stack of a shim is at most, and how many words it takes on the data stack.
-constexpr int shim_height = PY_VERSION_HEX >= 0x030F0000 ? 5 : 4;
+constexpr int shim_height = PY_VERSION_HEX >= 0x030F0000 ? 6 : 5;
 int shim_words(Ending ending);
 
 constexpr int largest_argument = 63;  // of an ending
