@@ -132,8 +132,9 @@ async def stops(value):
         yield schedule_remove(value)
         await pause(value)
         yield schedule_remove(value)
-    finally:
-        schedule_remove("finally")
+    except KeyError as error:
+        yield schedule_remove(error)
+        await pause(error)
 
 
 async def drains():
