@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 
+#include "interp/awaitables.hpp"
 #include "interp/freeze.hpp"
 #include "interp/interp.hpp"
 #include "interp/shells.hpp"
@@ -143,7 +144,11 @@ int add_types(PyObject* module) {
                        {"_FunctionShell", &interp::FunctionShell},
                        {"_GeneratorShell", &interp::GeneratorShell},
                        {"_CoroutineShell", &interp::CoroutineShell},
-                       {"_AsyncGeneratorShell", &interp::AsyncGeneratorShell}}) {
+                       {"_AsyncGeneratorShell", &interp::AsyncGeneratorShell},
+                       {"_AsendShell", &interp::AsendShell},
+                       {"_AthrowShell", &interp::AthrowShell},
+                       {"_AsendType", interp::asend_type},
+                       {"_AthrowType", interp::athrow_type}}) {
     if (PyType_Ready(each.type) < 0 ||
         PyModule_AddObjectRef(module, each.name, reinterpret_cast<PyObject*>(each.type)) < 0) {
       return -1;

@@ -127,6 +127,47 @@ async def gives():
     yield 3
 
 
+async def stops(value):
+    try:
+        yield schedule_remove(value)
+        await pause(value)
+        yield schedule_remove(value)
+    except KeyError as error:
+        yield schedule_remove(error)
+        await pause(error)
+
+
+async def drains():
+    async for value in stops(2):
+        print(schedule_remove(value), [each async for each in stops(3)])
+    values = stops(4)
+    await anext(values)
+    await values.athrow(KeyError(5))
+
+
+def drives():
+    for make in drains, stops(1).__anext__:
+        with contextlib.suppress(StopIteration, KeyError):
+            made = make()
+            while True:
+                schedule_remove(made.send(None))
+
+
+class Exchanges:
+    """What drives a generator, which holds it and awaits something."""
+
+    async def gives(self):
+        try:
+            self.got = yield 1
+        finally:
+            await pause(2)
+
+    def __init__(self, steps, drive):
+        self.values = self.gives()
+        stepped(min(steps, 1), self.values)
+        self.drives = stepped(max(steps - 1, 0), drive(self.values))
+
+
 def exchanges(gate, value):
     gate.send(value) if value else gate.receive()
 
@@ -138,7 +179,7 @@ def waiting(value):
 
 def stepped(steps, made):
     for _ in range(steps):
-        with contextlib.suppress(StopIteration):
+        with contextlib.suppress(StopIteration, StopAsyncIteration, KeyError):
             step(made)
     return made
 
@@ -150,9 +191,19 @@ SUBJECTS = [
     ),
     *(lambda n=n: stepped(n, Noted(handles, ())) for n in (1, 2, 3, 4, 5)),
     *(lambda n=n: stepped(n, Noted(closes_over, (1, 2, 3), {"z": 4})) for n in (0, 1, 2, 3)),
+    *(lambda n=n: stepped(n, Noted(drives, ())) for n in range(1, 14)),
     *(lambda n=n, kind=kind: stepped(n, kind()) for n in (0, 1, 2) for kind in (awaits, gives)),
     *(lambda n=n: stepped(n, yields(3)) for n in (0, 1, 2)),
     *(lambda value=value, part=part: waiting(value)[part] for value in (0, 1) for part in (0, 1)),
+    *(
+        lambda n=n, drive=drive: Exchanges(n, drive).drives
+        for n in (0, 1, 2, 3)
+        for drive in (
+            lambda values: values.asend(None),
+            lambda values: values.athrow(KeyError(1)),
+            lambda values: values.aclose(),
+        )
+    ),
     lambda: (lambda a, b=[1]: lambda c: (a, b, c))(1),
     lambda: [types.CellType(yields(1)), [].append, {1: 2}.items(), pause],
 ]
@@ -161,8 +212,12 @@ ALLOWED = {
     **dict.fromkeys(["tasklet", "channel"], "stackless"),
     **dict.fromkeys(["getattr", "range", "iter", "KeyError", "ValueError"], "builtins"),
     **dict.fromkeys(["loops", "handles", "closes_over", "exchanges", "Noted"], "fuzz_pickling"),
-    **dict.fromkeys(["Manager", "pause", "yields", "awaits", "gives"], "fuzz_pickling"),
+    **dict.fromkeys(
+        ["Manager", "pause", "yields", "awaits", "gives", "Exchanges", "stops", "drains", "drives"],
+        "fuzz_pickling",
+    ),
     **dict.fromkeys(["generator", "coroutine", "async_generator", "cell"], "stackless._wrap"),
+    **dict.fromkeys(["async_generator_asend", "async_generator_athrow"], "stackless._wrap"),
     **dict.fromkeys(["function", "code", "namespace", "dict_items"], "stackless._wrap"),
     **dict.fromkeys(["traceback", "frame", "code_by_value"], "stackless._wrap"),
 }
@@ -340,7 +395,7 @@ def step(made):
         made.send(1) if made.balance < 0 else made.receive() if made.balance else None
     elif isinstance(made, types.AsyncGeneratorType):
         made.asend(None).send(None)
-    elif isinstance(made, types.GeneratorType | types.CoroutineType):
+    elif hasattr(made, "send"):  # generators, coroutines, asend() and athrow()
         made.send(None)
     else:
         made(1) if callable(made) else list(made)

@@ -11,6 +11,7 @@ import gc
 import pickle
 import sys
 import traceback
+import types
 import weakref
 
 import pytest
@@ -93,6 +94,7 @@ def frozen(scenario):
     return Stops(scenario, 0)
 
 
+STARTS = (plainly, frozen)
 SCENARIOS = {}
 PINNED = {}
 
@@ -424,6 +426,195 @@ def coroutines(wait, note):
         coroutine.send(None)
     except StopIteration as stop:
         note(stop.value)
+
+
+# ---- asynchronous generators ---------------------------------------------------------------------
+
+
+@types.coroutine
+def pause(value):
+    return (yield value)
+
+
+def run_coroutine(wait, note, coroutine):
+    """Drive it like an event loop, which waits, too."""
+    sent = None
+    try:
+        while True:
+            sent = (coroutine.send(sent), wait())
+            note(("paused", sent))
+    except StopIteration as stop:
+        note(("returned", stop.value))
+
+
+async def gives(wait, note, n):
+    try:
+        for i in range(n):
+            note(("before", wait()))
+            got = yield i, wait()
+            note(("got", got, wait(), await pause(i), wait(), await adds(wait, 1)))
+    except KeyError as error:
+        note(("caught", repr(error), wait(), await pause("caught")))
+        yield "from except", wait()
+    finally:
+        note("finally")
+
+
+@scenario(pinned=without_generators)
+def loops_over_asynchronous_generators(wait, note):
+    async def loops():
+        async for value in gives(wait, note, 3):
+            note((value, wait(), await pause("loop")))
+        note([value async for value in gives(wait, note, 2) if wait()])
+        note({value async for value in (each async for each in gives(wait, note, 1))})
+        return wait()
+
+    run_coroutine(wait, note, loops())
+
+
+@scenario(pinned=without_generators)
+def asynchronous_generators_by_hand(wait, note):
+    async def drives():
+        values = gives(wait, note, 5)
+        note(await values.__anext__())
+        note(await values.asend(wait()))
+        note((await values.athrow(KeyError(1)), values.ag_running))
+        try:
+            await values.asend("end")
+        except StopAsyncIteration as error:
+            note((repr(error), names_in(error), values.ag_running))
+        note((await values.aclose(), values.ag_frame))
+        values = gives(wait, note, 5)
+        note(await anext(values))
+        try:
+            await values.athrow(ValueError(2))
+        except ValueError as error:
+            note((repr(error), names_in(error), values.ag_running))
+
+    run_coroutine(wait, note, drives())
+
+
+@scenario(pinned=[VERSION])
+def anext_with_a_default(wait, note):
+    async def asks():
+        values = gives(wait, note, 1)
+        note(await anext(values, "default"))
+        note(await anext(values, "default"))
+
+    run_coroutine(wait, note, asks())
+
+
+@scenario(pinned=without_generators)
+def asynchronous_generators_that_are_closed(wait, note):
+    async def ignores():
+        try:
+            yield wait()
+        except GeneratorExit:
+            note((wait(), await pause("closing")))
+            yield wait()
+
+    async def obeys():
+        with contextlib.suppress(GeneratorExit):
+            yield wait()
+        note((wait(), await pause("closing")))
+
+    async def fails():
+        try:
+            yield wait()
+        except GeneratorExit:
+            raise KeyError(wait())  # noqa: B904
+
+    async def closes():
+        for make in ignores, obeys, fails, lambda: gives(wait, note, 2):
+            values = make()
+            note(await values.__anext__())
+            closing = values.aclose()
+            try:
+                note(await closing)
+            except (RuntimeError, KeyError) as error:
+                note((repr(error), names_in(error), repr(error.__context__)))
+            note((values.ag_running, values.ag_frame is None))
+            try:
+                await closing
+            except RuntimeError as error:
+                note(repr(error))
+
+    run_coroutine(wait, note, closes())
+
+
+@scenario(pinned=without_generators)
+def asynchronous_generators_driven_by_an_event_loop(wait, note):
+    values = gives(wait, note, 2)
+    for make in values.__anext__, values.__anext__, values.aclose, values.__anext__:
+        asked = make()
+        try:
+            while True:
+                note(("paused", asked.send(None), values.ag_running))
+        except (StopIteration, StopAsyncIteration) as error:
+            note((repr(error), names_in(error), values.ag_running))
+        try:
+            asked.send(None)
+        except (RuntimeError, StopIteration) as error:
+            note(repr(error))
+
+
+@contextlib.asynccontextmanager
+async def manages_later(wait, note, name):
+    note((name, "enters", wait(), await pause(name)))
+    try:
+        yield wait()
+    except KeyError as error:
+        note((name, repr(error), wait()))
+    else:
+        note((name, "exits", wait(), await pause(name)))
+
+
+@scenario(pinned=without_generators)
+def asynchronous_context_managers(wait, note):
+    async def enters():
+        async with manages_later(wait, note, 1) as value, manages_later(wait, note, 2):
+            note((value, wait()))
+        async with manages_later(wait, note, 3):
+            raise KeyError
+        try:
+            async with manages_later(wait, note, 4):
+                raise ValueError(5)
+        except ValueError as error:
+            note(names_in(error))
+        async with contextlib.aclosing(gives(wait, note, 2)) as values:
+            note(await anext(values))
+        return wait()
+
+    run_coroutine(wait, note, enters())
+
+
+@scenario(pinned=without_generators)
+def asynchronous_generators_that_handle_exceptions(wait, note):
+    async def handles():
+        try:
+            raise KeyError(wait())
+        except KeyError:
+            yield repr(sys.exception())
+            note((wait(), repr(sys.exception())))
+            try:
+                raise ValueError(wait())
+            except ValueError as error:
+                yield repr(sys.exception()), repr(error.__context__)
+            note((wait(), repr(sys.exception())))
+        raise IndexError(wait())
+
+    async def loops():
+        try:
+            raise OSError(1)
+        except OSError:
+            try:
+                async for value in handles():
+                    note((value, repr(sys.exception())))
+            except IndexError as error:
+                note((repr(error.__context__), names_in(error)))
+            note(repr(sys.exception()))
+
+    run_coroutine(wait, note, loops())
 
 
 @scenario(pinned=without_generators)
@@ -952,6 +1143,92 @@ def test_nothing_leaks(name):
     assert min(growth) < 50, growth
 
 
+# ---- what tools are told -------------------------------------------------------------------------
+
+ASYNCHRONOUS = [name for name in SCENARIOS if "asynchronous" in name]
+HARNESS = ("wait", "run", "scenario", "plainly", "frozen", *vars(Stops))
+
+
+def is_told_of(code):
+    ours = code.co_filename in (__file__, contextlib.__file__, "<stackless>")
+    return ours and code.co_name not in HARNESS
+
+
+def events_of(start, name, listen, silence):
+    events = []
+
+    def scenario(wait, note):
+        listen(events)
+        try:
+            SCENARIOS[name](wait, note)
+        finally:
+            silence()
+
+    stops = start(scenario)
+    assert stops.finish()
+    assert stops.pins == []
+    return events
+
+
+@pytest.mark.skipif(VERSION == (3, 11), reason="generators are pinned")
+@pytest.mark.parametrize("name", ASYNCHRONOUS)
+def test_a_trace_function_is_told_the_same(name):
+    def listen(events):
+        def trace(frame, event, arg):
+            if not is_told_of(frame.f_code):
+                return None
+            what = arg[0] if event == "exception" else None
+            told = (event, frame.f_code.co_name, frame.f_lineno, what)
+            # 3.12 tells it once more of an exception that has left a frozen generator.
+            if VERSION != (3, 12) or what is None or events[-1:] != [told]:
+                events.append(told)
+            return trace
+
+        sys.settrace(trace)
+
+    lists = [events_of(start, name, listen, lambda: sys.settrace(None)) for start in STARTS]
+    assert lists[0] == lists[1]
+    assert {"call", "line", "return", "exception"} == {each[0] for each in lists[0]}
+
+
+@pytest.mark.skipif(VERSION == (3, 11), reason="sys.monitoring came with 3.12")
+@pytest.mark.parametrize("name", ASYNCHRONOUS)
+def test_tools_are_told_the_same(name):
+    monitoring = sys.monitoring
+    all_events = [
+        event
+        for event in vars(monitoring.events)
+        # Of calls: that a tool waits for their end pins.
+        if event.isupper() and event not in ("NO_EVENTS", "INSTRUCTION", "BRANCH", "CALL")
+        if event not in ("C_RAISE", "C_RETURN")
+    ]
+    tool = 3
+
+    def listen(events):
+        for event in all_events:
+
+            def told(code, *values, event=event):
+                if is_told_of(code) and not (VERSION == (3, 12) and code.co_name == "<shim>"):
+                    # An exception's place is another one for functions called without C in between.
+                    values = values[1:] if isinstance(values[-1], BaseException) else values
+                    kinds = (each if type(each) is int else type(each) for each in values)
+                    events.append((event, code.co_name, *kinds))
+
+            monitoring.register_callback(tool, getattr(monitoring.events, event), told)
+        monitoring.set_events(tool, sum(getattr(monitoring.events, each) for each in all_events))
+
+    monitoring.use_tool_id(tool, "test")
+    try:
+        lists = [
+            events_of(start, name, listen, lambda: monitoring.set_events(tool, 0))
+            for start in STARTS
+        ]
+    finally:
+        monitoring.free_tool_id(tool)
+    assert lists[0] == lists[1]
+    assert {"PY_START", "PY_YIELD", "RAISE"} < {each[0] for each in lists[0]}
+
+
 # ---- as data -------------------------------------------------------------------------------------
 
 
@@ -1036,3 +1313,76 @@ def test_it_can_be_pickled(name):
         while gate.balance < 0:
             gate.send(7)
         assert results == [USES[name][1]]
+
+
+async def receives(gate):
+    try:
+        yield gate.receive()
+        yield gate.receive() + await adds(gate.receive, 1)
+    except KeyError as error:
+        yield error.args, gate.receive()
+    finally:
+        gate.receive()
+
+
+async def gathers(gate):
+    return [(value, gate.receive()) async for value in receives(gate)]
+
+
+async def closes(gate):
+    values = receives(gate)
+    return await anext(values), await values.aclose(), values.ag_running, values.ag_frame
+
+
+async def throws(gate):
+    values = receives(gate)
+    first = await values.asend(None)
+    second = await values.athrow(KeyError(first))
+    async for value in values:
+        return value
+    return second, values.ag_running
+
+
+async def fails(gate):
+    try:
+        async with contextlib.aclosing(receives(gate)) as values:
+            raise ValueError(await anext(values))
+    except ValueError as error:
+        return error.args, values.ag_frame
+
+
+ASYNCHRONOUS_USES = {
+    gathers: [(7, 7), (15, 7)],
+    closes: (7, None, False, None),
+    throws: (((7,), 7), False),
+    fails: ((7,), None),
+}
+
+
+def runs(make, gate, results):
+    try:
+        make(gate).send(None)
+    except StopIteration as stop:
+        results.append(stop.value)
+
+
+@pytest.mark.skipif(VERSION == (3, 11), reason="generators are pinned")
+@pytest.mark.parametrize("make", ASYNCHRONOUS_USES, ids=lambda make: make.__name__)
+def test_asynchronous_generators_can_be_pickled_at_every_stop(make):
+    gate, results = channel(), []
+    stackless.set_stack_budget(0)
+    original = tasklet(runs)(make, gate, results)
+    original.run()
+    stops = 0
+    while original.alive:
+        assert stackless.why_pinned(original) is None
+        data = pickle.dumps((original, gate, results))
+        for _ in range(2):
+            copy, its_gate, its_results = pickle.loads(data)
+            while its_gate.balance < 0:
+                its_gate.send(7)
+            assert (copy.alive, its_results) == (False, [ASYNCHRONOUS_USES[make]])
+        gate.send(7)
+        stops += 1
+    assert results == [ASYNCHRONOUS_USES[make]]
+    assert stops >= 2

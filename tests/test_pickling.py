@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 import types
+import warnings
 from pathlib import Path
 
 import pytest
@@ -851,6 +852,157 @@ def test_an_asynchronous_generator_is_pickled_where_it_stands():
         with pytest.raises(StopAsyncIteration):
             each.__anext__().send(None)
     assert ENDS == ["finally"] * 3
+
+
+async def answers():
+    got = None
+    while got != "end":
+        try:
+            got = yield await pause(got)
+        except KeyError as error:
+            got = repr(error)
+        finally:
+            ENDS.append(got)
+
+
+def drive(awaitable, value=None):
+    """Return what one step of it comes to."""
+    try:
+        return awaitable.send(value)
+    except (StopIteration, StopAsyncIteration, RuntimeError) as error:
+        return type(error), *error.args
+
+
+def driven(awaitable):
+    """Drive it to its end; return all it comes to, and whether anybody drives the generator."""
+    generator = gc.get_referents(awaitable)[0]
+    results = [generator.ag_running]
+    while not results or not isinstance(results[-1], tuple):
+        results.append(drive(awaitable, len(results)))
+    return [*results, generator.ag_running, drive(awaitable)]
+
+
+ASKED = {
+    "asend": lambda values: values.asend("sent"),
+    "__anext__": lambda values: values.__anext__(),
+    "athrow": lambda values: values.athrow(KeyError("thrown")),
+    "aclose": lambda values: values.aclose(),
+}
+
+
+@pytest.mark.parametrize("again", [copied, copy.deepcopy], ids=name_of)
+@pytest.mark.parametrize("steps", [0, 1, 2])
+@pytest.mark.parametrize("method", ASKED)
+def test_what_drives_an_asynchronous_generator_is_pickled_in_every_state(method, steps, again):
+    def asked():
+        values = answers()
+        first = values.__anext__()
+        assert [drive(first), drive(first, 1)] == [None, (StopIteration, 1)]
+        asked = ASKED[method](values)
+        for _ in range(steps):
+            drive(asked)
+        return asked
+
+    original = asked()
+    fresh = again(original)
+    assert type(fresh) is type(original)
+    assert driven(fresh) == driven(original) == driven(asked())
+
+
+async def gives_when_told(mail):
+    yield await pause(mail)
+
+
+def test_a_copy_drives_the_same_generator():
+    values = gives_when_told("mail")
+    asked = values.__anext__()
+    assert drive(asked) == "mail"
+    assert drive(copy.copy(asked), 5) == (StopIteration, 5)
+    asked = values.asend("again")
+    assert drive(copy.copy(asked)) == (StopAsyncIteration,)
+    asked.close()
+
+
+@pytest.mark.parametrize("unpickler", UNPICKLERS, ids=name_of)
+@pytest.mark.parametrize("pickler", PICKLERS, ids=name_of)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_drives_a_generator_may_be_held_by_it(protocol, pickler, unpickler):
+    mail = []
+    values = gives_when_told(mail)
+    mail += [values.athrow(KeyError("late")), values.aclose(), values.asend(None)]
+    assert drive(mail[2]) is mail
+    file = io.BytesIO()
+    pickler(file, protocol).dump(mail)
+    file.seek(0)
+    for each in mail, unpickler(file).load():
+        for method, later in zip(("athrow", "aclose"), each[:2], strict=True):
+            running = f"{method}(): asynchronous generator is already running"
+            assert drive(later) == (RuntimeError, running)
+        assert drive(each[2], "x") == (StopIteration, "x")
+
+
+def test_the_arguments_of_athrow_survive():
+    def thrown(arguments):
+        values = numbers_later()
+        drive(values.__anext__())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # 3.12+: that it takes more than one
+            asked = values.athrow(*arguments)
+        with pytest.raises(KeyError) as caught:
+            copied(asked).send(None)
+        asked.close()
+        return caught.value.args, frame_names(caught.value)
+
+    try:
+        down("not a number")
+    except TypeError as error:
+        tb = error.__traceback__
+    assert thrown((KeyError,)) == ((), ["thrown", "numbers_later"])
+    assert thrown((KeyError(1),)) == ((1,), ["thrown", "numbers_later"])
+    assert thrown((KeyError, 2)) == ((2,), ["thrown", "numbers_later"])
+    assert thrown((KeyError, None, tb))[0] == ()
+
+
+async def numbers_later():
+    yield 1
+    yield 2
+
+
+def test_a_damaged_state_of_what_drives_a_generator_is_refused():
+    _wrap = stackless._wrap
+    values = numbers_later()
+    for make, state in [
+        (_wrap.async_generator_asend, (numbers(), None, 0, False)),
+        (_wrap.async_generator_asend, (values, None, 3, False)),
+        (_wrap.async_generator_asend, (values, None, -1, False)),
+        (_wrap.async_generator_athrow, (values, None, 0, True)),
+        (_wrap.async_generator_athrow, (values, (), 0, True)),
+        (_wrap.async_generator_athrow, (values, (1, 2, 3, 4), 0, True)),
+    ]:
+        made = make()
+        with pytest.raises(ValueError, match="the snapshot is damaged: "):
+            made.__setstate__(state)
+        with pytest.raises(ValueError, match="an awaitable has no state"):
+            next(made)
+        with pytest.raises(TypeError, match="asend"):
+            make.__reduce__(made)
+    # A generator that is never given its state can't be run.
+    unfilled = _wrap.async_generator(numbers_later.__code__, "a", "b")
+    for state in 0, 1:
+        asked = _wrap.async_generator_asend()
+        asked.__setstate__((unfilled, None, state, False))
+        with pytest.raises(ValueError, match="already executing"):
+            asked.send(None)
+
+
+def test_a_frame_by_itself_says_where_it_stands():
+    frame = sys._getframe()
+    line = frame.f_lineno + 1
+    fresh = copied(stackless._wrap.reduce_frame(frame))
+    assert (fresh.f_code.co_filename, fresh.f_code.co_name) == (__file__, frame.f_code.co_name)
+    assert (fresh.f_lineno, fresh.f_back) == (line, None)
+    with pytest.raises(TypeError):
+        copied(frame)
 
 
 def test_functions_in_frames_keep_what_they_are_made_of():

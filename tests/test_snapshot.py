@@ -409,6 +409,23 @@ def test_install_has_pickle_take_functions_by_value(tmp_path):
     assert child_lines(child, str(tmp_path)) == ["3", "3", "4"]
 
 
+def test_install_has_picklers_take_persistent_ids_as_attributes():
+    child = """
+        import io, pickle
+        from stackless import snapshot
+        snapshot.install()
+        file = io.BytesIO()
+        pickler = pickle.Pickler(file)
+        pickler.persistent_id = lambda value: "three" if value == 3 else None
+        pickler.dump([2, 3])
+        file.seek(0)
+        unpickler = pickle.Unpickler(file)
+        unpickler.persistent_load = {"three": "III"}.__getitem__
+        print(unpickler.load())
+    """
+    assert child_lines(child) == ["[2, 'III']"]
+
+
 class Bound:
     def __reduce__(self):
         return Tells.told.append, ("ran",)

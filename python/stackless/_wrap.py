@@ -39,6 +39,8 @@ function = _stackless._FunctionShell
 generator = _stackless._GeneratorShell
 coroutine = _stackless._CoroutineShell
 async_generator = _stackless._AsyncGeneratorShell
+async_generator_asend = _stackless._AsendShell
+async_generator_athrow = _stackless._AthrowShell
 
 # ---- stand-ins -----------------------------------------------------------------------------------
 
@@ -322,6 +324,16 @@ def restore_hooks(restored, hooks):
         first(restored)
 
 
+def _reduce_asend(value):
+    make, args, (generator_, sent, *state) = async_generator_asend.__reduce__(value)
+    return make, args, (generator_, _wrapped(sent), *state)
+
+
+def _reduce_athrow(value):
+    make, args, (generator_, thrown, *state) = async_generator_athrow.__reduce__(value)
+    return make, args, (generator_, thrown and tuple(map(_wrapped, thrown)), *state)
+
+
 # ---- exceptions and tracebacks -------------------------------------------------------------------
 
 
@@ -354,13 +366,20 @@ def frame(filename, name, line, back):
 
 
 class _Frame(_Stand):
-    """A frame in a traceback."""
+    """A frame in a traceback, or by itself."""
 
     __slots__ = ("back", "line")
 
     def __reduce_ex__(self, protocol):
         code_ = self.object.f_code
         return frame, (code_.co_filename, code_.co_name, self.line, self.back)
+
+
+def reduce_frame(value):
+    """Return what is pickled in place of a frame; frames as they are can't be."""
+    stand = stand_in(value, _Frame)
+    stand.line, stand.back = value.f_lineno, None
+    return stand
 
 
 def traceback(entries):
@@ -445,4 +464,6 @@ def install() -> None:
     copyreg.pickle(types.CellType, _reduce_cell)
     copyreg.pickle(types.TracebackType, _reduce_traceback)
     copyreg.pickle(types.ModuleType, _reduce_module)
+    copyreg.pickle(_stackless._AsendType, _reduce_asend)
+    copyreg.pickle(_stackless._AthrowType, _reduce_athrow)
     copyreg.pickle(_type_of_wrapper(), partial(_reduce_by_referent, coroutine_wrapper))

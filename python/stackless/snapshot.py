@@ -78,6 +78,10 @@ class _PurePickler(_ByValue, pickle._Pickler):
     """The same in Python."""
 
 
+class _Unpickler(pickle.Unpickler):
+    """An unpickler whose attributes can be set, as everywhere but in CPython 3.13.0."""
+
+
 def _is_importable(obj):
     found = sys.modules.get(obj.__module__)
     for part in obj.__qualname__.split("."):
@@ -404,7 +408,8 @@ def _dump(obj, file, protocol=None, *, fix_imports=True, buffer_callback=None):
 def install():
     """Have the `pickle` module use this module's Pickler, as Stackless Python's does.
 
-    There, functions and lambdas inside of containers are pickled by value.
+    There, functions and lambdas inside of containers are pickled by value, and `persistent_id` and
+    `persistent_load` can be set.
     """
     pickle.Pickler, pickle.dumps, pickle.dump = Pickler, _dumps, _dump
-    pickle._Pickler = _PurePickler
+    pickle._Pickler, pickle.Unpickler = _PurePickler, _Unpickler

@@ -5,6 +5,8 @@
 #include <new>
 #include <utility>
 
+#include "interp/awaitables.hpp"
+
 namespace stackless::interp {
 
 PyGenObject* generator_of(_PyInterpreterFrame* frame) {
@@ -29,7 +31,8 @@ _PyInterpreterFrame* Aside::put(_PyInterpreterFrame* frame, int height) noexcept
   PyGenObject* generator = generator_of(frame);
   Py_INCREF(generator);
   std::size_t words = used_words(height);
-  items_.push_back({generator, generator->gi_exc_state, generator->gi_frame_state, unused_, words});
+  items_.push_back({generator, generator->gi_exc_state, generator->gi_frame_state,
+                    generator->gi_running_async, nullptr, unused_, words});
   generator->gi_exc_state.exc_value = nullptr;
   auto* copy = reinterpret_cast<_PyInterpreterFrame*>(unused_);
   unused_ += words;
@@ -44,6 +47,10 @@ void Aside::restore() noexcept {
     std::memcpy(frame, item.copy, item.words * sizeof(Slot));
     item.generator->gi_exc_state = item.exc_state;
     item.generator->gi_frame_state = item.frame_state;
+    if (item.driver != nullptr) {
+      item.generator->gi_running_async = item.running_async;
+      state_of(item.driver) = awaitable_begun;
+    }
   }
   // Nobody holds the last reference to one that runs: its caller's frame has one, too.
   for (Item& item : items_) {

@@ -22,6 +22,8 @@ class Aside {
   // put() puts the contents of a generator's frame aside, and returns the copy, to be completed in place.
   // No code that runs meanwhile will clear the generator's own.
   _PyInterpreterFrame* put(_PyInterpreterFrame* frame, int height) noexcept;
+  // set_driver() tells what drives the last one, if that is an asynchronous generator. Borrowed.
+  void set_driver(PyObject* awaitable) noexcept { items_.back().driver = awaitable; }
   // restore() puts everything back.
   void restore() noexcept;
 
@@ -30,6 +32,8 @@ class Aside {
     PyGenObject* generator;  // owned
     _PyErr_StackItem exc_state;
     std::int8_t frame_state;
+    std::int8_t running_async;
+    PyObject* driver;
     Slot* copy;
     std::size_t words;
   };

@@ -27,4 +27,10 @@ const int stackless_first_instrumented = 256;
 
 #if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030D0000
 const size_t stackless_monitoring_version = offsetof(PyInterpreterState, monitoring_version);
+const int stackless_tools = PY_MONITORING_TOOL_IDS;
+
+PyObject* stackless_raise_callback(PyThreadState* ts, int tool) {
+  int wanted = ts->interp->monitors.tools[PY_MONITORING_EVENT_RAISE] >> tool & 1;
+  return wanted ? ts->interp->monitoring_callables[tool][PY_MONITORING_EVENT_RAISE] : NULL;
+}
 #endif

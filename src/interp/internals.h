@@ -18,6 +18,9 @@ extern const int stackless_first_instrumented;
 #if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030D0000
 /* The offset of monitoring_version in PyInterpreterState. */
 extern const size_t stackless_monitoring_version;
+/* What a tool, numbered from 0 on, wants to have called when an exception is raised; borrowed, or null. */
+extern const int stackless_tools;
+PyObject* stackless_raise_callback(PyThreadState* ts, int tool);
 #endif
 
 #ifdef __cplusplus

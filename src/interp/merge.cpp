@@ -164,6 +164,9 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
     if (innermost) {
       f = outer_of(caller);
       go_on = joint->ending == Ending::generator ? await_generator : step_over;
+      if (joint->ending == Ending::drive) {
+        unwinding.generators.set_driver(joint->kept);
+      }
       if (needs_shim(joint->ending)) {
         *link = make_shim(words, *joint);
         link = &(*link)->previous;

@@ -2,6 +2,11 @@
 
 #include "interp/version.hpp"
 
+#if PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030F0000  // exported, but declared nowhere
+extern "C" PyAPI_FUNC(void)
+    _PyEval_MonitorRaise(PyThreadState*, _PyInterpreterFrame*, _Py_CODEUNIT*);
+#endif
+
 namespace stackless::interp {
 
 #if PY_VERSION_HEX >= 0x030C0000
@@ -84,6 +89,41 @@ int hide_from_tools(PyObject* code) {
   return hidden ? 0 : -1;
 }
 
+#if PY_VERSION_HEX >= 0x030F0000
+void tell_of_raise(PyThreadState*, _PyInterpreterFrame*) noexcept {}
+#elif PY_VERSION_HEX >= 0x030D0000
+void tell_of_raise(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
+  _PyEval_MonitorRaise(ts, frame, frame->instr_ptr);
+}
+#else
+// As Python/instrumentation.c does it, call_instrumentation_vector(), which nobody else can call.
+void tell_of_raise(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
+  if (ts->tracing != 0) {
+    return;
+  }
+  PyObject* exception = PyErr_GetRaisedException();
+  int index = static_cast<int>(instruction_of(frame) - _PyCode_CODE(code_of(frame)));
+  bool goes_on = true;
+  for (int tool = stackless_tools - 1; goes_on && tool >= 0; --tool) {
+    PyObject* callback = stackless_raise_callback(ts, tool);
+    if (callback == nullptr) {
+      continue;
+    }
+    ++ts->tracing;
+    PyObject* result = PyObject_CallFunction(
+        callback, "OiO", code_of(frame), index * static_cast<int>(sizeof(_Py_CODEUNIT)), exception);
+    --ts->tracing;
+    goes_on = result != nullptr;
+    Py_XDECREF(result);
+  }
+  if (goes_on) {
+    PyErr_SetRaisedException(exception);
+  } else {
+    Py_DECREF(exception);
+  }
+}
+#endif
+
 int check_monitoring() {
   PyThreadState* ts = PyThreadState_Get();
   PyObject* globals = PyDict_New();
@@ -114,6 +154,7 @@ int check_monitoring() {
 
 void catch_up(PyThreadState*, _PyInterpreterFrame*) noexcept {}
 int hide_from_tools(PyObject*) { return 0; }
+void tell_of_raise(PyThreadState*, _PyInterpreterFrame*) noexcept {}
 int check_monitoring() { return 0; }
 
 #endif

@@ -46,6 +46,10 @@ void catch_up(PyThreadState* ts, _PyInterpreterFrame* inner) noexcept;
 // never been instrumented.)
 int hide_from_tools(PyObject* code);
 
+// tell_of_raise() has tools told of the exception that is set, as the interpreter does at `frame` where C code
+// has raised StopIteration to end an await. They may replace it. (From 3.15 on nothing is told of that.)
+void tell_of_raise(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept;
+
 // check_monitoring() returns 0 if monitoring_version() says the truth, else -1 with an ImportError.
 int check_monitoring();
 

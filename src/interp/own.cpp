@@ -26,7 +26,32 @@ PyTypeObject SilenceType = {
     .tp_doc = "Keeps tools from seeing frames of ours.",
 };
 
+void hush_now(PyObject* hush) {
+  PyThreadState* ts = PyThreadState_Get();
+  _PyInterpreterFrame* frame = top_of(ts);
+  if (frame != nullptr && frame->f_globals == empty_globals && frame->f_locals == nullptr) {
+    hide_error(ts, frame);
+  }
+  PyObject_Free(hush);
+}
+
+PyTypeObject HushType = {
+    .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
+    .tp_name = "stackless._hush",
+    .tp_basicsize = sizeof(PyObject),
+    .tp_dealloc = hush_now,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "Keeps tools from seeing what frames of ours handle.",
+};
+
 }  // namespace
+
+PyObject* make_hush() noexcept {
+  auto* hush = static_cast<PyObject*>(PyObject_Malloc(sizeof(PyObject)));
+  return hush != nullptr ? PyObject_Init(hush, &HushType) : Py_NewRef(Py_None);
+}
+
+void end_hush(_PyInterpreterFrame* frame) noexcept { Py_CLEAR(frame->f_locals); }
 
 void hide_error([[maybe_unused]] PyThreadState* ts, [[maybe_unused]] _PyInterpreterFrame* frame) {
 #if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030F0000
@@ -38,7 +63,8 @@ void hide_error([[maybe_unused]] PyThreadState* ts, [[maybe_unused]] _PyInterpre
 #endif
 }
 
-PyObject* assemble(const char* name, const OwnInstruction* instructions, std::size_t count) {
+PyObject* assemble(const char* name, const OwnInstruction* instructions, std::size_t count,
+                   const char* handlers) {
   std::string bytes;
   for (std::size_t i = 0; i < count; ++i) {
     auto [opcode, argument] = instructions[i];
@@ -52,7 +78,7 @@ PyObject* assemble(const char* name, const OwnInstruction* instructions, std::si
   PyObject* fields =
       Py_BuildValue("{s:N,s:i,s:y,s:y}", "co_code",
                     PyBytes_FromStringAndSize(bytes.data(), static_cast<Py_ssize_t>(bytes.size())),
-                    "co_stacksize", 6, "co_linetable", "", "co_exceptiontable", "");
+                    "co_stacksize", 7, "co_linetable", "", "co_exceptiontable", handlers);
   PyObject* code = replace != nullptr && none != nullptr && fields != nullptr
                        ? PyObject_Call(replace, none, fields)
                        : nullptr;
@@ -77,7 +103,7 @@ _PyInterpreterFrame* make_frame(Slot* place, PyObject* code) {
 
 int init_own() {
   empty_globals = PyDict_New();
-  return empty_globals != nullptr ? PyType_Ready(&SilenceType) : -1;
+  return empty_globals != nullptr && PyType_Ready(&SilenceType) == 0 ? PyType_Ready(&HushType) : -1;
 }
 
 }  // namespace stackless::interp

@@ -12,11 +12,13 @@ struct OwnInstruction {
   int argument = 0;
 };
 
-// assemble() makes a code object; null with an exception set.
-PyObject* assemble(const char* name, const OwnInstruction* instructions, std::size_t count);
+// assemble() makes a code object; null with an exception set. `handlers` is its exception table.
+PyObject* assemble(const char* name, const OwnInstruction* instructions, std::size_t count,
+                   const char* handlers);
 template <std::size_t N>
-PyObject* assemble(const char* name, const OwnInstruction (&instructions)[N]) {
-  return assemble(name, instructions, N);
+PyObject* assemble(const char* name, const OwnInstruction (&instructions)[N],
+                   const char* handlers = "") {
+  return assemble(name, instructions, N, handlers);
 }
 
 // make_frame() makes a frame in place, with an empty value stack, that is about to run `code`.
@@ -26,6 +28,11 @@ _PyInterpreterFrame* make_frame(Slot* place, PyObject* code);
 // a frame of ours. Before 3.15 some events are everybody's, whatever code they happen in (3.12+; 3.11 asks
 // for the thread's functions at another place).
 void hide_error(PyThreadState* ts, _PyInterpreterFrame* frame);
+
+// make_hush() returns an object for the value stack of a frame of ours that handles exceptions: when one drops
+// it, tools aren't told what the frame does, until end_hush(). None if there is no memory.
+PyObject* make_hush() noexcept;
+void end_hush(_PyInterpreterFrame* frame) noexcept;
 
 // init_own() is called once, at import; -1 with an exception set.
 int init_own();

@@ -820,6 +820,7 @@ PyObject* new_generator(PyCodeObject* code, PyObject* name, PyObject* qualname) 
   _PyInterpreterFrame* f = frame_in(generator);
   pop_slots(f, 0);
   instruction_of(f) = before_first(code);
+  generator->gi_frame_state = FRAME_EXECUTING;
   return object;
 }
 
@@ -840,6 +841,21 @@ PyObject* origin_or_finalizer(const PyGenObject* generator) {
   return other != nullptr ? other : is_async(generator) ? Py_False : Py_None;
 }
 
+enum AsyncFlags { async_closed = 1, async_awaited = 2 };
+
+int async_flags(const PyGenObject* generator) {
+  return is_async(generator) ? (generator->gi_closed != 0 ? async_closed : 0) |
+                                   (generator->gi_running_async != 0 ? async_awaited : 0)
+                             : 0;
+}
+
+void set_async_flags(PyGenObject* generator, int flags) {
+  if (is_async(generator)) {
+    generator->gi_closed = (flags & async_closed) != 0 ? 1 : 0;
+    generator->gi_running_async = (flags & async_awaited) != 0 ? 1 : 0;
+  }
+}
+
 }  // namespace
 
 PyObject* generator_state(PyObject* object, Wrap wrap) {
@@ -858,17 +874,17 @@ PyObject* generator_state(PyObject* object, Wrap wrap) {
   Owned exception(entry != nullptr ? wrap(value != nullptr ? value : Py_None) : nullptr);
   Owned wrapped(exception != nullptr ? wrap(origin_or_finalizer(generator)) : nullptr);
   return wrapped != nullptr ? Py_BuildValue("OiOOi", entry.get(), generator->gi_frame_state,
-                                            exception.get(), wrapped.get(), generator->gi_closed)
+                                            exception.get(), wrapped.get(), async_flags(generator))
                             : nullptr;
 }
 
 int fill_generator(PyObject* object, PyObject* state) {
   PyGenObject* generator = as_generator(object);
   _PyInterpreterFrame* f = frame_in(generator);
-  int frame_state, closed;
+  int frame_state, flags;
   PyObject *owner, *exception, *other;
   if (!PyArg_ParseTuple(state, "OiOOi:generator", &owner, &frame_state, &exception, &other,
-                        &closed)) {
+                        &flags)) {
     return -1;
   }
   owner = look_through(owner);
@@ -885,9 +901,7 @@ int fill_generator(PyObject* object, PyObject* state) {
   if (finished) {
     drop_function(f);
     generator->gi_frame_state = FRAME_CLEARED;
-    if (is_async(generator)) {
-      generator->gi_closed = closed != 0 ? 1 : 0;
-    }
+    set_async_flags(generator, flags);
     return 0;
   }
   // A running one may have got its frame from its tasklet already.
@@ -915,9 +929,8 @@ int fill_generator(PyObject* object, PyObject* state) {
   if (!running) {  // what a running one handles is its tasklet's to write, too
     Py_XSETREF(generator->gi_exc_state.exc_value, handled(exception));
   }
-  if (is_async(generator)) {
-    generator->gi_closed = closed != 0 ? 1 : 0;
-  } else if (has_origin) {
+  set_async_flags(generator, flags);
+  if (has_origin) {
     Py_XSETREF(generator->gi_origin_or_finalizer, Py_NewRef(other));
   }
   return 0;

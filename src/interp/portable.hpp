@@ -38,11 +38,13 @@ Frozen* put_together(PyObject* entries, PyObject* exceptions);
 
 // ---- generators, coroutines, asynchronous generators -------------------------------------------------
 
-// new_generator() returns one of `code`'s kind whose variables are empty.
+// new_generator() returns one of `code`'s kind whose variables are empty. It counts as running, so that nobody
+// can run it before fill_generator().
 PyObject* new_generator(PyCodeObject* code, PyObject* name, PyObject* qualname);
-// generator_state() returns (entry, state, exception being handled, origin or finalizer, closed). The entry
+// generator_state() returns (entry, state, exception being handled, origin or finalizer, flags). The entry
 // is None if it has finished, or only its function if it runs: its frame is then its tasklet's to write.
-// An asynchronous generator that has called its hooks but got no finalizer has False.
+// An asynchronous generator that has called its hooks but got no finalizer has False; its flags are 1 if it is
+// closed, and 2 if somebody awaits its next value.
 PyObject* generator_state(PyObject* object, Wrap wrap);
 // fill_generator() is the way back, but for an asynchronous generator's hooks; -1 with an exception set.
 int fill_generator(PyObject* object, PyObject* state);

@@ -5,6 +5,7 @@
 
 #include <opcode.h>
 #include "interp/aside.hpp"
+#include "interp/awaitables.hpp"
 #include "interp/internals.h"
 #include "interp/operators.hpp"
 #include "interp/stop.hpp"
@@ -411,6 +412,20 @@ bool resumes_first(const Seam& seam, Joint* joint) {
   return generator != nullptr && seam.operand(0) == generator && is_resumable(generator);
 }
 
+// What an asynchronous generator's asend(), __anext__(), athrow() or aclose() has returned drives it.
+bool drives_generator(const Seam& seam, PyObject* awaitable, Joint* joint) {
+  joint->kept = awaitable;
+  joint->generator = seam.generator();
+  return merges_generators && joint->generator != nullptr && awaitable != nullptr &&
+         is_awaitable(awaitable) && generator_driven_by(awaitable) == joint->generator &&
+         state_of(awaitable) == awaitable_begun;
+}
+
+bool drives(const Seam& seam, Joint* joint) {
+  joint->pops = 1;
+  return drives_generator(seam, seam.operand(0), joint);
+}
+
 // next(generator), next(generator, default): Python/bltinmodule.c, builtin_next.
 bool calls_next(const Seam& seam, Joint* joint) {
   PyObject* callable = seam.callable();
@@ -452,6 +467,21 @@ bool resumes_by_method(const Seam& seam, Joint* joint) {
                                callable == _PyType_Lookup(Py_TYPE(generator), names.next));
 }
 
+// awaitable.send(), as a method or a bound one: an event loop of the program's own.
+bool drives_by_method(const Seam& seam, Joint* joint) {
+  PyObject* callable = seam.callable();
+  if (callable == nullptr) {
+    return false;
+  }
+  bool is_bound = PyCFunction_CheckExact(callable);
+  PyObject* awaitable = is_bound ? PyCFunction_GET_SELF(callable) : seam.self();
+  joint->argument = raises_when_done;
+  return drives_generator(seam, awaitable, joint) &&
+         (is_bound ? reinterpret_cast<PyCFunctionObject*>(callable)->m_ml ==
+                         method_in(Py_TYPE(awaitable), names.send)
+                   : callable == _PyType_Lookup(Py_TYPE(awaitable), names.send));
+}
+
 // The table: at this instruction, with so many operands on the value stack (or a call's), if that is so,
 // the outer frame goes on like this.
 struct Rule {
@@ -470,6 +500,7 @@ const Rule rules[] = {
     {CALL, a_calls, calls_next_without_default, Ending::next},
     {CALL, a_calls, calls_next_with_default, Ending::next_or},
     {CALL, a_calls, resumes_by_method, Ending::next},
+    {CALL, a_calls, drives_by_method, Ending::drive},
     {CALL, a_calls, calls_getattr, Ending::push},
     {CALL, a_calls, calls_len, Ending::length},
 #if PY_VERSION_HEX < 0x030E0000
@@ -483,6 +514,7 @@ const Rule rules[] = {
     {CALL_FUNCTION_EX, a_calls, calls_function, Ending::push},
     {FOR_ITER, 1 + index_slot, resumes_first, Ending::generator},
     {SEND, 2 + index_slot, resumes_first, Ending::generator},
+    {SEND, 2 + index_slot, drives, Ending::drive},
     {GET_ITER, 1, gets_iterator, Ending::iterator},
     {LOAD_ATTR, 1, loads_attribute, Ending::push},
 #if PY_VERSION_HEX < 0x030C0000
@@ -555,11 +587,14 @@ bool is_argument(Ending ending, int argument) {
 
 bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* joint) noexcept {
   Seam seam{outer, inner, {}, 0};
-  if (opcode_at(instruction_of(outer)) >= stackless_first_instrumented ||
-      find_stop(outer, &seam.stop) != Pin::none) {
+  if (find_stop(outer, &seam.stop) != Pin::none) {
     return false;
   }
   const Instruction& at = *seam.stop.at;
+  // Tools may want to know of what it does; not so of SEND, of which only the line is told, beforehand.
+  if (opcode_at(instruction_of(outer)) >= stackless_first_instrumented && at.opcode != SEND) {
+    return false;
+  }
   for (const Rule& rule : rules) {
     if (rule.opcode != at.opcode) {
       continue;
@@ -592,6 +627,9 @@ bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint
   int opcode = map->instructions[instruction].opcode;
   bool pushes_nothing = joint.ending == Ending::nothing || joint.ending == Ending::jump;
   if ((pushes_nothing && height == 0) || !is_argument(joint.ending, joint.argument)) {
+    return false;
+  }
+  if (joint.ending == Ending::drive && (joint.argument == raises_when_done) != (opcode == CALL)) {
     return false;
   }
   return std::ranges::any_of(rules, [&](const Rule& rule) {

@@ -23,8 +23,12 @@ enum class Ending : std::uint8_t {
   length,     // V as len() returns it
   binary,     // finish_operator(argument, kept, second, V) is pushed
   compare,    // finish_comparison(argument, kept, second, V) is pushed
+  drive,  // what is kept has driven an asynchronous generator: it makes of V what the instruction gets
 };
-constexpr std::size_t endings = 14;
+constexpr std::size_t endings = 15;
+
+// The argument of `drive` where the instruction is a call: StopIteration comes out of it.
+constexpr int raises_when_done = 1;
 
 struct Joint {
   int height;  // of the outer frame's value stack, the instruction's operands included,

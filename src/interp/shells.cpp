@@ -1,5 +1,6 @@
 #include "interp/shells.hpp"
 
+#include "interp/awaitables.hpp"
 #include "interp/portable.hpp"
 
 namespace stackless::interp {
@@ -254,7 +255,7 @@ int init_shells() {
       return -1;
     }
   }
-  return PyType_Ready(&StandInType);
+  return init_awaitables() == 0 ? PyType_Ready(&StandInType) : -1;
 }
 
 }  // namespace stackless::interp

@@ -1,7 +1,9 @@
 #include "interp/shim.hpp"
 
 #include <array>
+#include <utility>
 
+#include "interp/awaitables.hpp"
 #include "interp/monitoring.hpp"
 #include "interp/operators.hpp"
 #include "interp/stop.hpp"
@@ -11,8 +13,9 @@
 #include <opcode.h>
 #endif
 
-#if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has it
+#if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has them
 extern "C" PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);
+extern "C" PyAPI_FUNC(int) _PyGen_FetchStopIterationValue(PyObject**);
 #endif
 
 namespace stackless::interp {
@@ -31,6 +34,7 @@ constexpr std::size_t arguments = largest_argument + 1;
 std::array<std::array<EndingObject, arguments>, endings> ending_objects;
 PyObject* shim_code;
 PyObject* waiting_shim_code;
+PyObject* driving_shim_code;
 
 // What type.__call__() does when __init__() returns (Objects/typeobject.c, slot_tp_init).
 PyObject* finish_instance(PyObject* kept, PyObject* value) {
@@ -102,6 +106,71 @@ Slot pop_off(_PyInterpreterFrame* frame) {
   return frame->localsplus[height];
 }
 
+// What an awaitable makes of what its generator has yielded, returned (None) or raised: Objects/genobject.c,
+// async_gen_asend_send, async_gen_athrow_send, async_gen_unwrap_value. `waits` becomes true if the generator
+// itself waits, false if StopIteration is set. False with another exception set.
+//
+// An athrow() which has raised after it had waited counts as done here, unlike there: nobody awaits it again.
+bool finish_step(PyObject* awaitable, PyGenObject* generator, PyObject* value, bool* waits) {
+  bool yields = generator->gi_frame_state < FRAME_EXECUTING;
+  PyObject* given = yields ? given_in(value) : nullptr;
+  *waits = yields && given == nullptr;
+  if (*waits) {
+    return true;
+  }
+  bool closes = Py_IS_TYPE(awaitable, athrow_type) && !sends_or_throws(awaitable);
+  state_of(awaitable) = awaitable_closed;
+  generator->gi_running_async = 0;
+  if (yields && closes) {
+    PyErr_SetString(PyExc_RuntimeError, "async generator ignored GeneratorExit");
+    return false;
+  }
+  if (yields) {
+    return _PyGen_SetStopIterationValue(given) == 0;
+  }
+  if (value == Py_None) {
+    PyErr_SetNone(PyExc_StopAsyncIteration);
+  } else {
+    PyErr_Restore(Py_NewRef(Py_TYPE(value)), Py_NewRef(value), PyException_GetTraceback(value));
+  }
+  if (PyErr_ExceptionMatches(PyExc_StopAsyncIteration) != 0 ||
+      PyErr_ExceptionMatches(PyExc_GeneratorExit) != 0) {
+    generator->gi_closed = 1;
+    if (closes) {
+      PyErr_Clear();
+      PyErr_SetNone(PyExc_StopIteration);
+      return true;
+    }
+  }
+  return false;
+}
+
+// Python/bytecodes.c, SEND.
+bool finish_drive(int argument, PyObject* awaitable, PyObject* generator, PyObject* value,
+                  _PyInterpreterFrame* outer, Slot* result) {
+  if (!is_awaitable(awaitable) || generator_driven_by(awaitable) != generator) {
+    PyErr_SetString(PyExc_ValueError, "the snapshot is damaged: nothing drives a generator");
+    return false;
+  }
+  bool waits;
+  if (!finish_step(awaitable, reinterpret_cast<PyGenObject*>(generator), value, &waits)) {
+    return false;
+  }
+  PyObject* given = waits ? Py_NewRef(value) : nullptr;
+  if (!waits) {
+    if (argument == raises_when_done) {
+      return false;
+    }
+    tell_of_raise(PyThreadState_Get(), outer);
+    if (_PyGen_FetchStopIterationValue(&given) < 0) {
+      return false;
+    }
+    skip_further(outer);
+  }
+  *result = make_slot(given);
+  return true;
+}
+
 // Finds what the shim returns; false with an exception set.
 bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject* value,
             _PyInterpreterFrame* outer, Slot* result) {
@@ -171,6 +240,8 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
       return give(finish_operator(how.argument, kept, second, value));
     case Ending::compare:
       return give(finish_comparison(how.argument, kept, second, value));
+    case Ending::drive:
+      return finish_drive(how.argument, kept, second, value, outer, result);
   }
   return false;
 }
@@ -182,6 +253,7 @@ PyObject* complete(PyObject* self, PyObject* value) {
   }
   PyThreadState* ts = PyThreadState_Get();
   _PyInterpreterFrame* shim = top_of(ts);
+  end_hush(shim);
   PyObject* kept = object_in(shim->localsplus[0]);
   PyObject* second = object_in(shim->localsplus[1]);
   Slot result;
@@ -216,6 +288,9 @@ PyObject* ending_object(Ending ending, int argument) {
 }
 
 PyObject* code_for(Ending ending) {
+  if (ending == Ending::drive) {
+    return driving_shim_code;
+  }
   return waits_for_generator(ending) ? waiting_shim_code : shim_code;
 }
 
@@ -231,14 +306,17 @@ _PyInterpreterFrame* make_shim(Slot* place, const Joint& joint) {
   int height = 0;
   auto push = [&](PyObject* value) { f->localsplus[height++] = make_slot(Py_XNewRef(value)); };
   push(or_none(joint.kept));
-  push(or_none(joint.second));
+  push(or_none(joint.ending == Ending::drive ? joint.generator : joint.second));
   push(ending_object(joint.ending, joint.argument));
+  if (joint.ending == Ending::drive) {
+    f->localsplus[height++] = make_slot(make_hush());
+  }
   if (waits_for_generator(joint.ending)) {
     push(joint.generator);
     if (PY_VERSION_HEX >= 0x030F0000) {
       push(nullptr);
     }
-    instruction_of(f) = _PyCode_CODE(code_of(f));
+    instruction_of(f) = _PyCode_CODE(code_of(f)) + 1;
     await_generator(f);
   }
   set_height(f, height);
@@ -255,7 +333,7 @@ bool read_shim(_PyInterpreterFrame* f, Joint* joint) noexcept {
   }
 #endif
   auto* code = reinterpret_cast<PyObject*>(code_of(f));
-  if (code != shim_code && code != waiting_shim_code) {
+  if (code != shim_code && code != waiting_shim_code && code != driving_shim_code) {
     return false;
   }
   const auto* how = reinterpret_cast<EndingObject*>(object_in(f->localsplus[2]));
@@ -263,7 +341,9 @@ bool read_shim(_PyInterpreterFrame* f, Joint* joint) noexcept {
   joint->argument = how->argument;
   joint->kept = object_in(f->localsplus[0]);
   joint->second = object_in(f->localsplus[1]);
-  if (waits_for_generator(joint->ending)) {
+  if (joint->ending == Ending::drive) {
+    joint->generator = std::exchange(joint->second, nullptr);
+  } else if (waits_for_generator(joint->ending)) {
     joint->generator = object_in(f->localsplus[3]);
   }
   return true;
@@ -274,7 +354,8 @@ namespace {
 #if PY_VERSION_HEX >= 0x030C0000
 PyObject* assemble_waiting_shim() {
   constexpr int returns = 6;  // index of the second END_SEND, after those that have no caches
-  return assemble("<shim>", {{SEND, returns},
+  return assemble("<shim>", {{NOP},
+                             {SEND, returns},
                              {END_SEND},
                              {SWAP, 4},
                              {POP_TOP},
@@ -288,7 +369,27 @@ PyObject* assemble_waiting_shim() {
                              {RETURN_VALUE},
                              {RESUME}});
 }
+PyObject* assemble_driving_shim() {
+  // What is raised while it stands at SEND goes to BINARY_OP, above three values. (From 3.13 on the
+  // interpreter looks for the instruction before that which has made a call: Python/ceval.c, exit_unwind.)
+  const int target = 5 + stackless_inline_caches[SEND];
+  const char handlers[] = {'\x80', static_cast<char>(target - 3), static_cast<char>(target), 3 << 1,
+                           0};
+  return assemble("<shim>",
+                  {{NOP},
+                   {SEND},
+                   {END_SEND},
+                   {SWAP, 2},
+                   {POP_TOP},
+                   {BINARY_OP},
+                   {POP_TOP},
+                   {POP_TOP},
+                   {RETURN_VALUE},
+                   {RESUME}},
+                  handlers);
+}
 #else
+PyObject* assemble_driving_shim() { return Py_NewRef(shim_code); }
 PyObject* assemble_waiting_shim() { return Py_NewRef(shim_code); }
 #endif
 
@@ -298,7 +399,8 @@ int init_shims() {
   // The RESUME never runs: sys.monitoring refuses code without one.
   shim_code = assemble("<shim>", {{BINARY_OP}, {POP_TOP}, {POP_TOP}, {RETURN_VALUE}, {RESUME}});
   waiting_shim_code = shim_code != nullptr ? assemble_waiting_shim() : nullptr;
-  if (waiting_shim_code == nullptr || PyType_Ready(&EndingType) < 0 || init_operators() < 0) {
+  driving_shim_code = waiting_shim_code != nullptr ? assemble_driving_shim() : nullptr;
+  if (driving_shim_code == nullptr || PyType_Ready(&EndingType) < 0 || init_operators() < 0) {
     return -1;
   }
   for (std::size_t i = 0; i < endings; ++i) {
@@ -309,7 +411,12 @@ int init_shims() {
       object.argument = static_cast<int>(k);
     }
   }
-  return hide_from_tools(shim_code) == 0 && hide_from_tools(waiting_shim_code) == 0 ? 0 : -1;
+  for (PyObject* code : {shim_code, waiting_shim_code, driving_shim_code}) {
+    if (hide_from_tools(code) < 0) {
+      return -1;
+    }
+  }
+  return 0;
 }
 
 }  // namespace stackless::interp

@@ -10,12 +10,22 @@
 // Beneath a generator it is one that waits for it, so that V comes in one of two ways:
 //
 //     value stack   kept or None, second or None, an Ending, the generator (3.15: null), V
-//     code          SEND           where it stands from the beginning; goes on here with what is yielded
+//     code          NOP
+//                   SEND           where it stands from the beginning; goes on here with what is yielded
 //                   END_SEND
 //                   SWAP, POP_TOP, POP_TOP, POP_TOP
 //                   RETURN_VALUE
 //                   END_SEND       and here with what is returned
 //                   BINARY_OP      ... as above
+//
+// Beneath an asynchronous generator complete() deals with whatever comes of it, exceptions too:
+//
+//     value stack   what drives it, the generator, an Ending, a hush, the generator (3.15: null), V
+//     code          NOP
+//                   SEND           where it stands from the beginning
+//                   END_SEND       what is yielded or returned comes here,
+//                   SWAP, POP_TOP
+//                   BINARY_OP      ... as above, and what is raised here
 #pragma once
 
 #include "interp/own.hpp"
@@ -24,14 +34,14 @@
 namespace stackless::interp {
 
 constexpr bool waits_for_generator(Ending ending) {
-  return ending == Ending::next || ending == Ending::next_or;
+  return ending == Ending::next || ending == Ending::next_or || ending == Ending::drive;
 }
 constexpr bool needs_shim(Ending ending) {
   return ending != Ending::push && ending != Ending::generator;
 }
 
 // How high the value stack of a shim is at most, and how many words it takes on the data stack.
-constexpr int shim_height = PY_VERSION_HEX >= 0x030F0000 ? 5 : 4;
+constexpr int shim_height = PY_VERSION_HEX >= 0x030F0000 ? 6 : 5;
 int shim_words(Ending ending);
 
 constexpr int largest_argument = 63;  // of an ending

@@ -122,8 +122,15 @@ void take_jump([[maybe_unused]] _PyInterpreterFrame* frame) noexcept {
 }
 
 #if PY_VERSION_HEX < 0x030C0000
+void skip_further(_PyInterpreterFrame*) noexcept {}
 void await_generator(_PyInterpreterFrame* frame) noexcept { step_over(frame); }
 #else
+void skip_further(_PyInterpreterFrame* frame) noexcept {
+  const CodeMap* map = code_map(code_of(frame));
+  frame->return_offset = static_cast<std::uint16_t>(
+      frame->return_offset + map->instructions[instruction_index(frame)].argument);
+}
+
 // As FOR_ITER_GEN and SEND_GEN do it (Python/bytecodes.c).
 void await_generator(_PyInterpreterFrame* frame) noexcept {
   const CodeMap* map = code_map(code_of(frame));

@@ -56,6 +56,10 @@ void step_back(_PyInterpreterFrame* frame) noexcept;
 // yields, and where the instruction jumps to when the generator returns (3.12+).
 void await_generator(_PyInterpreterFrame* frame) noexcept;
 
+// skip_further() has a frame that waits at SEND go on, when it is returned to, where the instruction jumps to
+// (3.12+).
+void skip_further(_PyInterpreterFrame* frame) noexcept;
+
 // take_jump() has a frame that stands at a conditional jump take it (up to 3.12).
 void take_jump(_PyInterpreterFrame* frame) noexcept;
 
