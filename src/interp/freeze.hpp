@@ -64,7 +64,9 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept;
 struct PinPlace {
   PyCodeObject* code = nullptr;  // borrowed; null if no Python frame did
   int line = 0;
-  PyObject* callable = nullptr;  // borrowed; what it called, or null if it was not by a call
+  PyObject* callable = nullptr;  // borrowed; what it called, or null if that is unknown or no call:
+  int opcode = -1;               // then the instruction,
+  PyTypeObject* iterates = nullptr;  // and of FOR_ITER over what
 };
 PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept;
 

@@ -17,7 +17,8 @@ namespace {
 struct Slots {
   initproc init;
   ternaryfunc call;
-  getattrofunc getattr;
+  getattrofunc getattr;       // of a class that has a __getattr__()
+  getattrofunc getattribute;  // of one that has a __getattribute__() only
   newfunc create;
 } slots;
 vectorcallfunc
@@ -36,6 +37,7 @@ struct Names {
   PyObject* get;
   PyObject* set;
   PyObject* getattr;
+  PyObject* getattribute;
   PyObject* setattr;
   PyObject* getitem;
   PyObject* setitem;
@@ -246,7 +248,13 @@ bool gets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
     return false;
   }
   if (type->tp_getattro == slots.getattr) {
-    return method_of(type, names.getattr) == seam.function();
+    // Up to its first use a class with __getattribute__() only has this slot, too (slot_tp_getattr_hook).
+    PyObject* own =
+        _PyType_Lookup(type, names.getattr) != nullptr ? names.getattr : names.getattribute;
+    return method_of(type, own) == seam.function();
+  }
+  if (type->tp_getattro == slots.getattribute) {
+    return method_of(type, names.getattribute) == seam.function();
   }
   PyObject* found =
       type->tp_getattro == PyObject_GenericGetAttr ? _PyType_Lookup(type, name) : nullptr;
@@ -604,10 +612,11 @@ namespace {
 bool intern_names() {
   auto* name = reinterpret_cast<PyObject**>(&names);
   for (const char* text :
-       {"__init__",    "__call__",     "__del__",     "__next__",    "send",
-        "throw",       "__new__",      "__enter__",   "__exit__",    "__get__",
-        "__set__",     "__getattr__",  "__setattr__", "__getitem__", "__setitem__",
-        "__delitem__", "__contains__", "__iter__",    "__bool__",    "__len__"}) {
+       {"__init__",    "__call__",    "__del__",          "__next__",    "send",
+        "throw",       "__new__",     "__enter__",        "__exit__",    "__get__",
+        "__set__",     "__getattr__", "__getattribute__", "__setattr__", "__getitem__",
+        "__setitem__", "__delitem__", "__contains__",     "__iter__",    "__bool__",
+        "__len__"}) {
     *name = PyUnicode_InternFromString(text);
     if (*name++ == nullptr) {
       return false;
@@ -616,7 +625,7 @@ bool intern_names() {
   return name == reinterpret_cast<PyObject**>(&names + 1);
 }
 
-// Learns from a class that has them all.
+// Learns from classes that have them.
 bool find_slots() {
   PyObject* globals = PyDict_New();
   PyObject* done = globals == nullptr ? nullptr
@@ -625,12 +634,17 @@ bool find_slots() {
                                             "    def __init__(self): pass\n"
                                             "    def __call__(self): pass\n"
                                             "    def __new__(cls): pass\n"
-                                            "    def __getattr__(self, name): pass\n",
+                                            "    def __getattr__(self, name): pass\n"
+                                            "class Some:\n"
+                                            "    def __getattribute__(self, name): pass\n"
+                                            "Some().attribute\n",
                                             Py_file_input, globals, globals);
   PyObject* all = done != nullptr ? PyDict_GetItemString(globals, "All") : nullptr;
-  if (all != nullptr) {
+  PyObject* some = done != nullptr ? PyDict_GetItemString(globals, "Some") : nullptr;
+  if (all != nullptr && some != nullptr) {
     auto* type = reinterpret_cast<PyTypeObject*>(all);
-    slots = {type->tp_init, type->tp_call, type->tp_getattro, type->tp_new};
+    slots = {type->tp_init, type->tp_call, type->tp_getattro,
+             reinterpret_cast<PyTypeObject*>(some)->tp_getattro, type->tp_new};
     PyObject* method = _PyType_Lookup(type, names.init);
     function_vectorcall = reinterpret_cast<PyFunctionObject*>(method)->vectorcall;
   }

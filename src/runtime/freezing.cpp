@@ -164,21 +164,44 @@ bool freeze_tasklet(Tasklet* t) {
 
 namespace {
 
+// What its type says that it is called: an attribute of its own may be another's (functools.lru_cache).
 Object name_of_callable(PyObject* callable) {
-  for (const char* attribute : {"__qualname__", "__name__"}) {
-    Object name = Object::steal(PyObject_GetAttrString(callable, attribute));
-    if (name && PyUnicode_Check(name.get())) {
-      return name;
-    }
-    PyErr_Clear();
+  static PyObject* attribute = PyUnicode_InternFromString("__qualname__");
+  if (PyMethod_Check(callable)) {
+    callable = PyMethod_GET_FUNCTION(callable);
   }
-  return Object::steal(PyUnicode_FromString(Py_TYPE(callable)->tp_name));
+  PyTypeObject* type = Py_TYPE(callable);
+  PyObject* descriptor = attribute != nullptr ? _PyType_Lookup(type, attribute) : nullptr;
+  descrgetfunc get = descriptor != nullptr ? Py_TYPE(descriptor)->tp_descr_get : nullptr;
+  Object name = Object::steal(
+      get != nullptr ? get(descriptor, callable, reinterpret_cast<PyObject*>(type)) : nullptr);
+  if (name && PyUnicode_Check(name.get())) {
+    return name;
+  }
+  PyErr_Clear();
+  return Object::steal(PyUnicode_FromString(type->tp_name));
+}
+
+Object name_of_instruction(int opcode) {
+  Object module = Object::steal(PyImport_ImportModule("opcode"));
+  Object names = module ? Object::steal(PyObject_GetAttrString(module.get(), "opname")) : Object();
+  return names ? Object::steal(PySequence_GetItem(names.get(), opcode)) : Object();
+}
+
+Object name_of_culprit(const interp::PinPlace& place) {
+  if (place.callable != nullptr) {
+    return name_of_callable(place.callable);
+  }
+  if (place.iterates != nullptr) {
+    return Object::steal(PyUnicode_FromFormat("%s.__next__", place.iterates->tp_name));
+  }
+  return place.opcode >= 0 ? name_of_instruction(place.opcode)
+                           : Object::steal(PyUnicode_FromString("C code"));
 }
 
 // "sorted, called at shop.py:88 in checkout"
 Object describe(const interp::PinPlace& place) {
-  Object name = place.callable != nullptr ? name_of_callable(place.callable)
-                                          : Object::steal(PyUnicode_FromString("C code"));
+  Object name = name_of_culprit(place);
   if (!name) {
     return nullptr;
   }
@@ -232,6 +255,16 @@ Object why_pinned(Tasklet* t) {
     return Object::steal(PyUnicode_FromString("it waits in C code"));
   }
   return because("it was started through C code: %U", name_of_callable(t->function.get()));
+}
+
+bool is_pinned(const Tasklet* t) {
+  if (t->frozen != nullptr) {
+    return false;
+  }
+  interp::Halt halt;
+  return t->parked == nullptr ||
+         interp::find_halt(t->scheduler->ts, t->parked, &halt) != interp::Pin::none ||
+         completion_of(halt) == Completion::none || !is_own(t, halt);
 }
 
 bool move_to(Tasklet* t, Scheduler* target) {

@@ -12,6 +12,9 @@ bool freeze_tasklet(Tasklet* tasklet);
 // why_pinned() says in words why a suspended tasklet can't be frozen: a string, or None if it can.
 Object why_pinned(Tasklet* tasklet);
 
+// is_pinned() tells whether there is a reason, of a suspended tasklet that has frames.
+bool is_pinned(const Tasklet* tasklet);
+
 // move_to() makes the tasklet that of another thread: one that has not started, or is frozen. It stays
 // blocked where it is. False with MemoryError set.
 bool move_to(Tasklet* tasklet, Scheduler* target);
