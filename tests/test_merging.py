@@ -11,6 +11,7 @@ import gc
 import pickle
 import sys
 import traceback
+import types
 import weakref
 
 import pytest
@@ -850,6 +851,156 @@ def instances_made_by_their_class(wait, note):
     note((Made(wait).got, Items(wait), Failure(wait).args))
 
 
+class Single(type):
+    """A metaclass that makes one instance of each class."""
+
+    def __call__(cls, *args):
+        if cls.instance is None:
+            cls.instance = super().__call__(*args)
+        return cls.instance
+
+    @property
+    def label(cls):
+        return cls.__name__, cls.wait()
+
+
+class OwnerIsEnough:
+    def __get__(self, instance, owner):
+        return owner.__name__, instance, owner.wait()
+
+
+@scenario
+def instances_made_by_a_metaclass(wait, note):
+    class One(metaclass=Single):
+        instance = None
+
+        def __init__(self, x, y=2):
+            self.got = x, y, note(wait())
+
+    one = One(1)
+    note((one.got, One(2) is one))
+
+
+@scenario
+def attributes_of_classes(wait, note):
+    class Labelled(metaclass=Single):
+        described = OwnerIsEnough()
+
+    Labelled.wait = staticmethod(wait)
+    note(Labelled.label)
+    note(Labelled.described)
+    note(getattr(Labelled, "label"))  # noqa: B009
+
+
+@scenario
+def attributes_of_modules(wait, note):
+    module = types.ModuleType("module")
+    module.__getattr__ = lambda name: (name, wait())
+    note((module.something, module.__name__))
+    module.__getattr__ = lambda name: lambda: (name, wait())
+    note(module.something())
+
+
+class Whole:
+    def __init__(self, wait):
+        self.wait = wait
+
+    def __getattribute__(self, name):
+        wait = object.__getattribute__(self, "wait")
+        return (lambda: (name, wait())) if name == "call" else (name, wait())
+
+
+@scenario
+def attributes_all_made_up(wait, note):
+    it = Whole(wait)
+    note((it.one, it.two))
+    note(it.call())
+
+
+class Removes:
+    def __init__(self, wait, note):
+        self.wait = wait
+        self.note = note
+
+    @property
+    def plain(self):
+        return None
+
+    @plain.deleter
+    def plain(self):
+        self.note(("plain", self.wait()))
+
+    def __delete__(self, instance):
+        self.note(("descriptor", self.wait()))
+
+
+class RemovesAll:
+    def __init__(self, wait, note):
+        self.wait = wait
+        self.note = note
+
+    def __delattr__(self, name):
+        self.note((name, self.wait()))
+        if name == "unknown":
+            raise AttributeError(name)
+
+
+@scenario
+def attributes_deleted(wait, note):
+    class Has:
+        descriptor = Removes(wait, note)
+
+    it = Removes(wait, note)
+    del it.plain
+    it = Has()
+    del it.descriptor
+    it = RemovesAll(wait, note)
+    del it.something, it.something_else
+    try:
+        del it.unknown
+    except AttributeError as error:
+        note((str(error), names_in(error)))
+
+
+class Signed:
+    def __init__(self, wait):
+        self.wait = wait
+
+    def __neg__(self):
+        return "-", self.wait()
+
+    def __pos__(self):
+        return "+", self.wait()
+
+    def __invert__(self):
+        return "~", self.wait()
+
+
+@scenario
+def unary_operators(wait, note):
+    it = Signed(wait)
+    for _ in range(3):
+        note((-it, +it, ~it))
+
+
+@scenario
+def loops_over_channels(wait, note):
+    gate = wait.__closure__[0].cell_contents
+    for x in gate:
+        note(x)
+        if x > 3:
+            break
+    for x in range(2):
+        for y in gate:
+            note((x, y, wait()))
+            break
+    try:
+        for x in gate:
+            note(1 / (x - 9))
+    except ZeroDivisionError as error:
+        note(names_in(error))
+
+
 # ---- what has to hold for all --------------------------------------------------------------------
 
 every_scenario = pytest.mark.parametrize("name", SCENARIOS)
@@ -950,6 +1101,50 @@ def test_nothing_leaks(name):
             run_at_every_stop(name)
         growth.append(count_references() - before)
     assert min(growth) < 50, growth
+
+
+def loops(gate, notes):
+    for x in gate:
+        notes.append(x)
+    else:
+        notes.append("else")
+    notes.append([y for x in "ab" for y in gate])
+    notes.append([x for x in (y for y in gate)])  # noqa: C416
+    return notes
+
+
+def test_a_stop_iteration_that_is_sent_ends_a_loop_over_the_channel():
+    """It ends the innermost, as in C: the generator expression goes on with nothing."""
+    results = []
+    for budget in [PLENTY, *[0] * ROUNDS]:
+        gate, notes = channel(), []
+        stackless.set_stack_budget(budget)
+        t = tasklet(loops)(gate, notes)
+        t.run()
+        for value in [1, 2, None, 3, None, 4, None, 5, 6, None]:
+            assert (stackless.why_pinned(t) is None) or notes[-1:] == [[3, 4]]
+            if value is None:
+                gate.send_exception(StopIteration, "the end")
+            else:
+                gate.send(value)
+        assert not t.alive
+        results.append(notes)
+    assert results == [[1, 2, "else", [3, 4], [5, 6]]] * (ROUNDS + 1)
+
+
+def test_a_loop_over_a_channel_can_be_pickled():
+    gate, notes = channel(), []
+    t = tasklet(loops)(gate, notes)
+    t.run()
+    gate.send(1)
+    data = pickle.dumps((t, gate, notes))
+    t.kill()
+    for _ in range(2):
+        copy, gate, notes = pickle.loads(data)
+        gate.send(2)
+        gate.send_exception(StopIteration)
+        assert notes == [1, 2, "else"]
+        copy.kill()
 
 
 # ---- as data -------------------------------------------------------------------------------------

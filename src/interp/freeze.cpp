@@ -100,6 +100,17 @@ Pin find_call(_PyInterpreterFrame* frame, Halt* halt) {
   if (Pin pin = find_stop(frame, &stop); pin != Pin::none) {
     return pin;
   }
+  bool watched = opcode_at(instruction_of(frame)) >= stackless_first_instrumented;
+  if (stop.at->opcode == FOR_ITER) {
+    int iterator = stop.height - (iterators_have_index ? 2 : 1);
+    // The end of a loop takes something off (interp/stop.cpp).
+    if (iterator < 1) {
+      return Pin::instruction;
+    }
+    halt->height = stop.height;
+    halt->iterator = object_in(frame->localsplus[iterator]);
+    return watched ? Pin::tool : Pin::none;
+  }
   int operands = call_operands(*stop.at);
   if (operands == 0 || stop.height - operands < code_of(frame)->co_nlocalsplus) {
     return Pin::instruction;
@@ -118,7 +129,6 @@ Pin find_call(_PyInterpreterFrame* frame, Halt* halt) {
   if (halt->function == nullptr) {
     return Pin::callee;
   }
-  bool watched = opcode_at(instruction_of(frame)) >= stackless_first_instrumented;
   return watched ? Pin::tool : Pin::none;
 }
 

@@ -40,7 +40,8 @@ struct Halt {
   Halt& operator=(const Halt&) = delete;
 
   const PyMethodDef* function = nullptr;  // the C function that its innermost frame has called,
-  int arguments = 0;                      // and with how many arguments; -1 if that is unknown
+  int arguments = 0;                      // and with how many arguments; -1 if that is unknown;
+  PyObject* iterator = nullptr;  // or else the iterator whose turn it is in a loop, borrowed
   int pops = 0;  // what the call leaves on the value stack for the interpreter to drop
   int height = 0;
   int frames = 0;

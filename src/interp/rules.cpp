@@ -46,9 +46,16 @@ struct Names {
   PyObject* iter;
   PyObject* truth;
   PyObject* length;
+  PyObject* delattr;
+  PyObject* remove;
+  PyObject* negative;
+  PyObject* positive;
+  PyObject* invert;
 } names;
 
 PyTypeObject* partial_type;
+PyTypeObject* method_wrapper_type;
+PyObject* type_call;  // type.__call__
 // builtins.next() ...
 const PyMethodDef* next_function;
 const PyMethodDef* len_function;
@@ -151,15 +158,28 @@ bool creates_only(PyTypeObject* type) {
                              [=](PyTypeObject* each) { return type->tp_new == each->tp_new; });
 }
 
-// Objects/typeobject.c, type_call: __new__(), then slot_tp_init().
-bool makes_instance(const Seam& seam, Joint* joint) {
-  PyObject* callable = seam.callable();
-  if (!is_call(seam) || callable == nullptr || !PyType_Check(callable)) {
-    return false;
+// The class that is being instantiated by a call of it, or of type.__call__() bound to it; or null.
+PyTypeObject* called_class(PyObject* callable) {
+  if (callable == nullptr) {
+    return nullptr;
+  }
+  if (Py_IS_TYPE(callable, method_wrapper_type)) {
+    // Objects/descrobject.c, wrapperobject: the descriptor, then self.
+    auto* items =
+        reinterpret_cast<PyObject**>(reinterpret_cast<char*>(callable) + sizeof(PyObject));
+    return items[0] == type_call ? reinterpret_cast<PyTypeObject*>(items[1]) : nullptr;
   }
   auto* type = reinterpret_cast<PyTypeObject*>(callable);
-  if (Py_TYPE(callable)->tp_call != PyType_Type.tp_call || type->tp_vectorcall != nullptr ||
-      !creates_only(type) || type->tp_init != slots.init ||
+  return PyType_Check(callable) && Py_TYPE(callable)->tp_call == PyType_Type.tp_call &&
+                 type->tp_vectorcall == nullptr
+             ? type
+             : nullptr;
+}
+
+// Objects/typeobject.c, type_call: __new__(), then slot_tp_init().
+bool makes_instance(const Seam& seam, Joint* joint) {
+  PyTypeObject* type = is_call(seam) ? called_class(seam.callable()) : nullptr;
+  if (type == nullptr || !creates_only(type) || type->tp_init != slots.init ||
       method_of(type, names.init) != seam.function() ||
       // An allocation may have called that on another one.
       _PyType_Lookup(type, names.finalizer) == seam.function()) {
@@ -241,6 +261,30 @@ PyObject* property_function(PyObject* property, int i) {
   return reinterpret_cast<PyObject**>(reinterpret_cast<char*>(property) + sizeof(PyObject))[i];
 }
 
+bool calls_getter(const Seam& seam, PyObject* descriptor) {
+  return Py_IS_TYPE(descriptor, &PyProperty_Type)
+             ? leads_to(property_function(descriptor, 0), seam.function())
+             : method_of(Py_TYPE(descriptor), names.get) == seam.function();
+}
+
+// Objects/typeobject.c, type_getattro: its metaclass's data descriptors, its own attributes, those of its
+// metaclass. What comes first and is written in Python has been passed if it isn't what runs.
+bool gets_attribute_of_class(const Seam& seam, PyTypeObject* type, PyObject* name) {
+  PyObject* of_meta = _PyType_Lookup(Py_TYPE(type), name);
+  PyObject* own = _PyType_Lookup(type, name);
+  if (of_meta != nullptr && (own == nullptr || Py_TYPE(of_meta)->tp_descr_set != nullptr)) {
+    return calls_getter(seam, of_meta);
+  }
+  // A property of its own is what it is called with itself for.
+  return own != nullptr && !Py_IS_TYPE(own, &PyProperty_Type) && calls_getter(seam, own);
+}
+
+bool gets_attribute_of_module(const Seam& seam, PyObject* module, PyObject* name) {
+  PyObject* variables = PyModule_GetDict(module);
+  PyObject* found = _PyType_Lookup(Py_TYPE(module), name);
+  return found == nullptr && leads_to(PyDict_GetItem(variables, names.getattr), seam.function());
+}
+
 // Whether what runs gets that attribute of the object, and nothing is done to what it returns.
 bool gets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
   PyTypeObject* type = Py_TYPE(object);
@@ -256,15 +300,15 @@ bool gets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
   if (type->tp_getattro == slots.getattribute) {
     return method_of(type, names.getattribute) == seam.function();
   }
+  if (type->tp_getattro == PyType_Type.tp_getattro) {
+    return gets_attribute_of_class(seam, reinterpret_cast<PyTypeObject*>(object), name);
+  }
+  if (type->tp_getattro == PyModule_Type.tp_getattro) {
+    return gets_attribute_of_module(seam, object, name);
+  }
   PyObject* found =
       type->tp_getattro == PyObject_GenericGetAttr ? _PyType_Lookup(type, name) : nullptr;
-  if (found == nullptr) {
-    return false;
-  }
-  if (Py_IS_TYPE(found, &PyProperty_Type)) {
-    return leads_to(property_function(found, 0), seam.function());
-  }
-  return method_of(Py_TYPE(found), names.get) == seam.function();
+  return found != nullptr && calls_getter(seam, found);
 }
 
 bool sets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
@@ -283,6 +327,24 @@ bool sets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
     return leads_to(property_function(found, 1), seam.function());
   }
   return method_of(Py_TYPE(found), names.set) == seam.function();
+}
+
+bool deletes_attribute(const Seam& seam, PyObject* object, PyObject* name) {
+  PyTypeObject* type = Py_TYPE(object);
+  if (!is_call(seam)) {
+    return false;
+  }
+  if (type->tp_setattro != PyObject_GenericSetAttr) {
+    return method_of(type, names.delattr) == seam.function();
+  }
+  PyObject* found = _PyType_Lookup(type, name);
+  if (found == nullptr) {
+    return false;
+  }
+  if (Py_IS_TYPE(found, &PyProperty_Type)) {
+    return leads_to(property_function(found, 2), seam.function());
+  }
+  return method_of(Py_TYPE(found), names.remove) == seam.function();
 }
 
 PyObject* name_in(const Seam& seam, int i) {
@@ -311,6 +373,11 @@ bool has_rest(const Seam& seam) { return seam.stop.height > seam.operands; }
 bool stores_attribute(const Seam& seam, Joint*) {
   return has_rest(seam) &&
          sets_attribute(seam, seam.operand(1), name_in(seam, seam.stop.at->argument));
+}
+
+bool removes_attribute(const Seam& seam, Joint*) {
+  return has_rest(seam) &&
+         deletes_attribute(seam, seam.operand(0), name_in(seam, seam.stop.at->argument));
 }
 
 bool calls_builtin(const Seam& seam, const PyMethodDef* function, int arguments) {
@@ -345,6 +412,18 @@ bool contains(const Seam& seam, Joint* joint) {
 bool gets_iterator(const Seam& seam, Joint* joint) {
   joint->kept = seam.operand(0);
   return calls_method(seam, 0, names.iter);
+}
+
+bool negates(const Seam& seam, Joint*) { return calls_method(seam, 0, names.negative); }
+bool inverts_bits(const Seam& seam, Joint*) { return calls_method(seam, 0, names.invert); }
+bool makes_positive(const Seam& seam, Joint*) {
+#if PY_VERSION_HEX >= 0x030C0000
+  constexpr int unary_positive = 5;  // Include/internal/pycore_intrinsics.h
+  if (seam.stop.at->argument != unary_positive) {
+    return false;
+  }
+#endif
+  return calls_method(seam, 0, names.positive);
 }
 
 bool calls_len(const Seam& seam, Joint*) {
@@ -499,12 +578,18 @@ const Rule rules[] = {
     {LOAD_ATTR, 1, loads_callable, Ending::attribute},
 #endif
     {STORE_ATTR, 2, stores_attribute, Ending::nothing},
+    {DELETE_ATTR, 1, removes_attribute, Ending::nothing},
     {STORE_SUBSCR, 3, sets_item, Ending::nothing},
     {DELETE_SUBSCR, 2, deletes_item, Ending::nothing},
     {CONTAINS_OP, 2, contains, Ending::truth},
     {COMPARE_OP, 2, compares, Ending::compare},
     {BINARY_OP, 2, operates, Ending::binary},
-#if PY_VERSION_HEX >= 0x030C0000
+    {UNARY_NEGATIVE, 1, negates, Ending::push},
+    {UNARY_INVERT, 1, inverts_bits, Ending::push},
+#if PY_VERSION_HEX < 0x030C0000
+    {UNARY_POSITIVE, 1, makes_positive, Ending::push},
+#else
+    {CALL_INTRINSIC_1, 1, makes_positive, Ending::push},
     {BINARY_SLICE, 3, gets_item, Ending::push},
     {STORE_SLICE, 4, sets_item, Ending::nothing},
 #endif
@@ -616,7 +701,8 @@ bool intern_names() {
         "throw",       "__new__",     "__enter__",        "__exit__",    "__get__",
         "__set__",     "__getattr__", "__getattribute__", "__setattr__", "__getitem__",
         "__setitem__", "__delitem__", "__contains__",     "__iter__",    "__bool__",
-        "__len__"}) {
+        "__len__",     "__delattr__", "__delete__",       "__neg__",     "__pos__",
+        "__invert__"}) {
     *name = PyUnicode_InternFromString(text);
     if (*name++ == nullptr) {
       return false;
@@ -679,6 +765,9 @@ int init_rules() {
   }
   // Where functools.partial is written in Python it is a class like any other.
   partial_type = reinterpret_cast<PyTypeObject*>(attribute_of_module("_functools", "partial"));
+  method_wrapper_type =
+      reinterpret_cast<PyTypeObject*>(attribute_of_module("types", "MethodWrapperType"));
+  type_call = _PyType_Lookup(&PyType_Type, names.call);
   next_function = builtin("next");
   len_function = builtin("len");
   getattr_function = builtin("getattr");

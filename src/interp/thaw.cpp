@@ -18,6 +18,7 @@
 #include "interp/monitoring.hpp"
 #include "interp/own.hpp"
 #include "interp/shim.hpp"
+#include "interp/stop.hpp"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>
 #else
@@ -95,6 +96,12 @@ PyObject* hook(PyObject*) {
 
   // Like the interpreter does after a call: first the result, then its operands go.
   PyObject* result = now.finish();
+  if (result == nullptr && is_at_loop(now.inner) &&
+      PyErr_ExceptionMatches(PyExc_StopIteration) != 0) {
+    PyErr_Clear();
+    resume->localsplus[0] = end_loop(now.inner);
+    return Py_NewRef(Py_None);
+  }
   resume->localsplus[0] = make_slot(result);
   PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
   if (result == nullptr) {

@@ -41,6 +41,10 @@ const Rule rules[] = {
 };
 
 Completion completion_of(const interp::Halt& halt) {
+  if (halt.iterator != nullptr) {
+    bool receives = Py_TYPE(halt.iterator)->tp_iternext == ChannelType.tp_iternext;
+    return receives ? Completion::mail : Completion::none;
+  }
   for (const Rule& rule : rules) {
     if (rule.function != halt.function) {
       continue;
@@ -234,7 +238,8 @@ Object why_pinned(Tasklet* t) {
   }
   interp::Halt halt;
   interp::Pin pin = interp::find_halt(home->ts, t->parked, &halt);
-  if (pin == interp::Pin::none && completion_of(halt) == Completion::none) {
+  bool is_known = pin == interp::Pin::none && completion_of(halt) != Completion::none;
+  if (pin == interp::Pin::none && !is_known && halt.function != nullptr) {
     return Object::steal(PyUnicode_FromFormat(
         "it waits in %s(), which keeps something on the C stack", halt.function->ml_name));
   }
@@ -245,10 +250,10 @@ Object why_pinned(Tasklet* t) {
     return Object::steal(PyUnicode_FromString("a profiler waits for the end of a call"));
   }
   interp::PinPlace place = interp::find_pin(home->ts, t->parked);
-  if (pin != interp::Pin::none && place.code != nullptr) {
+  if (!is_known && place.code != nullptr) {
     return because("C code is in the way: %U", describe(place));
   }
-  if (pin == interp::Pin::none && is_own(t, halt)) {
+  if (is_known && is_own(t, halt)) {
     return none();
   }
   if (!t->function) {  // an unpickled one, where no Python frame has called what it waits in
