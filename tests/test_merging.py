@@ -1001,6 +1001,165 @@ def loops_over_channels(wait, note):
         note(names_in(error))
 
 
+class Counts:
+    """An iterator."""
+
+    def __init__(self, wait, n):
+        self.wait = wait
+        self.left = n
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if not self.left:
+            self.wait()
+            raise StopIteration("no more")
+        self.left -= 1
+        return self.left, self.wait()
+
+
+@scenario
+def loops_over_iterators(wait, note):
+    for x in Counts(wait, 2):
+        note(x)
+    else:
+        note("else")
+    for x in Counts(wait, 2):
+        for y in Counts(wait, 1):
+            note((x, y, wait()))
+        if x[0]:
+            break
+    note([x for _ in "ab" for x in Counts(wait, 1)])
+    try:
+        for _ in Counts(None, 1):
+            pass
+    except TypeError as error:
+        note((str(error), names_in(error)))
+    note(sys.exc_info())
+
+
+@scenario(pinned=without_generators)
+def generators_that_loop_over_iterators(wait, note):
+    def loops():
+        for x in Counts(wait, 2):  # noqa: UP028
+            yield x
+
+    note([x for x in (y for y in loops())])  # noqa: C416
+    try:
+        raise KeyError("outer")
+    except KeyError as error:
+        for x in Counts(wait, 1):
+            note((x, sys.exc_info()[1] is error))
+        note(sys.exc_info()[1] is error)
+
+
+@scenario
+def loops_over_maps(wait, note):
+    def adds(x, y=0):
+        if x == 3:
+            raise StopIteration("ends it")
+        return x, y, wait()
+
+    for x in map(adds, [1, 2]):
+        note(x)
+    for x in map(adds, (1, 2, 3, 4), "abcd"):
+        note(x)
+    note([x for x in map(functools.partial(adds), {5: 6})])  # noqa: C416
+
+
+# The mapped function waits on behalf of the inner map, whose item goes through the outer one yet.
+@scenario(pinned=[VERSION])
+def loops_over_maps_of_maps(wait, note):
+    def adds(x):
+        return x + wait()
+
+    for x in map(adds, map(adds, [1, 2])):
+        note(x)
+
+
+@scenario
+def next_of_iterators(wait, note):
+    it = Counts(wait, 2)
+    note((next(it), next(it, "default"), next(it, "default"), iter(it) is it))
+    try:
+        next(it)
+    except StopIteration as stop:
+        note((stop.value, names_in(stop)))
+
+
+@scenario
+def iterators_asked_for(wait, note):
+    class Iterable:
+        def __iter__(self):
+            got = wait()
+            return iter([got]) if got != 4 else got
+
+    for _ in range(3):
+        attempt(note, lambda: next(iter(Iterable())))
+
+
+@scenario
+def attributes_by_name(wait, note):
+    it = Attributes(wait)
+    for name in "plain", "fails", "doubles":
+        note(getattr(it, name, "default"))
+        note(hasattr(it, name))
+    note(setattr(it, "plain", 5))
+    note(setattr(it, "doubles", 5))
+    note(it.value)
+    it = RemovesAll(wait, note)
+    note(delattr(it, "one"))
+    try:
+        delattr(it, "unknown")
+    except AttributeError as error:
+        note((str(error), names_in(error)))
+
+
+@scenario(pinned=without_generators)
+def generators_that_are_closed(wait, note):
+    def closes(result=None, refuses=False, fails=False):
+        try:
+            yield 1
+        except GeneratorExit:
+            note(wait())
+            if fails:
+                raise KeyError("fails") from None
+            if refuses:
+                yield 2
+            if result:
+                return result
+            raise
+
+    def closed(**arguments):
+        generator = closes(**arguments)
+        next(generator)
+        return generator.close()
+
+    note(closed())
+    note(closed(result=5))
+    for arguments in {"refuses": True}, {"fails": True}:
+        try:
+            closed(**arguments)
+        except (RuntimeError, KeyError) as error:
+            note((repr(error), names_in(error), repr(error.__context__)))
+    generator = closes()
+    next(generator)
+    close = generator.close
+    note((close(), close()))
+
+    async def coroutine():
+        try:
+            await Awaitable(wait)
+        finally:
+            note(wait())
+
+    waits = coroutine()
+    waits.send(None)
+    waits.close()
+    note(sys.exc_info())
+
+
 # ---- what has to hold for all --------------------------------------------------------------------
 
 every_scenario = pytest.mark.parametrize("name", SCENARIOS)

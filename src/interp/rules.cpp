@@ -51,15 +51,21 @@ struct Names {
   PyObject* negative;
   PyObject* positive;
   PyObject* invert;
+  PyObject* close;
 } names;
 
 PyTypeObject* partial_type;
 PyTypeObject* method_wrapper_type;
-PyObject* type_call;  // type.__call__
+PyTypeObject* ascii_iterator_type;  // that of most strings
+PyObject* type_call;                // type.__call__
 // builtins.next() ...
 const PyMethodDef* next_function;
 const PyMethodDef* len_function;
 const PyMethodDef* getattr_function;
+const PyMethodDef* hasattr_function;
+const PyMethodDef* setattr_function;
+const PyMethodDef* delattr_function;
+const PyMethodDef* iter_function;
 
 struct Seam {
   _PyInterpreterFrame* outer;
@@ -392,6 +398,34 @@ bool calls_getattr(const Seam& seam, Joint*) {
          gets_attribute(seam, seam.argument(0), seam.argument(1));
 }
 
+bool calls_getattr_with_default(const Seam& seam, Joint* joint) {
+  if (!calls_builtin(seam, getattr_function, 3)) {
+    return false;
+  }
+  joint->argument = 1;
+  joint->kept = seam.argument(2);
+  return PyUnicode_CheckExact(seam.argument(1)) &&
+         gets_attribute(seam, seam.argument(0), seam.argument(1));
+}
+
+bool calls_hasattr(const Seam& seam, Joint* joint) {
+  joint->argument = 1;
+  joint->kept = Py_False;
+  joint->second = Py_True;
+  return calls_builtin(seam, hasattr_function, 2) && PyUnicode_CheckExact(seam.argument(1)) &&
+         gets_attribute(seam, seam.argument(0), seam.argument(1));
+}
+
+bool calls_setattr(const Seam& seam, Joint*) {
+  return calls_builtin(seam, setattr_function, 3) && PyUnicode_CheckExact(seam.argument(1)) &&
+         sets_attribute(seam, seam.argument(0), seam.argument(1));
+}
+
+bool calls_delattr(const Seam& seam, Joint*) {
+  return calls_builtin(seam, delattr_function, 2) && PyUnicode_CheckExact(seam.argument(1)) &&
+         deletes_attribute(seam, seam.argument(0), seam.argument(1));
+}
+
 // ---- containers, truth ----
 
 bool calls_method(const Seam& seam, int operand, PyObject* name) {
@@ -413,6 +447,66 @@ bool gets_iterator(const Seam& seam, Joint* joint) {
   joint->kept = seam.operand(0);
   return calls_method(seam, 0, names.iter);
 }
+
+bool calls_iter(const Seam& seam, Joint* joint) {
+  if (!is_call(seam) || !calls_builtin(seam, iter_function, 1)) {
+    return false;
+  }
+  joint->argument = 1;
+  joint->kept = seam.argument(0);
+  return method_of(Py_TYPE(seam.argument(0)), names.iter) == seam.function();
+}
+
+// ---- iterators ----
+
+// Up to 3.11 the end of a loop has to find something beneath the iterator (interp/stop.cpp).
+bool may_end_loop(int height) { return PY_VERSION_HEX >= 0x030C0000 || height >= 2; }
+
+bool steps(const Seam& seam, Joint* joint) {
+  joint->pops = 0;
+  return may_end_loop(seam.stop.height) && calls_method(seam, 0, names.next);
+}
+
+// Whether to ask it for its next item runs no Python function, but for a generator.
+bool is_quiet_iterator(PyObject* iterator) {
+  std::array quiet{ascii_iterator_type,   &PyListIter_Type,     &PyTupleIter_Type,
+                   &PyRangeIter_Type,     &PyUnicodeIter_Type,  &PyDictIterKey_Type,
+                   &PyDictIterValue_Type, &PyDictIterItem_Type, &PySetIter_Type,
+                   &PyBytesIter_Type,     &PyGen_Type};
+  return std::ranges::find(quiet, Py_TYPE(iterator)) != quiet.end();
+}
+
+// Python/bltinmodule.c, map_next: the items that it passes on are its last deed.
+bool maps(const Seam& seam, Joint* joint) {
+  PyObject* map = seam.operand(0);
+  joint->pops = 0;
+  if (!is_call(seam) || !Py_IS_TYPE(map, &PyMap_Type) || !may_end_loop(seam.stop.height)) {
+    return false;
+  }
+  // mapobject: the tuple of the iterators, the function.
+  auto* items = reinterpret_cast<PyObject**>(reinterpret_cast<char*>(map) + sizeof(PyObject));
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items[0]); ++i) {
+    if (!is_quiet_iterator(PyTuple_GET_ITEM(items[0], i))) {
+      return false;
+    }
+  }
+  return leads_to(items[1], seam.function());
+}
+
+bool calls_next_method(const Seam& seam, Joint*) {
+  return is_call(seam) && calls_builtin(seam, next_function, 1) &&
+         method_of(Py_TYPE(seam.argument(0)), names.next) == seam.function();
+}
+
+bool calls_next_method_with_default(const Seam& seam, Joint* joint) {
+  if (!is_call(seam) || !calls_builtin(seam, next_function, 2)) {
+    return false;
+  }
+  joint->kept = seam.argument(1);
+  return method_of(Py_TYPE(seam.argument(0)), names.next) == seam.function();
+}
+
+// ---- operators with one operand ----
 
 bool negates(const Seam& seam, Joint*) { return calls_method(seam, 0, names.negative); }
 bool inverts_bits(const Seam& seam, Joint*) { return calls_method(seam, 0, names.invert); }
@@ -539,6 +633,23 @@ bool resumes_by_method(const Seam& seam, Joint* joint) {
                                callable == _PyType_Lookup(Py_TYPE(generator), names.next));
 }
 
+// generator.close(), as a method or a bound one (Objects/genobject.c, gen_close).
+bool closes(const Seam& seam, Joint* joint) {
+  PyObject* callable = seam.callable();
+  PyObject* generator = seam.generator();
+  if (generator == nullptr || callable == nullptr || !is_resumable(generator)) {
+    return false;
+  }
+  joint->generator = generator;
+  joint->argument = PyCoro_CheckExact(generator) ? 1 : 0;
+  if (PyCFunction_CheckExact(callable)) {
+    return PyCFunction_GET_SELF(callable) == generator &&
+           reinterpret_cast<PyCFunctionObject*>(callable)->m_ml ==
+               method_in(Py_TYPE(generator), names.close);
+  }
+  return seam.self() == generator && callable == _PyType_Lookup(Py_TYPE(generator), names.close);
+}
+
 // The table: at this instruction, with so many operands on the value stack (or a call's), if that is so,
 // the outer frame goes on like this.
 struct Rule {
@@ -557,7 +668,15 @@ const Rule rules[] = {
     {CALL, a_calls, calls_next_without_default, Ending::next},
     {CALL, a_calls, calls_next_with_default, Ending::next_or},
     {CALL, a_calls, resumes_by_method, Ending::next},
+    {CALL, a_calls, closes, Ending::closed},
+    {CALL, a_calls, calls_next_method, Ending::push},
+    {CALL, a_calls, calls_next_method_with_default, Ending::fallback},
+    {CALL, a_calls, calls_iter, Ending::iterator},
     {CALL, a_calls, calls_getattr, Ending::push},
+    {CALL, a_calls, calls_getattr_with_default, Ending::fallback},
+    {CALL, a_calls, calls_hasattr, Ending::fallback},
+    {CALL, a_calls, calls_setattr, Ending::none},
+    {CALL, a_calls, calls_delattr, Ending::none},
     {CALL, a_calls, calls_len, Ending::length},
 #if PY_VERSION_HEX < 0x030E0000
     {CALL, a_calls, exits_well, Ending::push},
@@ -569,6 +688,8 @@ const Rule rules[] = {
     {CALL_FUNCTION_EX, a_calls, makes_instance, Ending::instance},
     {CALL_FUNCTION_EX, a_calls, calls_function, Ending::push},
     {FOR_ITER, 1 + index_slot, resumes_first, Ending::generator},
+    {FOR_ITER, 1 + index_slot, steps, Ending::item},
+    {FOR_ITER, 1 + index_slot, maps, Ending::item},
     {SEND, 2 + index_slot, resumes_first, Ending::generator},
     {GET_ITER, 1, gets_iterator, Ending::iterator},
     {LOAD_ATTR, 1, loads_attribute, Ending::push},
@@ -684,7 +805,8 @@ bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint
   }
   int opcode = map->instructions[instruction].opcode;
   bool pushes_nothing = joint.ending == Ending::nothing || joint.ending == Ending::jump;
-  if ((pushes_nothing && height == 0) || !is_argument(joint.ending, joint.argument)) {
+  if ((pushes_nothing && height == 0) || (joint.ending == Ending::item && !may_end_loop(height)) ||
+      !is_argument(joint.ending, joint.argument)) {
     return false;
   }
   return std::ranges::any_of(rules, [&](const Rule& rule) {
@@ -702,7 +824,7 @@ bool intern_names() {
         "__set__",     "__getattr__", "__getattribute__", "__setattr__", "__getitem__",
         "__setitem__", "__delitem__", "__contains__",     "__iter__",    "__bool__",
         "__len__",     "__delattr__", "__delete__",       "__neg__",     "__pos__",
-        "__invert__"}) {
+        "__invert__",  "close"}) {
     *name = PyUnicode_InternFromString(text);
     if (*name++ == nullptr) {
       return false;
@@ -765,12 +887,22 @@ int init_rules() {
   }
   // Where functools.partial is written in Python it is a class like any other.
   partial_type = reinterpret_cast<PyTypeObject*>(attribute_of_module("_functools", "partial"));
+  PyObject* iterator = PyObject_GetIter(names.init);
+  if (iterator == nullptr) {
+    return -1;
+  }
+  ascii_iterator_type = Py_TYPE(iterator);
+  Py_DECREF(iterator);
   method_wrapper_type =
       reinterpret_cast<PyTypeObject*>(attribute_of_module("types", "MethodWrapperType"));
   type_call = _PyType_Lookup(&PyType_Type, names.call);
   next_function = builtin("next");
   len_function = builtin("len");
   getattr_function = builtin("getattr");
+  hasattr_function = builtin("hasattr");
+  setattr_function = builtin("setattr");
+  delattr_function = builtin("delattr");
+  iter_function = builtin("iter");
   return 0;
 }
 

@@ -2,14 +2,12 @@
 
 #include <array>
 
+#include <opcode.h>
+
+#include "interp/internals.h"
 #include "interp/monitoring.hpp"
 #include "interp/operators.hpp"
 #include "interp/stop.hpp"
-#if PY_VERSION_HEX >= 0x030D0000
-#include <opcode_ids.h>
-#else
-#include <opcode.h>
-#endif
 
 #if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has it
 extern "C" PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);
@@ -31,6 +29,8 @@ constexpr std::size_t arguments = largest_argument + 1;
 std::array<std::array<EndingObject, arguments>, endings> ending_objects;
 PyObject* shim_code;
 PyObject* waiting_shim_code;
+PyObject* catching_shim_code;
+PyObject* closing_shim_code;
 
 // What type.__call__() does when __init__() returns (Objects/typeobject.c, slot_tp_init).
 PyObject* finish_instance(PyObject* kept, PyObject* value) {
@@ -145,7 +145,7 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
         complain_of_iterator(kept, value);
         return false;
       }
-      if (iterators_have_index) {
+      if (iterators_have_index && how.argument == 0) {
         push_on(outer, value);
         *result = make_slot(nullptr);
         return true;
@@ -171,13 +171,54 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
       return give(finish_operator(how.argument, kept, second, value));
     case Ending::compare:
       return give(finish_comparison(how.argument, kept, second, value));
+    case Ending::none:
+      return give(Py_NewRef(Py_None));
+    case Ending::item:
+      return give(Py_NewRef(value));
+    case Ending::fallback:
+      return give(Py_NewRef(second != Py_None ? second : value));
+    case Ending::closed:
+      return give(Py_NewRef(PY_VERSION_HEX >= 0x030D0000 ? value : Py_None));
   }
   return false;
 }
 
+// The same where an exception has come instead of V; false if that is to go on.
+bool finish_exception(const EndingObject& how, PyObject* kept, PyObject* exception,
+                      _PyInterpreterFrame* outer, Slot* result) {
+  auto is = [exception](PyObject* type) {
+    return PyErr_GivenExceptionMatches(exception, type) != 0;
+  };
+  switch (how.ending) {
+    case Ending::item:
+      if (is(PyExc_StopIteration)) {
+        *result = end_loop(outer);
+        return true;
+      }
+      return false;
+    case Ending::fallback:
+      *result = make_slot(nullptr);
+      if (is(how.argument == 0 ? PyExc_StopIteration : PyExc_AttributeError)) {
+        *result = make_slot(Py_NewRef(kept));
+        return true;
+      }
+      return false;
+    case Ending::closed:
+      if (is(PyExc_GeneratorExit)) {
+        *result = make_slot(Py_NewRef(Py_None));
+        return true;
+      }
+      return false;
+    default:
+      return false;
+  }
+}
+
+bool is_ending(PyObject* object);
+
 // The shim's BINARY_OP.
 PyObject* complete(PyObject* self, PyObject* value) {
-  if (Py_TYPE(self)->tp_as_number == nullptr || Py_TYPE(self)->tp_as_number->nb_add != complete) {
+  if (!is_ending(self)) {
     Py_RETURN_NOTIMPLEMENTED;
   }
   PyThreadState* ts = PyThreadState_Get();
@@ -195,7 +236,41 @@ PyObject* complete(PyObject* self, PyObject* value) {
   return Py_NewRef(Py_None);
 }
 
-PyNumberMethods ending_number = {.nb_add = complete};
+// The BINARY_OP of its handler.
+PyObject* recover(PyObject* self, PyObject* exception) {
+  if (!is_ending(self)) {
+    Py_RETURN_NOTIMPLEMENTED;
+  }
+  PyThreadState* ts = PyThreadState_Get();
+  _PyInterpreterFrame* shim = top_of(ts);
+  PyObject* kept = object_in(shim->localsplus[0]);
+  Slot result;
+  if (!finish_exception(*reinterpret_cast<EndingObject*>(self), kept, exception, shim->previous,
+                        &result)) {
+    PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(exception))), Py_NewRef(exception),
+                  PyException_GetTraceback(exception));
+    hide_error(ts, shim);
+    return nullptr;
+  }
+  shim->localsplus[0] = result;
+  Py_DECREF(kept);
+  return Py_NewRef(Py_None);
+}
+
+// What a generator yields that is being closed (Objects/genobject.c, gen_close).
+PyObject* refuse(PyObject* self, PyObject*) {
+  if (!is_ending(self)) {
+    Py_RETURN_NOTIMPLEMENTED;
+  }
+  PyThreadState* ts = PyThreadState_Get();
+  bool coroutine = reinterpret_cast<EndingObject*>(self)->argument != 0;
+  PyErr_Format(PyExc_RuntimeError, "%s ignored GeneratorExit",
+               coroutine ? "coroutine" : "generator");
+  hide_error(ts, top_of(ts));
+  return nullptr;
+}
+
+PyNumberMethods ending_number = {.nb_add = complete, .nb_subtract = recover, .nb_multiply = refuse};
 PyTypeObject EndingType = {
     .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
     .tp_name = "stackless._ending",
@@ -205,6 +280,8 @@ PyTypeObject EndingType = {
     .tp_doc =
         "How an instruction of the interpreter is completed that has called Python code through C.",
 };
+
+bool is_ending(PyObject* object) { return Py_IS_TYPE(object, &EndingType); }
 
 }  // namespace
 
@@ -216,6 +293,9 @@ PyObject* ending_object(Ending ending, int argument) {
 }
 
 PyObject* code_for(Ending ending) {
+  if (catches_exceptions(ending)) {
+    return waits_for_generator(ending) ? closing_shim_code : catching_shim_code;
+  }
   return waits_for_generator(ending) ? waiting_shim_code : shim_code;
 }
 
@@ -238,8 +318,11 @@ _PyInterpreterFrame* make_shim(Slot* place, const Joint& joint) {
     if (PY_VERSION_HEX >= 0x030F0000) {
       push(nullptr);
     }
-    instruction_of(f) = _PyCode_CODE(code_of(f));
+    instruction_of(f) = _PyCode_CODE(code_of(f)) + (catches_exceptions(joint.ending) ? 1 : 0);
     await_generator(f);
+  } else if (catches_exceptions(joint.ending)) {
+    instruction_of(f) = _PyCode_CODE(code_of(f)) + 1;
+    step_over(f);
   }
   set_height(f, height);
   return f;
@@ -255,7 +338,8 @@ bool read_shim(_PyInterpreterFrame* f, Joint* joint) noexcept {
   }
 #endif
   auto* code = reinterpret_cast<PyObject*>(code_of(f));
-  if (code != shim_code && code != waiting_shim_code) {
+  if (code != shim_code && code != waiting_shim_code && code != catching_shim_code &&
+      code != closing_shim_code) {
     return false;
   }
   const auto* how = reinterpret_cast<EndingObject*>(object_in(f->localsplus[2]));
@@ -288,9 +372,51 @@ PyObject* assemble_waiting_shim() {
                              {RETURN_VALUE},
                              {RESUME}});
 }
+
+PyObject* assemble_closing_shim() {
+  int operation = 1 + stackless_inline_caches[BINARY_OP];
+  int returns = 1 + operation;  // index of the second END_SEND, after those that have no caches
+  int handler = 2 + stackless_inline_caches[SEND] + returns + 1 + operation + 3;
+  return assemble("<shim>",
+                  {{NOP},
+                   {SEND, returns},
+                   {END_SEND},
+                   {BINARY_OP, NB_MULTIPLY},
+                   {END_SEND},
+                   {BINARY_OP},
+                   {POP_TOP},
+                   {POP_TOP},
+                   {RETURN_VALUE},
+                   {BINARY_OP, NB_SUBTRACT},
+                   {POP_TOP},
+                   {POP_TOP},
+                   {RETURN_VALUE},
+                   {RESUME}},
+                  {2 + stackless_inline_caches[SEND], handler, 3});
+}
 #else
 PyObject* assemble_waiting_shim() { return Py_NewRef(shim_code); }
+PyObject* assemble_closing_shim() { return Py_NewRef(shim_code); }
 #endif
+
+// The first instruction is there because an exception may count as that of the one before (Python/ceval.c of
+// 3.13, exception_unwind).
+PyObject* assemble_catching_shim() {
+  int handler = 2 + 1 + stackless_inline_caches[BINARY_OP] + 3;
+  return assemble("<shim>",
+                  {{NOP},
+                   {NOP},
+                   {BINARY_OP},
+                   {POP_TOP},
+                   {POP_TOP},
+                   {RETURN_VALUE},
+                   {BINARY_OP, NB_SUBTRACT},
+                   {POP_TOP},
+                   {POP_TOP},
+                   {RETURN_VALUE},
+                   {RESUME}},
+                  {2, handler, 3});
+}
 
 }  // namespace
 
@@ -298,7 +424,9 @@ int init_shims() {
   // The RESUME never runs: sys.monitoring refuses code without one.
   shim_code = assemble("<shim>", {{BINARY_OP}, {POP_TOP}, {POP_TOP}, {RETURN_VALUE}, {RESUME}});
   waiting_shim_code = shim_code != nullptr ? assemble_waiting_shim() : nullptr;
-  if (waiting_shim_code == nullptr || PyType_Ready(&EndingType) < 0 || init_operators() < 0) {
+  catching_shim_code = waiting_shim_code != nullptr ? assemble_catching_shim() : nullptr;
+  closing_shim_code = catching_shim_code != nullptr ? assemble_closing_shim() : nullptr;
+  if (closing_shim_code == nullptr || PyType_Ready(&EndingType) < 0 || init_operators() < 0) {
     return -1;
   }
   for (std::size_t i = 0; i < endings; ++i) {
@@ -309,7 +437,12 @@ int init_shims() {
       object.argument = static_cast<int>(k);
     }
   }
-  return hide_from_tools(shim_code) == 0 && hide_from_tools(waiting_shim_code) == 0 ? 0 : -1;
+  for (PyObject* code : {shim_code, waiting_shim_code, catching_shim_code, closing_shim_code}) {
+    if (hide_from_tools(code) < 0) {
+      return -1;
+    }
+  }
+  return 0;
 }
 
 }  // namespace stackless::interp

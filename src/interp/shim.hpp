@@ -16,6 +16,13 @@
 //                   RETURN_VALUE
 //                   END_SEND       and here with what is returned
 //                   BINARY_OP      ... as above
+//
+// One that catches exceptions has a handler, which gets V, and the exception in its place:
+//
+//     code          NOP, NOP       where it stands from the beginning (or, beneath a generator, a SEND)
+//                   BINARY_OP      ... as above
+//                   BINARY_OP      (an Ending) - the exception: recover() does it, or raises it again
+//                   POP_TOP ...    as above
 #pragma once
 
 #include "interp/own.hpp"
@@ -24,7 +31,10 @@
 namespace stackless::interp {
 
 constexpr bool waits_for_generator(Ending ending) {
-  return ending == Ending::next || ending == Ending::next_or;
+  return ending == Ending::next || ending == Ending::next_or || ending == Ending::closed;
+}
+constexpr bool catches_exceptions(Ending ending) {
+  return ending == Ending::item || ending == Ending::fallback || ending == Ending::closed;
 }
 constexpr bool needs_shim(Ending ending) {
   return ending != Ending::push && ending != Ending::generator;
