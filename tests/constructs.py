@@ -272,6 +272,9 @@ class Created:
         self.created = args, wait()
         return self
 
+    def __reduce__(self):
+        return object.__new__, (type(self),), self.__dict__
+
 
 class CreatedAndInitialised(Created):
     def __init__(self, *args):

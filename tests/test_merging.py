@@ -881,6 +881,55 @@ def instances_made_by_a_metaclass(wait, note):
     note((one.got, One(2) is one))
 
 
+# What __init__() waits for afterwards it does beneath C code of ours.
+@scenario(pinned=[VERSION])
+def instances_that_wait_as_they_are_made(wait, note):
+    class Made:
+        def __new__(cls, *args):
+            self = super().__new__(cls)
+            self.made = args, wait()
+            return self
+
+    class Initialised(Made):
+        def __init__(self, *args):
+            self.initialised = args, wait()
+
+    note((Initialised(1).initialised, Initialised(1, 2).made))
+
+
+@scenario
+def instances_made_by_new(wait, note):
+    class Made:
+        def __new__(cls, *args):
+            wait()
+            self = super().__new__(cls)
+            self.made = args, wait()
+            return self
+
+    class Initialised(Made):
+        def __init__(self, a, b=2):
+            self.initialised = a, b
+
+    class Other:
+        def __new__(cls, other):
+            return other, wait()
+
+        def __init__(self, other):
+            raise AssertionError
+
+    class Number(int):
+        def __new__(cls, value):
+            return super().__new__(cls, value + wait())
+
+    for _ in range(2):
+        note((Made().made, Made(1, wait()).made))
+        made = Initialised(1)
+        note((made.made, made.initialised))
+        attempt(note, lambda: Initialised(1, 2, 3))
+        note(Other(5))
+        note((Number(1), type(Number(2)).__name__))
+
+
 @scenario
 def attributes_of_classes(wait, note):
     class Labelled(metaclass=Single):

@@ -195,6 +195,41 @@ bool makes_instance(const Seam& seam, Joint* joint) {
   return joint->kept != nullptr && Py_TYPE(joint->kept) == type;
 }
 
+bool has_keywords([[maybe_unused]] const Seam& seam) {
+#if PY_VERSION_HEX < 0x030C0000
+  const Instruction* before = seam.stop.at - (2 + stackless_inline_caches[PRECALL]);
+#elif PY_VERSION_HEX < 0x030D0000
+  const Instruction* before = seam.stop.at - 1;
+#endif
+#if PY_VERSION_HEX < 0x030D0000
+  const CodeMap* map = code_map(code_of(seam.outer));
+  return before < map->instructions.get() || before->opcode == KW_NAMES;
+#else
+  return false;  // that is another instruction
+#endif
+}
+
+// The same at its first step; __init__() is to come yet.
+bool creates_instance(const Seam& seam, Joint* joint) {
+  PyObject* callable = seam.callable();
+  if (!is_call(seam) || callable == nullptr || !PyType_Check(callable) ||
+      called_class(callable) == nullptr || seam.self() != nullptr || has_keywords(seam) ||
+      seam.operands > largest_argument) {
+    return false;
+  }
+  auto* type = reinterpret_cast<PyTypeObject*>(callable);
+  PyObject* method = _PyType_Lookup(type, names.create);
+  joint->pops = 0;
+  joint->argument = seam.operands;
+  joint->kept = callable;
+  // Objects/funcobject.c, staticmethod: the function comes first.
+  return type->tp_new == slots.create && method != nullptr &&
+         Py_IS_TYPE(method, &PyStaticMethod_Type) &&
+         *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(method) + sizeof(PyObject)) ==
+             seam.function() &&
+         method_of(type, names.init) != seam.function();
+}
+
 bool calls_function(const Seam& seam, Joint*) {
   return is_call(seam) && leads_to(seam.callable(), seam.function());
 }
@@ -664,6 +699,7 @@ constexpr int index_slot = iterators_have_index ? 1 : 0;
 
 const Rule rules[] = {
     {CALL, a_calls, makes_instance, Ending::instance},
+    {CALL, a_calls, creates_instance, Ending::created},
     {CALL, a_calls, calls_function, Ending::push},
     {CALL, a_calls, calls_next_without_default, Ending::next},
     {CALL, a_calls, calls_next_with_default, Ending::next_or},
@@ -760,6 +796,8 @@ bool is_argument(Ending ending, int argument) {
       return is_comparison_argument(argument);
     case Ending::truth:
       return argument >= 0 && argument < 4;
+    case Ending::created:
+      return argument >= 2 && argument <= largest_argument;
     default:
       return argument == 0 || argument == 1;
   }
@@ -806,6 +844,9 @@ bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint
   int opcode = map->instructions[instruction].opcode;
   bool pushes_nothing = joint.ending == Ending::nothing || joint.ending == Ending::jump;
   if ((pushes_nothing && height == 0) || (joint.ending == Ending::item && !may_end_loop(height)) ||
+      (joint.ending == Ending::created &&
+       (call_operands(map->instructions[instruction]) != joint.argument ||
+        height < code->co_nlocalsplus + joint.argument)) ||
       !is_argument(joint.ending, joint.argument)) {
     return false;
   }

@@ -27,9 +27,13 @@ enum class Ending : std::uint8_t {
   item,       // V is pushed; StopIteration ends the loop
   fallback,   // V is pushed, or second if there is one; what is kept if StopIteration (argument 1:
               // AttributeError) is raised
-  closed,     // the generator, or (argument 1) coroutine, has to end, or let GeneratorExit out
+  created,  // V is initialised if that is what calling `kept`, a class, does; then the call's operands,
+            // as many as argument says, are taken off, and V is pushed
+  closed,  // the generator, or (argument 1) coroutine, has to end, or let GeneratorExit out
 };
-constexpr std::size_t endings = 18;
+constexpr std::size_t endings = 19;
+
+constexpr int largest_argument = 63;  // of an ending
 
 struct Joint {
   int height;  // of the outer frame's value stack, the instruction's operands included,

@@ -42,6 +42,29 @@ PyObject* finish_instance(PyObject* kept, PyObject* value) {
   return Py_NewRef(kept);
 }
 
+// What type.__call__() does when __new__() returns. The call's arguments are still on the caller's value stack.
+PyObject* finish_creation(int operands, PyObject* type, PyObject* made,
+                          _PyInterpreterFrame* outer) {
+  int first = height_of(outer) - operands;
+  bool is_instance =
+      PyType_Check(type) && PyObject_TypeCheck(made, reinterpret_cast<PyTypeObject*>(type)) != 0;
+  initproc init = is_instance ? Py_TYPE(made)->tp_init : nullptr;
+  if (init != nullptr && init != PyBaseObject_Type.tp_init) {
+    PyObject* arguments = PyTuple_New(operands - 2);
+    for (int i = 2; i < operands && arguments != nullptr; ++i) {
+      PyObject* argument = object_in(outer->localsplus[first + i]);
+      PyTuple_SET_ITEM(arguments, i - 2, Py_NewRef(argument != nullptr ? argument : Py_None));
+    }
+    bool failed = arguments == nullptr || init(made, arguments, nullptr) < 0;
+    Py_XDECREF(arguments);
+    if (failed) {
+      return nullptr;
+    }
+  }
+  pop_slots(outer, first);
+  return Py_NewRef(made);
+}
+
 // ---- what CPython says -------------------------------------------------------------------------
 
 #if PY_VERSION_HEX >= 0x030F0000
@@ -173,6 +196,8 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
       return give(finish_comparison(how.argument, kept, second, value));
     case Ending::none:
       return give(Py_NewRef(Py_None));
+    case Ending::created:
+      return give(finish_creation(how.argument, kept, value, outer));
     case Ending::item:
       return give(Py_NewRef(value));
     case Ending::fallback:

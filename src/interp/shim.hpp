@@ -44,8 +44,6 @@ constexpr bool needs_shim(Ending ending) {
 constexpr int shim_height = PY_VERSION_HEX >= 0x030F0000 ? 5 : 4;
 int shim_words(Ending ending);
 
-constexpr int largest_argument = 63;  // of an ending
-
 // make_shim() makes one in place of used_words(shim_height) words.
 _PyInterpreterFrame* make_shim(Slot* place, const Joint& joint);
 
