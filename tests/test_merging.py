@@ -1041,6 +1041,364 @@ def instances_made_by_their_class(wait, note):
     note((Made(wait).got, Items(wait), Failure(wait).args))
 
 
+class Single(type):
+    """A metaclass that makes one instance of each class."""
+
+    def __call__(cls, *args):
+        if cls.instance is None:
+            cls.instance = super().__call__(*args)
+        return cls.instance
+
+    @property
+    def label(cls):
+        return cls.__name__, cls.wait()
+
+
+class OwnerIsEnough:
+    def __get__(self, instance, owner):
+        return owner.__name__, instance, owner.wait()
+
+
+@scenario
+def instances_made_by_a_metaclass(wait, note):
+    class One(metaclass=Single):
+        instance = None
+
+        def __init__(self, x, y=2):
+            self.got = x, y, note(wait())
+
+    one = One(1)
+    note((one.got, One(2) is one))
+
+
+# What __init__() waits for afterwards it does beneath C code of ours.
+@scenario(pinned=[VERSION])
+def instances_that_wait_as_they_are_made(wait, note):
+    class Made:
+        def __new__(cls, *args):
+            self = super().__new__(cls)
+            self.made = args, wait()
+            return self
+
+    class Initialised(Made):
+        def __init__(self, *args):
+            self.initialised = args, wait()
+
+    note((Initialised(1).initialised, Initialised(1, 2).made))
+
+
+@scenario
+def instances_made_by_new(wait, note):
+    class Made:
+        def __new__(cls, *args):
+            wait()
+            self = super().__new__(cls)
+            self.made = args, wait()
+            return self
+
+    class Initialised(Made):
+        def __init__(self, a, b=2):
+            self.initialised = a, b
+
+    class Other:
+        def __new__(cls, other):
+            return other, wait()
+
+        def __init__(self, other):
+            raise AssertionError
+
+    class Number(int):
+        def __new__(cls, value):
+            return super().__new__(cls, value + wait())
+
+    for _ in range(2):
+        note((Made().made, Made(1, wait()).made))
+        made = Initialised(1)
+        note((made.made, made.initialised))
+        attempt(note, lambda: Initialised(1, 2, 3))
+        note(Other(5))
+        note((Number(1), type(Number(2)).__name__))
+
+
+@scenario
+def attributes_of_classes(wait, note):
+    class Labelled(metaclass=Single):
+        described = OwnerIsEnough()
+
+    Labelled.wait = staticmethod(wait)
+    note(Labelled.label)
+    note(Labelled.described)
+    note(getattr(Labelled, "label"))  # noqa: B009
+
+
+@scenario
+def attributes_of_modules(wait, note):
+    module = types.ModuleType("module")
+    module.__getattr__ = lambda name: (name, wait())
+    note((module.something, module.__name__))
+    module.__getattr__ = lambda name: lambda: (name, wait())
+    note(module.something())
+
+
+class Whole:
+    def __init__(self, wait):
+        self.wait = wait
+
+    def __getattribute__(self, name):
+        wait = object.__getattribute__(self, "wait")
+        return (lambda: (name, wait())) if name == "call" else (name, wait())
+
+
+@scenario
+def attributes_all_made_up(wait, note):
+    it = Whole(wait)
+    note((it.one, it.two))
+    note(it.call())
+
+
+class Removes:
+    def __init__(self, wait, note):
+        self.wait = wait
+        self.note = note
+
+    @property
+    def plain(self):
+        return None
+
+    @plain.deleter
+    def plain(self):
+        self.note(("plain", self.wait()))
+
+    def __delete__(self, instance):
+        self.note(("descriptor", self.wait()))
+
+
+class RemovesAll:
+    def __init__(self, wait, note):
+        self.wait = wait
+        self.note = note
+
+    def __delattr__(self, name):
+        self.note((name, self.wait()))
+        if name == "unknown":
+            raise AttributeError(name)
+
+
+@scenario
+def attributes_deleted(wait, note):
+    class Has:
+        descriptor = Removes(wait, note)
+
+    it = Removes(wait, note)
+    del it.plain
+    it = Has()
+    del it.descriptor
+    it = RemovesAll(wait, note)
+    del it.something, it.something_else
+    try:
+        del it.unknown
+    except AttributeError as error:
+        note((str(error), names_in(error)))
+
+
+class Signed:
+    def __init__(self, wait):
+        self.wait = wait
+
+    def __neg__(self):
+        return "-", self.wait()
+
+    def __pos__(self):
+        return "+", self.wait()
+
+    def __invert__(self):
+        return "~", self.wait()
+
+
+@scenario
+def unary_operators(wait, note):
+    it = Signed(wait)
+    for _ in range(3):
+        note((-it, +it, ~it))
+
+
+@scenario
+def loops_over_channels(wait, note):
+    gate = wait.__closure__[0].cell_contents
+    for x in gate:
+        note(x)
+        if x > 3:
+            break
+    for x in range(2):
+        for y in gate:
+            note((x, y, wait()))
+            break
+    try:
+        for x in gate:
+            note(1 / (x - 9))
+    except ZeroDivisionError as error:
+        note(names_in(error))
+
+
+class Counts:
+    """An iterator."""
+
+    def __init__(self, wait, n):
+        self.wait = wait
+        self.left = n
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if not self.left:
+            self.wait()
+            raise StopIteration("no more")
+        self.left -= 1
+        return self.left, self.wait()
+
+
+@scenario
+def loops_over_iterators(wait, note):
+    for x in Counts(wait, 2):
+        note(x)
+    else:
+        note("else")
+    for x in Counts(wait, 2):
+        for y in Counts(wait, 1):
+            note((x, y, wait()))
+        if x[0]:
+            break
+    note([x for _ in "ab" for x in Counts(wait, 1)])
+    try:
+        for _ in Counts(None, 1):
+            pass
+    except TypeError as error:
+        note((str(error), names_in(error)))
+    note(sys.exc_info())
+
+
+@scenario(pinned=without_generators)
+def generators_that_loop_over_iterators(wait, note):
+    def loops():
+        for x in Counts(wait, 2):  # noqa: UP028
+            yield x
+
+    note([x for x in (y for y in loops())])  # noqa: C416
+    try:
+        raise KeyError("outer")
+    except KeyError as error:
+        for x in Counts(wait, 1):
+            note((x, sys.exc_info()[1] is error))
+        note(sys.exc_info()[1] is error)
+
+
+@scenario
+def loops_over_maps(wait, note):
+    def adds(x, y=0):
+        if x == 3:
+            raise StopIteration("ends it")
+        return x, y, wait()
+
+    for x in map(adds, [1, 2]):
+        note(x)
+    for x in map(adds, (1, 2, 3, 4), "abcd"):
+        note(x)
+    note([x for x in map(functools.partial(adds), {5: 6})])  # noqa: C416
+
+
+# The mapped function waits on behalf of the inner map, whose item goes through the outer one yet.
+@scenario(pinned=[VERSION])
+def loops_over_maps_of_maps(wait, note):
+    def adds(x):
+        return x + wait()
+
+    for x in map(adds, map(adds, [1, 2])):
+        note(x)
+
+
+@scenario
+def next_of_iterators(wait, note):
+    it = Counts(wait, 2)
+    note((next(it), next(it, "default"), next(it, "default"), iter(it) is it))
+    try:
+        next(it)
+    except StopIteration as stop:
+        note((stop.value, names_in(stop)))
+
+
+@scenario
+def iterators_asked_for(wait, note):
+    class Iterable:
+        def __iter__(self):
+            got = wait()
+            return iter([got]) if got != 4 else got
+
+    for _ in range(3):
+        attempt(note, lambda: next(iter(Iterable())))
+
+
+@scenario
+def attributes_by_name(wait, note):
+    it = Attributes(wait)
+    for name in "plain", "fails", "doubles":
+        note(getattr(it, name, "default"))
+        note(hasattr(it, name))
+    note(setattr(it, "plain", 5))
+    note(setattr(it, "doubles", 5))
+    note(it.value)
+    it = RemovesAll(wait, note)
+    note(delattr(it, "one"))
+    try:
+        delattr(it, "unknown")
+    except AttributeError as error:
+        note((str(error), names_in(error)))
+
+
+@scenario(pinned=without_generators)
+def generators_that_are_closed(wait, note):
+    def closes(result=None, refuses=False, fails=False):
+        try:
+            yield 1
+        except GeneratorExit:
+            note(wait())
+            if fails:
+                raise KeyError("fails") from None
+            if refuses:
+                yield 2
+            if result:
+                return result
+            raise
+
+    def closed(**arguments):
+        generator = closes(**arguments)
+        next(generator)
+        return generator.close()
+
+    note(closed())
+    note(closed(result=5))
+    for arguments in {"refuses": True}, {"fails": True}:
+        try:
+            closed(**arguments)
+        except (RuntimeError, KeyError) as error:
+            note((repr(error), names_in(error), repr(error.__context__)))
+    generator = closes()
+    next(generator)
+    close = generator.close
+    note((close(), close()))
+
+    async def coroutine():
+        try:
+            await Awaitable(wait)
+        finally:
+            note(wait())
+
+    waits = coroutine()
+    waits.send(None)
+    waits.close()
+    note(sys.exc_info())
+
+
 # ---- what has to hold for all --------------------------------------------------------------------
 
 every_scenario = pytest.mark.parametrize("name", SCENARIOS)
@@ -1227,6 +1585,48 @@ def test_tools_are_told_the_same(name):
         monitoring.free_tool_id(tool)
     assert lists[0] == lists[1]
     assert {"PY_START", "PY_YIELD", "RAISE"} < {each[0] for each in lists[0]}
+def loops(gate, notes):
+    for x in gate:
+        notes.append(x)
+    else:
+        notes.append("else")
+    notes.append([y for x in "ab" for y in gate])
+    notes.append([x for x in (y for y in gate)])  # noqa: C416
+    return notes
+
+
+def test_a_stop_iteration_that_is_sent_ends_a_loop_over_the_channel():
+    """It ends the innermost, as in C: the generator expression goes on with nothing."""
+    results = []
+    for budget in [PLENTY, *[0] * ROUNDS]:
+        gate, notes = channel(), []
+        stackless.set_stack_budget(budget)
+        t = tasklet(loops)(gate, notes)
+        t.run()
+        for value in [1, 2, None, 3, None, 4, None, 5, 6, None]:
+            assert (stackless.why_pinned(t) is None) or notes[-1:] == [[3, 4]]
+            if value is None:
+                gate.send_exception(StopIteration, "the end")
+            else:
+                gate.send(value)
+        assert not t.alive
+        results.append(notes)
+    assert results == [[1, 2, "else", [3, 4], [5, 6]]] * (ROUNDS + 1)
+
+
+def test_a_loop_over_a_channel_can_be_pickled():
+    gate, notes = channel(), []
+    t = tasklet(loops)(gate, notes)
+    t.run()
+    gate.send(1)
+    data = pickle.dumps((t, gate, notes))
+    t.kill()
+    for _ in range(2):
+        copy, gate, notes = pickle.loads(data)
+        gate.send(2)
+        gate.send_exception(StopIteration)
+        assert notes == [1, 2, "else"]
+        copy.kill()
 
 
 # ---- as data -------------------------------------------------------------------------------------

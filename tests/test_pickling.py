@@ -1446,6 +1446,23 @@ def holds(value):
     schedule_remove()
 
 
+class Entry(list):
+    def __init__(self, gate):
+        super().__init__([gate.receive()])
+        self.append("initialised")
+
+
+def test_what_super_finds_in_a_class_written_in_c_comes_back():
+    """By itself pickle would have it come back as Entry.__init__."""
+    gate, results = channel(), []
+    t = tasklet(lambda: results.append(Entry(gate)))()
+    t.run()
+    _, gate, results = pickle.loads(pickle.dumps((t, gate, results)))
+    gate.send(7)
+    assert results == [[7, "initialised"]]
+    t.kill()
+
+
 def test_why_pinned_of_a_restored_one_that_waits_beneath_its_last_frame():
     original = start(holds, Drops())
     restored = copied(original)

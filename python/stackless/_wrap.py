@@ -444,6 +444,16 @@ def coroutine_wrapper(wrapped):
     return wrapped.__await__()
 
 
+def bound_slot(owner, name, instance):
+    """Return `super().name` of an instance, where a class written in C has the method."""
+    return vars(owner)[name].__get__(instance)
+
+
+def _reduce_bound_slot(value):
+    # By itself it would come back as getattr(instance, name): that of the instance's own class.
+    return bound_slot, (value.__objclass__, value.__name__, _wrapped(value.__self__))
+
+
 def _type_of_wrapper():
     async def nothing():
         pass
@@ -466,4 +476,5 @@ def install() -> None:
     copyreg.pickle(types.ModuleType, _reduce_module)
     copyreg.pickle(_stackless._AsendType, _reduce_asend)
     copyreg.pickle(_stackless._AthrowType, _reduce_athrow)
+    copyreg.pickle(types.MethodWrapperType, _reduce_bound_slot)
     copyreg.pickle(_type_of_wrapper(), partial(_reduce_by_referent, coroutine_wrapper))

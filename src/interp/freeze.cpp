@@ -48,6 +48,17 @@ Pin find_call(_PyInterpreterFrame* frame, Halt* halt) {
   if (Pin pin = find_stop(frame, &stop); pin != Pin::none) {
     return pin;
   }
+  bool watched = opcode_at(instruction_of(frame)) >= stackless_first_instrumented;
+  if (stop.at->opcode == FOR_ITER) {
+    int iterator = stop.height - (iterators_have_index ? 2 : 1);
+    // The end of a loop takes something off (interp/stop.cpp).
+    if (iterator < 1) {
+      return Pin::instruction;
+    }
+    halt->height = stop.height;
+    halt->iterator = object_in(frame->localsplus[iterator]);
+    return watched ? Pin::tool : Pin::none;
+  }
   int operands = call_operands(*stop.at);
   if (operands == 0 || stop.height - operands < code_of(frame)->co_nlocalsplus) {
     return Pin::instruction;
@@ -66,7 +77,6 @@ Pin find_call(_PyInterpreterFrame* frame, Halt* halt) {
   if (halt->function == nullptr) {
     return Pin::callee;
   }
-  bool watched = opcode_at(instruction_of(frame)) >= stackless_first_instrumented;
   return watched ? Pin::tool : Pin::none;
 }
 
@@ -186,6 +196,29 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept {
   }
 }
 
+int pins(PyThreadState* ts, Suspended tasklet) noexcept {
+  if (tasklet.frozen != nullptr) {
+    return 0;
+  }
+  int count = 0;
+  _PyInterpreterFrame* f = tasklet.parked != nullptr ? top_of(tasklet.parked->share) : top_of(ts);
+  while (f != nullptr && f != bottom(ts)) {
+    End end = is_entry_only(f) ? End::no : end_of(ts, f);
+    if (end == End::all) {
+      break;
+    }
+    _PyInterpreterFrame* caller = f->previous;
+    if (end == End::loop) {
+      caller = outer_of(caller);
+      Joint joint;
+      bool known = caller != nullptr && !is_entry_only(caller) && find_joint(caller, f, &joint);
+      count += known ? 0 : 1;
+    }
+    f = caller;
+  }
+  return count;
+}
+
 PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
   _PyInterpreterFrame* f = parked != nullptr ? top_of(parked->share) : top_of(ts);
   if (f == nullptr || f == bottom(ts)) {
@@ -211,7 +244,15 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
   if (find_stop(f, &stop) == Pin::none) {
     int operands = call_operands(*stop.at);
     bool calls = operands != 0 && stop.height - operands >= place.code->co_nlocalsplus;
-    place.callable = calls ? callable_at(f, stop, operands) : nullptr;
+    PyObject* callable = calls ? callable_at(f, stop, operands) : nullptr;
+    // Some functions use the slot of what was called for something else (PY_VECTORCALL_ARGUMENTS_OFFSET).
+    bool known = callable != nullptr && PyCallable_Check(callable) && !PyFunction_Check(callable);
+    place.callable = known ? callable : nullptr;
+    place.opcode = stop.at->opcode;
+    if (place.opcode == FOR_ITER) {
+      int iterator = stop.height - (iterators_have_index ? 2 : 1);
+      place.iterates = Py_TYPE(object_in(f->localsplus[iterator]));
+    }
   }
   PyErr_Clear();
   return place;

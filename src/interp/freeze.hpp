@@ -40,7 +40,8 @@ struct Halt {
   Halt& operator=(const Halt&) = delete;
 
   const PyMethodDef* function = nullptr;  // the C function that its innermost frame has called,
-  int arguments = 0;                      // and with how many arguments; -1 if that is unknown
+  int arguments = 0;                      // and with how many arguments; -1 if that is unknown;
+  PyObject* iterator = nullptr;  // or else the iterator whose turn it is in a loop, borrowed
   int pops = 0;  // what the call leaves on the value stack for the interpreter to drop
   int height = 0;
   int frames = 0;
@@ -64,7 +65,9 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept;
 struct PinPlace {
   PyCodeObject* code = nullptr;  // borrowed; null if no Python frame did
   int line = 0;
-  PyObject* callable = nullptr;  // borrowed; what it called, or null if it was not by a call
+  PyObject* callable = nullptr;  // borrowed; what it called, or null if that is unknown or no call:
+  int opcode = -1;               // then the instruction,
+  PyTypeObject* iterates = nullptr;  // and of FOR_ITER over what
 };
 PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept;
 

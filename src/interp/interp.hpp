@@ -63,6 +63,8 @@ PyObject* frame(PyThreadState* ts, Suspended tasklet);
 int depth(PyThreadState* ts, Suspended tasklet) noexcept;
 // loops() returns how many evaluation loops stand on its C stack.
 int loops(PyThreadState* ts, Suspended tasklet) noexcept;
+// pins() returns between how many of them C code stands that can't be frozen (interp/freeze.cpp).
+int pins(PyThreadState* ts, Suspended tasklet) noexcept;
 
 struct TraceFunction {
   Py_tracefunc function;

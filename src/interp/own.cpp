@@ -64,7 +64,15 @@ void hide_error([[maybe_unused]] PyThreadState* ts, [[maybe_unused]] _PyInterpre
 }
 
 PyObject* assemble(const char* name, const OwnInstruction* instructions, std::size_t count,
-                   const char* handlers) {
+                   OwnHandler handler) {
+  // Objects/exception_handling_notes.txt: start, length, target, depth << 1; each less than 64.
+  constexpr int first = 128;
+  std::string handlers;
+  if (handler.units > 0) {
+    for (int number : {first, handler.units, handler.handler, handler.height << 1}) {
+      handlers += static_cast<char>(number);
+    }
+  }
   std::string bytes;
   for (std::size_t i = 0; i < count; ++i) {
     auto [opcode, argument] = instructions[i];
@@ -75,10 +83,11 @@ PyObject* assemble(const char* name, const OwnInstruction* instructions, std::si
   auto* empty = reinterpret_cast<PyObject*>(PyCode_NewEmpty("<stackless>", name, 1));
   PyObject* replace = empty != nullptr ? PyObject_GetAttrString(empty, "replace") : nullptr;
   PyObject* none = PyTuple_New(0);
-  PyObject* fields =
-      Py_BuildValue("{s:N,s:i,s:y,s:y}", "co_code",
-                    PyBytes_FromStringAndSize(bytes.data(), static_cast<Py_ssize_t>(bytes.size())),
-                    "co_stacksize", 7, "co_linetable", "", "co_exceptiontable", handlers);
+  PyObject* fields = Py_BuildValue(
+      "{s:N,s:i,s:y,s:N}", "co_code",
+      PyBytes_FromStringAndSize(bytes.data(), static_cast<Py_ssize_t>(bytes.size())),
+      "co_stacksize", 7, "co_linetable", "", "co_exceptiontable",
+      PyBytes_FromStringAndSize(handlers.data(), static_cast<Py_ssize_t>(handlers.size())));
   PyObject* code = replace != nullptr && none != nullptr && fields != nullptr
                        ? PyObject_Call(replace, none, fields)
                        : nullptr;

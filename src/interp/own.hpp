@@ -12,13 +12,20 @@ struct OwnInstruction {
   int argument = 0;
 };
 
-// assemble() makes a code object; null with an exception set. `handlers` is its exception table.
+// Of the first code units an exception leads to `handler`, with so much of the value stack left.
+struct OwnHandler {
+  int units = 0;
+  int handler = 0;
+  int height = 0;
+};
+
+// assemble() makes a code object; null with an exception set.
 PyObject* assemble(const char* name, const OwnInstruction* instructions, std::size_t count,
-                   const char* handlers);
+                   OwnHandler handler);
 template <std::size_t N>
 PyObject* assemble(const char* name, const OwnInstruction (&instructions)[N],
-                   const char* handlers = "") {
-  return assemble(name, instructions, N, handlers);
+                   OwnHandler handler = {}) {
+  return assemble(name, instructions, N, handler);
 }
 
 // make_frame() makes a frame in place, with an empty value stack, that is about to run `code`.

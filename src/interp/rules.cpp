@@ -18,7 +18,8 @@ namespace {
 struct Slots {
   initproc init;
   ternaryfunc call;
-  getattrofunc getattr;
+  getattrofunc getattr;       // of a class that has a __getattr__()
+  getattrofunc getattribute;  // of one that has a __getattribute__() only
   newfunc create;
 } slots;
 vectorcallfunc
@@ -37,6 +38,7 @@ struct Names {
   PyObject* get;
   PyObject* set;
   PyObject* getattr;
+  PyObject* getattribute;
   PyObject* setattr;
   PyObject* getitem;
   PyObject* setitem;
@@ -45,13 +47,26 @@ struct Names {
   PyObject* iter;
   PyObject* truth;
   PyObject* length;
+  PyObject* delattr;
+  PyObject* remove;
+  PyObject* negative;
+  PyObject* positive;
+  PyObject* invert;
+  PyObject* close;
 } names;
 
 PyTypeObject* partial_type;
+PyTypeObject* method_wrapper_type;
+PyTypeObject* ascii_iterator_type;  // that of most strings
+PyObject* type_call;                // type.__call__
 // builtins.next() ...
 const PyMethodDef* next_function;
 const PyMethodDef* len_function;
 const PyMethodDef* getattr_function;
+const PyMethodDef* hasattr_function;
+const PyMethodDef* setattr_function;
+const PyMethodDef* delattr_function;
+const PyMethodDef* iter_function;
 
 struct Seam {
   _PyInterpreterFrame* outer;
@@ -150,15 +165,28 @@ bool creates_only(PyTypeObject* type) {
                              [=](PyTypeObject* each) { return type->tp_new == each->tp_new; });
 }
 
-// Objects/typeobject.c, type_call: __new__(), then slot_tp_init().
-bool makes_instance(const Seam& seam, Joint* joint) {
-  PyObject* callable = seam.callable();
-  if (!is_call(seam) || callable == nullptr || !PyType_Check(callable)) {
-    return false;
+// The class that is being instantiated by a call of it, or of type.__call__() bound to it; or null.
+PyTypeObject* called_class(PyObject* callable) {
+  if (callable == nullptr) {
+    return nullptr;
+  }
+  if (Py_IS_TYPE(callable, method_wrapper_type)) {
+    // Objects/descrobject.c, wrapperobject: the descriptor, then self.
+    auto* items =
+        reinterpret_cast<PyObject**>(reinterpret_cast<char*>(callable) + sizeof(PyObject));
+    return items[0] == type_call ? reinterpret_cast<PyTypeObject*>(items[1]) : nullptr;
   }
   auto* type = reinterpret_cast<PyTypeObject*>(callable);
-  if (Py_TYPE(callable)->tp_call != PyType_Type.tp_call || type->tp_vectorcall != nullptr ||
-      !creates_only(type) || type->tp_init != slots.init ||
+  return PyType_Check(callable) && Py_TYPE(callable)->tp_call == PyType_Type.tp_call &&
+                 type->tp_vectorcall == nullptr
+             ? type
+             : nullptr;
+}
+
+// Objects/typeobject.c, type_call: __new__(), then slot_tp_init().
+bool makes_instance(const Seam& seam, Joint* joint) {
+  PyTypeObject* type = is_call(seam) ? called_class(seam.callable()) : nullptr;
+  if (type == nullptr || !creates_only(type) || type->tp_init != slots.init ||
       method_of(type, names.init) != seam.function() ||
       // An allocation may have called that on another one.
       _PyType_Lookup(type, names.finalizer) == seam.function()) {
@@ -166,6 +194,41 @@ bool makes_instance(const Seam& seam, Joint* joint) {
   }
   joint->kept = first_argument(seam.inner);
   return joint->kept != nullptr && Py_TYPE(joint->kept) == type;
+}
+
+bool has_keywords([[maybe_unused]] const Seam& seam) {
+#if PY_VERSION_HEX < 0x030C0000
+  const Instruction* before = seam.stop.at - (2 + stackless_inline_caches[PRECALL]);
+#elif PY_VERSION_HEX < 0x030D0000
+  const Instruction* before = seam.stop.at - 1;
+#endif
+#if PY_VERSION_HEX < 0x030D0000
+  const CodeMap* map = code_map(code_of(seam.outer));
+  return before < map->instructions.get() || before->opcode == KW_NAMES;
+#else
+  return false;  // that is another instruction
+#endif
+}
+
+// The same at its first step; __init__() is to come yet.
+bool creates_instance(const Seam& seam, Joint* joint) {
+  PyObject* callable = seam.callable();
+  if (!is_call(seam) || callable == nullptr || !PyType_Check(callable) ||
+      called_class(callable) == nullptr || seam.self() != nullptr || has_keywords(seam) ||
+      seam.operands > largest_argument) {
+    return false;
+  }
+  auto* type = reinterpret_cast<PyTypeObject*>(callable);
+  PyObject* method = _PyType_Lookup(type, names.create);
+  joint->pops = 0;
+  joint->argument = seam.operands;
+  joint->kept = callable;
+  // Objects/funcobject.c, staticmethod: the function comes first.
+  return type->tp_new == slots.create && method != nullptr &&
+         Py_IS_TYPE(method, &PyStaticMethod_Type) &&
+         *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(method) + sizeof(PyObject)) ==
+             seam.function() &&
+         method_of(type, names.init) != seam.function();
 }
 
 bool calls_function(const Seam& seam, Joint*) {
@@ -240,6 +303,30 @@ PyObject* property_function(PyObject* property, int i) {
   return reinterpret_cast<PyObject**>(reinterpret_cast<char*>(property) + sizeof(PyObject))[i];
 }
 
+bool calls_getter(const Seam& seam, PyObject* descriptor) {
+  return Py_IS_TYPE(descriptor, &PyProperty_Type)
+             ? leads_to(property_function(descriptor, 0), seam.function())
+             : method_of(Py_TYPE(descriptor), names.get) == seam.function();
+}
+
+// Objects/typeobject.c, type_getattro: its metaclass's data descriptors, its own attributes, those of its
+// metaclass. What comes first and is written in Python has been passed if it isn't what runs.
+bool gets_attribute_of_class(const Seam& seam, PyTypeObject* type, PyObject* name) {
+  PyObject* of_meta = _PyType_Lookup(Py_TYPE(type), name);
+  PyObject* own = _PyType_Lookup(type, name);
+  if (of_meta != nullptr && (own == nullptr || Py_TYPE(of_meta)->tp_descr_set != nullptr)) {
+    return calls_getter(seam, of_meta);
+  }
+  // A property of its own is what it is called with itself for.
+  return own != nullptr && !Py_IS_TYPE(own, &PyProperty_Type) && calls_getter(seam, own);
+}
+
+bool gets_attribute_of_module(const Seam& seam, PyObject* module, PyObject* name) {
+  PyObject* variables = PyModule_GetDict(module);
+  PyObject* found = _PyType_Lookup(Py_TYPE(module), name);
+  return found == nullptr && leads_to(PyDict_GetItem(variables, names.getattr), seam.function());
+}
+
 // Whether what runs gets that attribute of the object, and nothing is done to what it returns.
 bool gets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
   PyTypeObject* type = Py_TYPE(object);
@@ -247,17 +334,23 @@ bool gets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
     return false;
   }
   if (type->tp_getattro == slots.getattr) {
-    return method_of(type, names.getattr) == seam.function();
+    // Up to its first use a class with __getattribute__() only has this slot, too (slot_tp_getattr_hook).
+    PyObject* own =
+        _PyType_Lookup(type, names.getattr) != nullptr ? names.getattr : names.getattribute;
+    return method_of(type, own) == seam.function();
+  }
+  if (type->tp_getattro == slots.getattribute) {
+    return method_of(type, names.getattribute) == seam.function();
+  }
+  if (type->tp_getattro == PyType_Type.tp_getattro) {
+    return gets_attribute_of_class(seam, reinterpret_cast<PyTypeObject*>(object), name);
+  }
+  if (type->tp_getattro == PyModule_Type.tp_getattro) {
+    return gets_attribute_of_module(seam, object, name);
   }
   PyObject* found =
       type->tp_getattro == PyObject_GenericGetAttr ? _PyType_Lookup(type, name) : nullptr;
-  if (found == nullptr) {
-    return false;
-  }
-  if (Py_IS_TYPE(found, &PyProperty_Type)) {
-    return leads_to(property_function(found, 0), seam.function());
-  }
-  return method_of(Py_TYPE(found), names.get) == seam.function();
+  return found != nullptr && calls_getter(seam, found);
 }
 
 bool sets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
@@ -276,6 +369,24 @@ bool sets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
     return leads_to(property_function(found, 1), seam.function());
   }
   return method_of(Py_TYPE(found), names.set) == seam.function();
+}
+
+bool deletes_attribute(const Seam& seam, PyObject* object, PyObject* name) {
+  PyTypeObject* type = Py_TYPE(object);
+  if (!is_call(seam)) {
+    return false;
+  }
+  if (type->tp_setattro != PyObject_GenericSetAttr) {
+    return method_of(type, names.delattr) == seam.function();
+  }
+  PyObject* found = _PyType_Lookup(type, name);
+  if (found == nullptr) {
+    return false;
+  }
+  if (Py_IS_TYPE(found, &PyProperty_Type)) {
+    return leads_to(property_function(found, 2), seam.function());
+  }
+  return method_of(Py_TYPE(found), names.remove) == seam.function();
 }
 
 PyObject* name_in(const Seam& seam, int i) {
@@ -306,6 +417,11 @@ bool stores_attribute(const Seam& seam, Joint*) {
          sets_attribute(seam, seam.operand(1), name_in(seam, seam.stop.at->argument));
 }
 
+bool removes_attribute(const Seam& seam, Joint*) {
+  return has_rest(seam) &&
+         deletes_attribute(seam, seam.operand(0), name_in(seam, seam.stop.at->argument));
+}
+
 bool calls_builtin(const Seam& seam, const PyMethodDef* function, int arguments) {
   PyObject* callable = seam.callable();
   return callable != nullptr && PyCFunction_CheckExact(callable) && seam.self() == nullptr &&
@@ -316,6 +432,34 @@ bool calls_builtin(const Seam& seam, const PyMethodDef* function, int arguments)
 bool calls_getattr(const Seam& seam, Joint*) {
   return calls_builtin(seam, getattr_function, 2) && PyUnicode_CheckExact(seam.argument(1)) &&
          gets_attribute(seam, seam.argument(0), seam.argument(1));
+}
+
+bool calls_getattr_with_default(const Seam& seam, Joint* joint) {
+  if (!calls_builtin(seam, getattr_function, 3)) {
+    return false;
+  }
+  joint->argument = 1;
+  joint->kept = seam.argument(2);
+  return PyUnicode_CheckExact(seam.argument(1)) &&
+         gets_attribute(seam, seam.argument(0), seam.argument(1));
+}
+
+bool calls_hasattr(const Seam& seam, Joint* joint) {
+  joint->argument = 1;
+  joint->kept = Py_False;
+  joint->second = Py_True;
+  return calls_builtin(seam, hasattr_function, 2) && PyUnicode_CheckExact(seam.argument(1)) &&
+         gets_attribute(seam, seam.argument(0), seam.argument(1));
+}
+
+bool calls_setattr(const Seam& seam, Joint*) {
+  return calls_builtin(seam, setattr_function, 3) && PyUnicode_CheckExact(seam.argument(1)) &&
+         sets_attribute(seam, seam.argument(0), seam.argument(1));
+}
+
+bool calls_delattr(const Seam& seam, Joint*) {
+  return calls_builtin(seam, delattr_function, 2) && PyUnicode_CheckExact(seam.argument(1)) &&
+         deletes_attribute(seam, seam.argument(0), seam.argument(1));
 }
 
 // ---- containers, truth ----
@@ -338,6 +482,78 @@ bool contains(const Seam& seam, Joint* joint) {
 bool gets_iterator(const Seam& seam, Joint* joint) {
   joint->kept = seam.operand(0);
   return calls_method(seam, 0, names.iter);
+}
+
+bool calls_iter(const Seam& seam, Joint* joint) {
+  if (!is_call(seam) || !calls_builtin(seam, iter_function, 1)) {
+    return false;
+  }
+  joint->argument = 1;
+  joint->kept = seam.argument(0);
+  return method_of(Py_TYPE(seam.argument(0)), names.iter) == seam.function();
+}
+
+// ---- iterators ----
+
+// Up to 3.11 the end of a loop has to find something beneath the iterator (interp/stop.cpp).
+bool may_end_loop(int height) { return PY_VERSION_HEX >= 0x030C0000 || height >= 2; }
+
+bool steps(const Seam& seam, Joint* joint) {
+  joint->pops = 0;
+  return may_end_loop(seam.stop.height) && calls_method(seam, 0, names.next);
+}
+
+// Whether to ask it for its next item runs no Python function, but for a generator.
+bool is_quiet_iterator(PyObject* iterator) {
+  std::array quiet{ascii_iterator_type,   &PyListIter_Type,     &PyTupleIter_Type,
+                   &PyRangeIter_Type,     &PyUnicodeIter_Type,  &PyDictIterKey_Type,
+                   &PyDictIterValue_Type, &PyDictIterItem_Type, &PySetIter_Type,
+                   &PyBytesIter_Type,     &PyGen_Type};
+  return std::ranges::find(quiet, Py_TYPE(iterator)) != quiet.end();
+}
+
+// Python/bltinmodule.c, map_next: the items that it passes on are its last deed.
+bool maps(const Seam& seam, Joint* joint) {
+  PyObject* map = seam.operand(0);
+  joint->pops = 0;
+  if (!is_call(seam) || !Py_IS_TYPE(map, &PyMap_Type) || !may_end_loop(seam.stop.height)) {
+    return false;
+  }
+  // mapobject: the tuple of the iterators, the function.
+  auto* items = reinterpret_cast<PyObject**>(reinterpret_cast<char*>(map) + sizeof(PyObject));
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items[0]); ++i) {
+    if (!is_quiet_iterator(PyTuple_GET_ITEM(items[0], i))) {
+      return false;
+    }
+  }
+  return leads_to(items[1], seam.function());
+}
+
+bool calls_next_method(const Seam& seam, Joint*) {
+  return is_call(seam) && calls_builtin(seam, next_function, 1) &&
+         method_of(Py_TYPE(seam.argument(0)), names.next) == seam.function();
+}
+
+bool calls_next_method_with_default(const Seam& seam, Joint* joint) {
+  if (!is_call(seam) || !calls_builtin(seam, next_function, 2)) {
+    return false;
+  }
+  joint->kept = seam.argument(1);
+  return method_of(Py_TYPE(seam.argument(0)), names.next) == seam.function();
+}
+
+// ---- operators with one operand ----
+
+bool negates(const Seam& seam, Joint*) { return calls_method(seam, 0, names.negative); }
+bool inverts_bits(const Seam& seam, Joint*) { return calls_method(seam, 0, names.invert); }
+bool makes_positive(const Seam& seam, Joint*) {
+#if PY_VERSION_HEX >= 0x030C0000
+  constexpr int unary_positive = 5;  // Include/internal/pycore_intrinsics.h
+  if (seam.stop.at->argument != unary_positive) {
+    return false;
+  }
+#endif
+  return calls_method(seam, 0, names.positive);
 }
 
 bool calls_len(const Seam& seam, Joint*) {
@@ -482,6 +698,23 @@ bool drives_by_method(const Seam& seam, Joint* joint) {
                    : callable == _PyType_Lookup(Py_TYPE(awaitable), names.send));
 }
 
+// generator.close(), as a method or a bound one (Objects/genobject.c, gen_close).
+bool closes(const Seam& seam, Joint* joint) {
+  PyObject* callable = seam.callable();
+  PyObject* generator = seam.generator();
+  if (generator == nullptr || callable == nullptr || !is_resumable(generator)) {
+    return false;
+  }
+  joint->generator = generator;
+  joint->argument = PyCoro_CheckExact(generator) ? 1 : 0;
+  if (PyCFunction_CheckExact(callable)) {
+    return PyCFunction_GET_SELF(callable) == generator &&
+           reinterpret_cast<PyCFunctionObject*>(callable)->m_ml ==
+               method_in(Py_TYPE(generator), names.close);
+  }
+  return seam.self() == generator && callable == _PyType_Lookup(Py_TYPE(generator), names.close);
+}
+
 // The table: at this instruction, with so many operands on the value stack (or a call's), if that is so,
 // the outer frame goes on like this.
 struct Rule {
@@ -496,12 +729,21 @@ constexpr int index_slot = iterators_have_index ? 1 : 0;
 
 const Rule rules[] = {
     {CALL, a_calls, makes_instance, Ending::instance},
+    {CALL, a_calls, creates_instance, Ending::created},
     {CALL, a_calls, calls_function, Ending::push},
     {CALL, a_calls, calls_next_without_default, Ending::next},
     {CALL, a_calls, calls_next_with_default, Ending::next_or},
     {CALL, a_calls, resumes_by_method, Ending::next},
     {CALL, a_calls, drives_by_method, Ending::drive},
+    {CALL, a_calls, closes, Ending::closed},
+    {CALL, a_calls, calls_next_method, Ending::push},
+    {CALL, a_calls, calls_next_method_with_default, Ending::fallback},
+    {CALL, a_calls, calls_iter, Ending::iterator},
     {CALL, a_calls, calls_getattr, Ending::push},
+    {CALL, a_calls, calls_getattr_with_default, Ending::fallback},
+    {CALL, a_calls, calls_hasattr, Ending::fallback},
+    {CALL, a_calls, calls_setattr, Ending::none},
+    {CALL, a_calls, calls_delattr, Ending::none},
     {CALL, a_calls, calls_len, Ending::length},
 #if PY_VERSION_HEX < 0x030E0000
     {CALL, a_calls, exits_well, Ending::push},
@@ -513,6 +755,8 @@ const Rule rules[] = {
     {CALL_FUNCTION_EX, a_calls, makes_instance, Ending::instance},
     {CALL_FUNCTION_EX, a_calls, calls_function, Ending::push},
     {FOR_ITER, 1 + index_slot, resumes_first, Ending::generator},
+    {FOR_ITER, 1 + index_slot, steps, Ending::item},
+    {FOR_ITER, 1 + index_slot, maps, Ending::item},
     {SEND, 2 + index_slot, resumes_first, Ending::generator},
     {SEND, 2 + index_slot, drives, Ending::drive},
     {GET_ITER, 1, gets_iterator, Ending::iterator},
@@ -523,12 +767,18 @@ const Rule rules[] = {
     {LOAD_ATTR, 1, loads_callable, Ending::attribute},
 #endif
     {STORE_ATTR, 2, stores_attribute, Ending::nothing},
+    {DELETE_ATTR, 1, removes_attribute, Ending::nothing},
     {STORE_SUBSCR, 3, sets_item, Ending::nothing},
     {DELETE_SUBSCR, 2, deletes_item, Ending::nothing},
     {CONTAINS_OP, 2, contains, Ending::truth},
     {COMPARE_OP, 2, compares, Ending::compare},
     {BINARY_OP, 2, operates, Ending::binary},
-#if PY_VERSION_HEX >= 0x030C0000
+    {UNARY_NEGATIVE, 1, negates, Ending::push},
+    {UNARY_INVERT, 1, inverts_bits, Ending::push},
+#if PY_VERSION_HEX < 0x030C0000
+    {UNARY_POSITIVE, 1, makes_positive, Ending::push},
+#else
+    {CALL_INTRINSIC_1, 1, makes_positive, Ending::push},
     {BINARY_SLICE, 3, gets_item, Ending::push},
     {STORE_SLICE, 4, sets_item, Ending::nothing},
 #endif
@@ -578,6 +828,8 @@ bool is_argument(Ending ending, int argument) {
       return is_comparison_argument(argument);
     case Ending::truth:
       return argument >= 0 && argument < 4;
+    case Ending::created:
+      return argument >= 2 && argument <= largest_argument;
     default:
       return argument == 0 || argument == 1;
   }
@@ -626,7 +878,11 @@ bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint
   }
   int opcode = map->instructions[instruction].opcode;
   bool pushes_nothing = joint.ending == Ending::nothing || joint.ending == Ending::jump;
-  if ((pushes_nothing && height == 0) || !is_argument(joint.ending, joint.argument)) {
+  if ((pushes_nothing && height == 0) || (joint.ending == Ending::item && !may_end_loop(height)) ||
+      (joint.ending == Ending::created &&
+       (call_operands(map->instructions[instruction]) != joint.argument ||
+        height < code->co_nlocalsplus + joint.argument)) ||
+      !is_argument(joint.ending, joint.argument)) {
     return false;
   }
   if (joint.ending == Ending::drive && (joint.argument == raises_when_done) != (opcode == CALL)) {
@@ -642,10 +898,12 @@ namespace {
 bool intern_names() {
   auto* name = reinterpret_cast<PyObject**>(&names);
   for (const char* text :
-       {"__init__",    "__call__",     "__del__",     "__next__",    "send",
-        "throw",       "__new__",      "__enter__",   "__exit__",    "__get__",
-        "__set__",     "__getattr__",  "__setattr__", "__getitem__", "__setitem__",
-        "__delitem__", "__contains__", "__iter__",    "__bool__",    "__len__"}) {
+       {"__init__",    "__call__",    "__del__",          "__next__",    "send",
+        "throw",       "__new__",     "__enter__",        "__exit__",    "__get__",
+        "__set__",     "__getattr__", "__getattribute__", "__setattr__", "__getitem__",
+        "__setitem__", "__delitem__", "__contains__",     "__iter__",    "__bool__",
+        "__len__",     "__delattr__", "__delete__",       "__neg__",     "__pos__",
+        "__invert__",  "close"}) {
     *name = PyUnicode_InternFromString(text);
     if (*name++ == nullptr) {
       return false;
@@ -654,7 +912,7 @@ bool intern_names() {
   return name == reinterpret_cast<PyObject**>(&names + 1);
 }
 
-// Learns from a class that has them all.
+// Learns from classes that have them.
 bool find_slots() {
   PyObject* globals = PyDict_New();
   PyObject* done = globals == nullptr ? nullptr
@@ -663,12 +921,17 @@ bool find_slots() {
                                             "    def __init__(self): pass\n"
                                             "    def __call__(self): pass\n"
                                             "    def __new__(cls): pass\n"
-                                            "    def __getattr__(self, name): pass\n",
+                                            "    def __getattr__(self, name): pass\n"
+                                            "class Some:\n"
+                                            "    def __getattribute__(self, name): pass\n"
+                                            "Some().attribute\n",
                                             Py_file_input, globals, globals);
   PyObject* all = done != nullptr ? PyDict_GetItemString(globals, "All") : nullptr;
-  if (all != nullptr) {
+  PyObject* some = done != nullptr ? PyDict_GetItemString(globals, "Some") : nullptr;
+  if (all != nullptr && some != nullptr) {
     auto* type = reinterpret_cast<PyTypeObject*>(all);
-    slots = {type->tp_init, type->tp_call, type->tp_getattro, type->tp_new};
+    slots = {type->tp_init, type->tp_call, type->tp_getattro,
+             reinterpret_cast<PyTypeObject*>(some)->tp_getattro, type->tp_new};
     PyObject* method = _PyType_Lookup(type, names.init);
     function_vectorcall = reinterpret_cast<PyFunctionObject*>(method)->vectorcall;
   }
@@ -703,9 +966,22 @@ int init_rules() {
   }
   // Where functools.partial is written in Python it is a class like any other.
   partial_type = reinterpret_cast<PyTypeObject*>(attribute_of_module("_functools", "partial"));
+  PyObject* iterator = PyObject_GetIter(names.init);
+  if (iterator == nullptr) {
+    return -1;
+  }
+  ascii_iterator_type = Py_TYPE(iterator);
+  Py_DECREF(iterator);
+  method_wrapper_type =
+      reinterpret_cast<PyTypeObject*>(attribute_of_module("types", "MethodWrapperType"));
+  type_call = _PyType_Lookup(&PyType_Type, names.call);
   next_function = builtin("next");
   len_function = builtin("len");
   getattr_function = builtin("getattr");
+  hasattr_function = builtin("hasattr");
+  setattr_function = builtin("setattr");
+  delattr_function = builtin("delattr");
+  iter_function = builtin("iter");
   return 0;
 }
 

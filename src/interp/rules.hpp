@@ -17,18 +17,26 @@ enum class Ending : std::uint8_t {
   next_or,    // the same, but what is kept is pushed instead
   enter,      // the context manager's __exit__() is pushed, then V
   attribute,  // V is pushed as an attribute that may be called as a method, but is none
-  iterator,   // V has to be an iterator
+  iterator,   // V has to be an iterator; argument 1: it is what a call returns
   truth,      // V's truth is pushed; argument & 1: its opposite; & 2: V has to be a bool
   jump,       // nothing is pushed; the jump is taken if V, a bool, is what argument says
   length,     // V as len() returns it
   binary,     // finish_operator(argument, kept, second, V) is pushed
   compare,    // finish_comparison(argument, kept, second, V) is pushed
+  none,       // None is pushed
+  item,       // V is pushed; StopIteration ends the loop
+  fallback,   // V is pushed, or second if there is one; what is kept if StopIteration (argument 1:
+              // AttributeError) is raised
+  created,  // V is initialised if that is what calling `kept`, a class, does; then the call's operands,
+            // as many as argument says, are taken off, and V is pushed
   drive,  // what is kept has driven an asynchronous generator: it makes of V what the instruction gets
+  closed,  // the generator, or (argument 1) coroutine, has to end, or let GeneratorExit out
 };
-constexpr std::size_t endings = 15;
+constexpr std::size_t endings = 20;
 
 // The argument of `drive` where the instruction is a call: StopIteration comes out of it.
 constexpr int raises_when_done = 1;
+constexpr int largest_argument = 63;  // of an ending
 
 struct Joint {
   int height;  // of the outer frame's value stack, the instruction's operands included,

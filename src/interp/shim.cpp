@@ -3,15 +3,13 @@
 #include <array>
 #include <utility>
 
+#include <opcode.h>
+
 #include "interp/awaitables.hpp"
+#include "interp/internals.h"
 #include "interp/monitoring.hpp"
 #include "interp/operators.hpp"
 #include "interp/stop.hpp"
-#if PY_VERSION_HEX >= 0x030D0000
-#include <opcode_ids.h>
-#else
-#include <opcode.h>
-#endif
 
 #if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has them
 extern "C" PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);
@@ -35,6 +33,8 @@ std::array<std::array<EndingObject, arguments>, endings> ending_objects;
 PyObject* shim_code;
 PyObject* waiting_shim_code;
 PyObject* driving_shim_code;
+PyObject* catching_shim_code;
+PyObject* closing_shim_code;
 
 // What type.__call__() does when __init__() returns (Objects/typeobject.c, slot_tp_init).
 PyObject* finish_instance(PyObject* kept, PyObject* value) {
@@ -44,6 +44,29 @@ PyObject* finish_instance(PyObject* kept, PyObject* value) {
     return nullptr;
   }
   return Py_NewRef(kept);
+}
+
+// What type.__call__() does when __new__() returns. The call's arguments are still on the caller's value stack.
+PyObject* finish_creation(int operands, PyObject* type, PyObject* made,
+                          _PyInterpreterFrame* outer) {
+  int first = height_of(outer) - operands;
+  bool is_instance =
+      PyType_Check(type) && PyObject_TypeCheck(made, reinterpret_cast<PyTypeObject*>(type)) != 0;
+  initproc init = is_instance ? Py_TYPE(made)->tp_init : nullptr;
+  if (init != nullptr && init != PyBaseObject_Type.tp_init) {
+    PyObject* arguments = PyTuple_New(operands - 2);
+    for (int i = 2; i < operands && arguments != nullptr; ++i) {
+      PyObject* argument = object_in(outer->localsplus[first + i]);
+      PyTuple_SET_ITEM(arguments, i - 2, Py_NewRef(argument != nullptr ? argument : Py_None));
+    }
+    bool failed = arguments == nullptr || init(made, arguments, nullptr) < 0;
+    Py_XDECREF(arguments);
+    if (failed) {
+      return nullptr;
+    }
+  }
+  pop_slots(outer, first);
+  return Py_NewRef(made);
 }
 
 // ---- what CPython says -------------------------------------------------------------------------
@@ -214,7 +237,7 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
         complain_of_iterator(kept, value);
         return false;
       }
-      if (iterators_have_index) {
+      if (iterators_have_index && how.argument == 0) {
         push_on(outer, value);
         *result = make_slot(nullptr);
         return true;
@@ -242,13 +265,56 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
       return give(finish_comparison(how.argument, kept, second, value));
     case Ending::drive:
       return finish_drive(how.argument, kept, second, value, outer, result);
+    case Ending::none:
+      return give(Py_NewRef(Py_None));
+    case Ending::created:
+      return give(finish_creation(how.argument, kept, value, outer));
+    case Ending::item:
+      return give(Py_NewRef(value));
+    case Ending::fallback:
+      return give(Py_NewRef(second != Py_None ? second : value));
+    case Ending::closed:
+      return give(Py_NewRef(PY_VERSION_HEX >= 0x030D0000 ? value : Py_None));
   }
   return false;
 }
 
+// The same where an exception has come instead of V; false if that is to go on.
+bool finish_exception(const EndingObject& how, PyObject* kept, PyObject* exception,
+                      _PyInterpreterFrame* outer, Slot* result) {
+  auto is = [exception](PyObject* type) {
+    return PyErr_GivenExceptionMatches(exception, type) != 0;
+  };
+  switch (how.ending) {
+    case Ending::item:
+      if (is(PyExc_StopIteration)) {
+        *result = end_loop(outer);
+        return true;
+      }
+      return false;
+    case Ending::fallback:
+      *result = make_slot(nullptr);
+      if (is(how.argument == 0 ? PyExc_StopIteration : PyExc_AttributeError)) {
+        *result = make_slot(Py_NewRef(kept));
+        return true;
+      }
+      return false;
+    case Ending::closed:
+      if (is(PyExc_GeneratorExit)) {
+        *result = make_slot(Py_NewRef(Py_None));
+        return true;
+      }
+      return false;
+    default:
+      return false;
+  }
+}
+
+bool is_ending(PyObject* object);
+
 // The shim's BINARY_OP.
 PyObject* complete(PyObject* self, PyObject* value) {
-  if (Py_TYPE(self)->tp_as_number == nullptr || Py_TYPE(self)->tp_as_number->nb_add != complete) {
+  if (!is_ending(self)) {
     Py_RETURN_NOTIMPLEMENTED;
   }
   PyThreadState* ts = PyThreadState_Get();
@@ -267,7 +333,41 @@ PyObject* complete(PyObject* self, PyObject* value) {
   return Py_NewRef(Py_None);
 }
 
-PyNumberMethods ending_number = {.nb_add = complete};
+// The BINARY_OP of its handler.
+PyObject* recover(PyObject* self, PyObject* exception) {
+  if (!is_ending(self)) {
+    Py_RETURN_NOTIMPLEMENTED;
+  }
+  PyThreadState* ts = PyThreadState_Get();
+  _PyInterpreterFrame* shim = top_of(ts);
+  PyObject* kept = object_in(shim->localsplus[0]);
+  Slot result;
+  if (!finish_exception(*reinterpret_cast<EndingObject*>(self), kept, exception, shim->previous,
+                        &result)) {
+    PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(exception))), Py_NewRef(exception),
+                  PyException_GetTraceback(exception));
+    hide_error(ts, shim);
+    return nullptr;
+  }
+  shim->localsplus[0] = result;
+  Py_DECREF(kept);
+  return Py_NewRef(Py_None);
+}
+
+// What a generator yields that is being closed (Objects/genobject.c, gen_close).
+PyObject* refuse(PyObject* self, PyObject*) {
+  if (!is_ending(self)) {
+    Py_RETURN_NOTIMPLEMENTED;
+  }
+  PyThreadState* ts = PyThreadState_Get();
+  bool coroutine = reinterpret_cast<EndingObject*>(self)->argument != 0;
+  PyErr_Format(PyExc_RuntimeError, "%s ignored GeneratorExit",
+               coroutine ? "coroutine" : "generator");
+  hide_error(ts, top_of(ts));
+  return nullptr;
+}
+
+PyNumberMethods ending_number = {.nb_add = complete, .nb_subtract = recover, .nb_multiply = refuse};
 PyTypeObject EndingType = {
     .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
     .tp_name = "stackless._ending",
@@ -277,6 +377,8 @@ PyTypeObject EndingType = {
     .tp_doc =
         "How an instruction of the interpreter is completed that has called Python code through C.",
 };
+
+bool is_ending(PyObject* object) { return Py_IS_TYPE(object, &EndingType); }
 
 }  // namespace
 
@@ -290,6 +392,9 @@ PyObject* ending_object(Ending ending, int argument) {
 PyObject* code_for(Ending ending) {
   if (ending == Ending::drive) {
     return driving_shim_code;
+  }
+  if (catches_exceptions(ending)) {
+    return waits_for_generator(ending) ? closing_shim_code : catching_shim_code;
   }
   return waits_for_generator(ending) ? waiting_shim_code : shim_code;
 }
@@ -318,6 +423,9 @@ _PyInterpreterFrame* make_shim(Slot* place, const Joint& joint) {
     }
     instruction_of(f) = _PyCode_CODE(code_of(f)) + 1;
     await_generator(f);
+  } else if (catches_exceptions(joint.ending)) {
+    instruction_of(f) = _PyCode_CODE(code_of(f)) + 1;
+    step_over(f);
   }
   set_height(f, height);
   return f;
@@ -333,7 +441,8 @@ bool read_shim(_PyInterpreterFrame* f, Joint* joint) noexcept {
   }
 #endif
   auto* code = reinterpret_cast<PyObject*>(code_of(f));
-  if (code != shim_code && code != waiting_shim_code && code != driving_shim_code) {
+  if (code != shim_code && code != waiting_shim_code && code != driving_shim_code &&
+      code != catching_shim_code && code != closing_shim_code) {
     return false;
   }
   const auto* how = reinterpret_cast<EndingObject*>(object_in(f->localsplus[2]));
@@ -369,12 +478,11 @@ PyObject* assemble_waiting_shim() {
                              {RETURN_VALUE},
                              {RESUME}});
 }
+
 PyObject* assemble_driving_shim() {
   // What is raised while it stands at SEND goes to BINARY_OP, above three values. (From 3.13 on the
   // interpreter looks for the instruction before that which has made a call: Python/ceval.c, exit_unwind.)
   const int target = 5 + stackless_inline_caches[SEND];
-  const char handlers[] = {'\x80', static_cast<char>(target - 3), static_cast<char>(target), 3 << 1,
-                           0};
   return assemble("<shim>",
                   {{NOP},
                    {SEND},
@@ -386,12 +494,54 @@ PyObject* assemble_driving_shim() {
                    {POP_TOP},
                    {RETURN_VALUE},
                    {RESUME}},
-                  handlers);
+                  {target - 3, target, 3});
+}
+
+PyObject* assemble_closing_shim() {
+  int operation = 1 + stackless_inline_caches[BINARY_OP];
+  int returns = 1 + operation;  // index of the second END_SEND, after those that have no caches
+  int handler = 2 + stackless_inline_caches[SEND] + returns + 1 + operation + 3;
+  return assemble("<shim>",
+                  {{NOP},
+                   {SEND, returns},
+                   {END_SEND},
+                   {BINARY_OP, NB_MULTIPLY},
+                   {END_SEND},
+                   {BINARY_OP},
+                   {POP_TOP},
+                   {POP_TOP},
+                   {RETURN_VALUE},
+                   {BINARY_OP, NB_SUBTRACT},
+                   {POP_TOP},
+                   {POP_TOP},
+                   {RETURN_VALUE},
+                   {RESUME}},
+                  {2 + stackless_inline_caches[SEND], handler, 3});
 }
 #else
 PyObject* assemble_driving_shim() { return Py_NewRef(shim_code); }
 PyObject* assemble_waiting_shim() { return Py_NewRef(shim_code); }
+PyObject* assemble_closing_shim() { return Py_NewRef(shim_code); }
 #endif
+
+// The first instruction is there because an exception may count as that of the one before (Python/ceval.c of
+// 3.13, exception_unwind).
+PyObject* assemble_catching_shim() {
+  int handler = 2 + 1 + stackless_inline_caches[BINARY_OP] + 3;
+  return assemble("<shim>",
+                  {{NOP},
+                   {NOP},
+                   {BINARY_OP},
+                   {POP_TOP},
+                   {POP_TOP},
+                   {RETURN_VALUE},
+                   {BINARY_OP, NB_SUBTRACT},
+                   {POP_TOP},
+                   {POP_TOP},
+                   {RETURN_VALUE},
+                   {RESUME}},
+                  {2, handler, 3});
+}
 
 }  // namespace
 
@@ -400,7 +550,9 @@ int init_shims() {
   shim_code = assemble("<shim>", {{BINARY_OP}, {POP_TOP}, {POP_TOP}, {RETURN_VALUE}, {RESUME}});
   waiting_shim_code = shim_code != nullptr ? assemble_waiting_shim() : nullptr;
   driving_shim_code = waiting_shim_code != nullptr ? assemble_driving_shim() : nullptr;
-  if (driving_shim_code == nullptr || PyType_Ready(&EndingType) < 0 || init_operators() < 0) {
+  catching_shim_code = driving_shim_code != nullptr ? assemble_catching_shim() : nullptr;
+  closing_shim_code = catching_shim_code != nullptr ? assemble_closing_shim() : nullptr;
+  if (closing_shim_code == nullptr || PyType_Ready(&EndingType) < 0 || init_operators() < 0) {
     return -1;
   }
   for (std::size_t i = 0; i < endings; ++i) {
@@ -411,7 +563,8 @@ int init_shims() {
       object.argument = static_cast<int>(k);
     }
   }
-  for (PyObject* code : {shim_code, waiting_shim_code, driving_shim_code}) {
+  for (PyObject* code :
+       {shim_code, waiting_shim_code, driving_shim_code, catching_shim_code, closing_shim_code}) {
     if (hide_from_tools(code) < 0) {
       return -1;
     }

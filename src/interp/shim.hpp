@@ -26,6 +26,13 @@
 //                   END_SEND       what is yielded or returned comes here,
 //                   SWAP, POP_TOP
 //                   BINARY_OP      ... as above, and what is raised here
+//
+// One that catches exceptions has a handler, which gets V, and the exception in its place:
+//
+//     code          NOP, NOP       where it stands from the beginning (or, beneath a generator, a SEND)
+//                   BINARY_OP      ... as above
+//                   BINARY_OP      (an Ending) - the exception: recover() does it, or raises it again
+//                   POP_TOP ...    as above
 #pragma once
 
 #include "interp/own.hpp"
@@ -34,7 +41,11 @@
 namespace stackless::interp {
 
 constexpr bool waits_for_generator(Ending ending) {
-  return ending == Ending::next || ending == Ending::next_or || ending == Ending::drive;
+  return ending == Ending::next || ending == Ending::next_or || ending == Ending::closed ||
+         ending == Ending::drive;
+}
+constexpr bool catches_exceptions(Ending ending) {
+  return ending == Ending::item || ending == Ending::fallback || ending == Ending::closed;
 }
 constexpr bool needs_shim(Ending ending) {
   return ending != Ending::push && ending != Ending::generator;
@@ -43,8 +54,6 @@ constexpr bool needs_shim(Ending ending) {
 // How high the value stack of a shim is at most, and how many words it takes on the data stack.
 constexpr int shim_height = PY_VERSION_HEX >= 0x030F0000 ? 6 : 5;
 int shim_words(Ending ending);
-
-constexpr int largest_argument = 63;  // of an ending
 
 // make_shim() makes one in place of used_words(shim_height) words.
 _PyInterpreterFrame* make_shim(Slot* place, const Joint& joint);

@@ -144,4 +144,27 @@ void await_generator(_PyInterpreterFrame* frame) noexcept {
 }
 #endif
 
+bool is_at_loop(_PyInterpreterFrame* frame) noexcept {
+  const CodeMap* map = code_map(code_of(frame));
+  int index = instruction_index(frame);
+  return map != nullptr && index >= 0 && index < map->size &&
+         map->instructions[index].opcode == FOR_ITER;
+}
+
+Slot end_loop(_PyInterpreterFrame* frame) noexcept {
+  int jump = code_map(code_of(frame))->instructions[instruction_index(frame)].argument;
+#if PY_VERSION_HEX < 0x030C0000
+  // Nothing stays there: what is returned is what has been taken off.
+  frame->prev_instr += jump;
+  pop_slots(frame, height_of(frame) - 1);
+  int height = height_of(frame) - 1;
+  set_height(frame, height);
+  return frame->localsplus[height];
+#else
+  // Behind the loop stands an END_FOR, which takes two values off, or one (Python/bytecodes.c, FOR_ITER_GEN).
+  frame->return_offset = static_cast<std::uint16_t>(frame->return_offset + jump);
+  return make_slot(Py_NewRef(Py_None));
+#endif
+}
+
 }  // namespace stackless::interp

@@ -63,4 +63,11 @@ void skip_further(_PyInterpreterFrame* frame) noexcept;
 // take_jump() has a frame that stands at a conditional jump take it (up to 3.12).
 void take_jump(_PyInterpreterFrame* frame) noexcept;
 
+// is_at_loop() tells whether a frame stands at the FOR_ITER of a loop.
+bool is_at_loop(_PyInterpreterFrame* frame) noexcept;
+
+// end_loop() has a frame that goes on after a FOR_ITER go on behind the loop instead, and returns what is to be
+// returned into it for that. Up to 3.11 it has to have something beneath the iterator.
+Slot end_loop(_PyInterpreterFrame* frame) noexcept;
+
 }  // namespace stackless::interp

@@ -102,6 +102,12 @@ PyObject* hook(PyObject*) {
     step_back(now.inner);
     return Py_NewRef(Py_None);
   }
+  if (result == nullptr && is_at_loop(now.inner) &&
+      PyErr_ExceptionMatches(PyExc_StopIteration) != 0) {
+    PyErr_Clear();
+    resume->localsplus[0] = end_loop(now.inner);
+    return Py_NewRef(Py_None);
+  }
   resume->localsplus[0] = make_slot(result);
   PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
   if (result == nullptr) {

@@ -65,6 +65,10 @@ bool is_made_again(const Tasklet* t, const interp::Halt& halt) {
 }
 
 Completion completion_of(const Tasklet* t, const interp::Halt& halt) {
+  if (halt.iterator != nullptr) {
+    bool receives = Py_TYPE(halt.iterator)->tp_iternext == ChannelType.tp_iternext;
+    return receives ? Completion::mail : Completion::none;
+  }
   const Rule* rule = rule_of(halt.function);
   if (rule == nullptr) {
     return is_made_again(t, halt) ? Completion::again : Completion::none;
@@ -98,7 +102,7 @@ bool is_own(const Tasklet* t, PyObject* outermost) {
 
 // Where the tasklet stands, and how its call is completed then; none if it is pinned. `parked` null for the
 // running one.
-Completion find_completion(Tasklet* t, interp::Parked* parked, interp::Halt* halt) {
+Completion find_completion(const Tasklet* t, interp::Parked* parked, interp::Halt* halt) {
   PyThreadState* ts = t->scheduler->ts;
   bool free = ts != nullptr && t->stack != nullptr &&
               interp::find_halt(ts, parked, halt) == interp::Pin::none &&
@@ -200,28 +204,54 @@ bool freeze_tasklet(Tasklet* t) {
   return false;
 }
 
-bool is_pinned(Tasklet* t) {
+bool is_pinned(const Tasklet* t) {
+  if (t->frozen != nullptr) {
+    return false;
+  }
   interp::Halt halt;
-  return t->parked != nullptr && find_completion(t, t->parked, &halt) == Completion::none;
+  return t->parked == nullptr || find_completion(t, t->parked, &halt) == Completion::none;
 }
 
 namespace {
 
+// What its type says that it is called: an attribute of its own may be another's (functools.lru_cache).
 Object name_of_callable(PyObject* callable) {
-  for (const char* attribute : {"__qualname__", "__name__"}) {
-    Object name = Object::steal(PyObject_GetAttrString(callable, attribute));
-    if (name && PyUnicode_Check(name.get())) {
-      return name;
-    }
-    PyErr_Clear();
+  static PyObject* attribute = PyUnicode_InternFromString("__qualname__");
+  if (PyMethod_Check(callable)) {
+    callable = PyMethod_GET_FUNCTION(callable);
   }
-  return Object::steal(PyUnicode_FromString(Py_TYPE(callable)->tp_name));
+  PyTypeObject* type = Py_TYPE(callable);
+  PyObject* descriptor = attribute != nullptr ? _PyType_Lookup(type, attribute) : nullptr;
+  descrgetfunc get = descriptor != nullptr ? Py_TYPE(descriptor)->tp_descr_get : nullptr;
+  Object name = Object::steal(
+      get != nullptr ? get(descriptor, callable, reinterpret_cast<PyObject*>(type)) : nullptr);
+  if (name && PyUnicode_Check(name.get())) {
+    return name;
+  }
+  PyErr_Clear();
+  return Object::steal(PyUnicode_FromString(type->tp_name));
+}
+
+Object name_of_instruction(int opcode) {
+  Object module = Object::steal(PyImport_ImportModule("opcode"));
+  Object names = module ? Object::steal(PyObject_GetAttrString(module.get(), "opname")) : Object();
+  return names ? Object::steal(PySequence_GetItem(names.get(), opcode)) : Object();
+}
+
+Object name_of_culprit(const interp::PinPlace& place) {
+  if (place.callable != nullptr) {
+    return name_of_callable(place.callable);
+  }
+  if (place.iterates != nullptr) {
+    return Object::steal(PyUnicode_FromFormat("%s.__next__", place.iterates->tp_name));
+  }
+  return place.opcode >= 0 ? name_of_instruction(place.opcode)
+                           : Object::steal(PyUnicode_FromString("C code"));
 }
 
 // "sorted, called at shop.py:88 in checkout"
 Object describe(const interp::PinPlace& place) {
-  Object name = place.callable != nullptr ? name_of_callable(place.callable)
-                                          : Object::steal(PyUnicode_FromString("C code"));
+  Object name = name_of_culprit(place);
   if (!name) {
     return nullptr;
   }
@@ -254,7 +284,8 @@ Object why_pinned(Tasklet* t) {
   }
   interp::Halt halt;
   interp::Pin pin = interp::find_halt(home->ts, t->parked, &halt);
-  if (pin == interp::Pin::none && completion_of(t, halt) == Completion::none) {
+  bool is_known = pin == interp::Pin::none && completion_of(t, halt) != Completion::none;
+  if (pin == interp::Pin::none && !is_known && halt.function != nullptr) {
     return Object::steal(PyUnicode_FromFormat(
         "it waits in %s(), which keeps something on the C stack", halt.function->ml_name));
   }
@@ -265,10 +296,10 @@ Object why_pinned(Tasklet* t) {
     return Object::steal(PyUnicode_FromString("a profiler waits for the end of a call"));
   }
   interp::PinPlace place = interp::find_pin(home->ts, t->parked);
-  if (pin != interp::Pin::none && place.code != nullptr) {
+  if (!is_known && place.code != nullptr) {
     return because("C code is in the way: %U", describe(place));
   }
-  if (pin == interp::Pin::none && is_own(t, halt.outermost)) {
+  if (is_known && is_own(t, halt.outermost)) {
     return none();
   }
   if (!t->function) {  // an unpickled one, where no Python frame has called what it waits in

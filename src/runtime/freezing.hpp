@@ -9,11 +9,11 @@ namespace stackless {
 // is pinned or there is no memory.
 bool freeze_tasklet(Tasklet* tasklet);
 
-// is_pinned() tells whether a suspended tasklet can't be frozen where it waits.
-bool is_pinned(Tasklet* tasklet);
-
 // why_pinned() says in words why a suspended tasklet can't be frozen: a string, or None if it can.
 Object why_pinned(Tasklet* tasklet);
+
+// is_pinned() tells whether there is a reason, of a suspended tasklet that has frames.
+bool is_pinned(const Tasklet* tasklet);
 
 // move_to() makes the tasklet that of another thread: one that has not started, or is frozen. It stays
 // blocked where it is, but for a descriptor, where it looks again. False with MemoryError set.

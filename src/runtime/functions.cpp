@@ -333,7 +333,7 @@ PyObject* statistics(PyObject*, PyObject*) {
         frozen_bytes += interp::memory_of(t->frozen);
       } else {
         ++mounted;
-        pinned += is_pinned(t) ? 1 : 0;
+        pinned += t->parked != nullptr && is_pinned(t) ? 1 : 0;
       }
     }
     auto pool = s->stacks.statistics();

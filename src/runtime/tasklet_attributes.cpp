@@ -1,6 +1,7 @@
 // The attributes of tasklet.
 #include "runtime/bomb.hpp"
 #include "runtime/channel.hpp"
+#include "runtime/freezing.hpp"
 #include "runtime/pickling.hpp"
 #include "runtime/scheduler.hpp"
 
@@ -45,22 +46,24 @@ bool has_called_run(const Tasklet* t) {
   return PySequence_Contains(callers, as_object(const_cast<Tasklet*>(t))) == 1;
 }
 
-// How often C code stands between Python frames on its C stack, or beneath them, as the profile
-// wants it told.
+// How often C code stands between Python frames on its C stack, beneath or above them: what can't be frozen,
+// or if the profile is hard, any.
 int nesting_level(const Tasklet* t) {
   if (!has_frames(t)) {
     return t->started ? 1 : 0;  // what is left of one whose thread has ended is its C stack
   }
-  int loops = interp::loops(t->scheduler->ts, state_of(t));
+  bool hard = runtime->profile == Profile::hard || !runtime->softswitch;
+  PyThreadState* ts = t->scheduler->ts;
+  int loops = interp::loops(ts, state_of(t));
+  int between = hard ? (loops > 0 ? loops - 1 : 0) : interp::pins(ts, state_of(t));
   PyObject* function = t->function.get();
   bool direct = function == nullptr || is_python_function(function);
-  int level = direct && loops > 0 ? loops - 1 : loops;
+  int level = between + (direct || loops == 0 ? 0 : 1);
   if (level > 0 || is_current(t)) {
     return level;
   }
-  bool hard = runtime->profile == Profile::hard || !runtime->softswitch;
   bool foreign = loops == 0 && function != nullptr && !is_our_method(function);
-  return hard || foreign || has_called_run(t) ? 1 : 0;
+  return hard || foreign || has_called_run(t) || (loops > 0 && is_pinned(t)) ? 1 : 0;
 }
 
 template <bool (*predicate)(const Tasklet*)>
@@ -225,7 +228,7 @@ PyGetSetDef tasklet_attributes[] = {
      "Whether it waits: in a channel's queue, for I/O or for time.", nullptr},
     {"scheduled", get_bool<is_scheduled>, nullptr, "Whether it is runnable or blocked.", nullptr},
     {"restorable", get_bool<is_restorable>, nullptr,
-     "Whether no C code stands between its Python frames (nesting_level is 0).", nullptr},
+     "Whether it can be frozen, as far as its frames go (nesting_level is 0).", nullptr},
     {"atomic", get_bool<is_atomic>, nullptr, "What set_atomic() has set.", nullptr},
     {"ignore_nesting", get_bool<ignores_nesting>, nullptr, "What set_ignore_nesting() has set.",
      nullptr},
@@ -236,7 +239,8 @@ PyGetSetDef tasklet_attributes[] = {
     {"block_trap", get_bool<traps_blocking>, set_block_trap,
      "While true, an operation that would block the tasklet raises RuntimeError.", nullptr},
     {"nesting_level", get_nesting_level, nullptr,
-     "How many interpreter loops, called from C, stand on its C stack above the first.", nullptr},
+     "How often C code that can't be frozen stands on its C stack; in the hard profile, any C code.",
+     nullptr},
     {"recursion_depth", get_recursion_depth, nullptr,
      "The number of its Python frames; 0 before it starts and after it ends.", nullptr},
     {"next", get_next, nullptr, "Its successor in the run queue or channel queue, or None.",
