@@ -37,7 +37,7 @@ import textwrap
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from types import FrameType, ModuleType, TracebackType
+from types import FrameType, GeneratorType, ModuleType, TracebackType
 from typing import Any
 
 import stackless
@@ -51,8 +51,8 @@ FUEL = 400  # calls and turns of loops in a program
 TURNS = 60  # how often the main tasklet helps those that wait
 MOVED = ("c0", "c1", "shared", "tasks", "thing")  # a program's global variables
 # Known faults, see CHANGELOG.md: up to 3.14 tools are told of an exception that passes what stands
-# between merged frames. And after a call of Python code, and a thawed one, 3.12 tells of some
-# lines twice.
+# between merged frames, and 3.12's of its return, if they come while it runs. And after a call of
+# Python code, and a thawed one, 3.12 tells of some lines twice.
 TELLS_TWICE = (3, 12) <= sys.version_info[:2] <= (3, 14)
 # CPython 3.13 may crash over the variables of a generator that is gone (gh-125723).
 FRAGILE = sys.version_info[:2] == (3, 13)
@@ -394,8 +394,22 @@ class Run:
         """
         self.write(("kept", [chain(frame) for frame in self.kept]))
         self.kept.clear()
+        if sys.version_info < (3, 13):
+            for frame in self.frames():
+                frame.f_locals.clear()  # it is a copy, which keeps what has been in there
         gc.collect()
         self.write(("moves", any(isinstance(each, TracebackType) for each in gc.get_objects())))
+
+    def frames(self) -> Iterator[FrameType]:
+        """Yield those of the tasklets, and of generators."""
+        frames = [task.frame for task in self.tasks if task.alive]
+        objects = gc.get_objects()
+        frames += [each.gi_frame for each in objects if isinstance(each, GeneratorType)]
+        for each in frames:
+            frame = each
+            while frame is not None and is_program(frame):
+                yield frame
+                frame = frame.f_back
 
     def dump(self) -> bytes:
         """Return what goes on in another process."""
@@ -486,7 +500,7 @@ class Run:
                 what = detail[0] if event == "exception" else detail
                 told = (event, frame.f_code.co_name, frame.f_lineno, what)
                 twice = event == "line" and told == last.get(frame)
-                if not (TELLS_TWICE and (twice or what is None or event == "exception")):
+                if not (TELLS_TWICE and (twice or event in ("exception", "return"))):
                     self.write(told)
                 if event == "line":
                     last[frame] = told
