@@ -19,6 +19,7 @@
 #include "runtime/scheduler.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/timeout.hpp"
+#include "runtime/torture.hpp"
 
 namespace stackless {
 
@@ -93,7 +94,8 @@ int read_stack_size() {
   return 0;
 }
 
-// $STACKLESS_TORTURE: freeze and thaw at every switch whatever can be frozen.
+// $STACKLESS_TORTURE: freeze and thaw at every switch whatever can be frozen. What "pickle" asks for besides,
+// the package sees to.
 void read_torture() {
   const char* text = getenv("STACKLESS_TORTURE");
   if (text != nullptr && *text != '\0' && std::strcmp(text, "0") != 0) {
@@ -154,7 +156,9 @@ int add_types(PyObject* module) {
       return -1;
     }
   }
-  return PyModule_AddFunctions(module, pickling_functions);
+  return PyModule_AddFunctions(module, pickling_functions) < 0
+             ? -1
+             : PyModule_AddFunctions(module, torture_functions);
 }
 
 struct ModuleState {

@@ -766,6 +766,54 @@ def test_a_traceback_is_pickled_with_its_lines():
     ]
 
 
+def catches():
+    try:
+        stop()
+    except KeyError as error:
+        log(error.args, type(error.__cause__), frame_names(error))
+
+
+def caused():
+    try:
+        try:
+            raise ValueError
+        except ValueError as cause:
+            raise KeyError("why") from cause
+    except KeyError as error:
+        return error
+
+
+def test_an_exception_on_its_way_is_raised_in_the_copy():
+    original = start(catches)
+    original.throw(caused(), pending=True)
+    restored = copied(original)
+    wanted = [("why",), ValueError, ["catches", "stop", "caused"]]
+    assert finish(restored) == wanted
+    stackless.run()
+    assert original.log == wanted
+
+
+@pytest.mark.parametrize("copying", [copied, copy.copy, copy.deepcopy])
+def test_a_bomb_is_copied_with_its_exception_and_traceback(copying):
+    error = caused()
+    bomb = copying(stackless.bomb(error))
+    assert (bomb.type, bomb.value.args, frame_names(bomb.value)) == (KeyError, ("why",), ["caused"])
+    assert (bomb.value is error) == (copying is copy.copy)
+
+
+def test_a_bomb_without_an_exception_stays_one():
+    empty = copied(stackless.bomb())
+    assert (type(empty), empty.type, empty.value, empty.traceback) == (
+        stackless.bomb,
+        None,
+        None,
+        None,
+    )
+    for state in ((7, None, None), 5, (4, KeyError, "no exception", None)):
+        with pytest.raises(TypeError):
+            empty.__setstate__(state)
+
+
 # ---- generators and all the others ---------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ this is an independent implementation of it.
 
 from __future__ import annotations
 
+import os as _os
 import sys as _sys
 import types as _types
 from contextlib import contextmanager as _contextmanager
@@ -162,6 +163,10 @@ class _Module(_types.ModuleType):
 _check()
 _install_signals()
 _install_reducers()
+if _os.environ.get("STACKLESS_TORTURE") == "pickle":
+    from stackless import _torture
+
+    _torture.install()
 test_cframe_nr = _test_cframe_nr
 test_outside = _test_outside
 stackless = _sys.modules[__name__]

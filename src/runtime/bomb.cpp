@@ -1,5 +1,7 @@
 #include "runtime/bomb.hpp"
 
+#include "interp/shells.hpp"
+#include "runtime/pickling.hpp"
 #include "runtime/runtime.hpp"
 
 namespace stackless {
@@ -107,6 +109,42 @@ void bomb_dealloc(PyObject* self) {
   PyObject_GC_Del(self);
 }
 
+// The original's state says of which of its items there are none, a bit each. The traceback goes with the
+// exception.
+PyObject* bomb_reduce(PyObject* self, PyObject*) {
+  PyObject* exception = exception_of(self);
+  Object value = exception != nullptr ? wrapped(exception) : none();
+  Object type = Object::steal(get_type(self, nullptr));
+  return value ? Py_BuildValue("O()(iOOO)", &BombType, exception != nullptr ? 4 : 7, type.get(),
+                               value.get(), Py_None)
+               : nullptr;
+}
+
+PyObject* bomb_set_state(PyObject* self, PyObject* state) {
+  int nulls;
+  PyObject *type, *value, *traceback;
+  if (!PyTuple_Check(state)) {
+    return raise(PyExc_TypeError, "a bomb's state is a tuple");
+  }
+  if (!PyArg_ParseTuple(state, "iOOO:bomb", &nulls, &type, &value, &traceback)) {
+    return nullptr;
+  }
+  value = interp::look_through(value);
+  if (value != Py_None && !PyExceptionInstance_Check(value)) {
+    return raise(PyExc_TypeError, "what a bomb holds is an exception");
+  }
+  reinterpret_cast<Bomb*>(self)->exception = value != Py_None ? Object::share(value) : Object();
+  Py_RETURN_NONE;
+}
+
+PyMethodDef bomb_methods[] = {
+    {"__reduce__", bomb_reduce, METH_NOARGS,
+     "__reduce__($self, /)\n--\n\nReturn what pickle and copy need.\n"},
+    {"__setstate__", bomb_set_state, METH_O,
+     "__setstate__($self, state, /)\n--\n\nTake what __reduce__() has given.\n"},
+    {},
+};
+
 PyGetSetDef bomb_attributes[] = {
     {"type", get_type, nullptr, "The exception's class.", nullptr},
     {"value", get_value, nullptr, "The exception.", nullptr},
@@ -128,6 +166,7 @@ PyTypeObject BombType = {
         "the tasklet next runs. The arguments are those of the raise statement.\n",
     .tp_traverse = bomb_traverse,
     .tp_clear = bomb_clear,
+    .tp_methods = bomb_methods,
     .tp_getset = bomb_attributes,
     .tp_new = bomb_new,
 };

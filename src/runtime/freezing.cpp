@@ -12,6 +12,7 @@
 #include "runtime/functions.hpp"
 #include "runtime/pickling.hpp"
 #include "runtime/switching.hpp"
+#include "runtime/torture.hpp"
 #include "runtime/wait.hpp"
 
 namespace stackless {
@@ -143,8 +144,7 @@ void start_unwinding(Scheduler* s, Tasklet* self, Tasklet* next) {
   forbid_switching(s);
 }
 
-PyObject* finish_call() {
-  Tasklet* self = this_scheduler->current;
+PyObject* result_of_call(Tasklet* self) {
   if (!self->tempval && self->completion == Completion::mail_or_self) {
     return Py_NewRef(as_object(self));
   }
@@ -167,6 +167,16 @@ PyObject* finish_call() {
     return Py_NewRef(as_object(self));
   }
   return mail.release();
+}
+
+PyObject* finish_call() {
+  Tasklet* self = this_scheduler->current;
+  PyObject* result = result_of_call(self);
+  if (self->arguments) [[unlikely]] {  // pickle_and_unpickle() has left the operands there
+    KeepException pending;
+    self->arguments.reset();
+  }
+  return result;
 }
 
 }  // namespace
@@ -449,6 +459,12 @@ int init_unwinding() {
 Object run_thawed(Scheduler* s, Tasklet* self, interp::Frozen* frozen) {
   ++s->thaws;
   self->arguments.reset();
+  if (runtime->pickle_and_unpickle) [[unlikely]] {
+    frozen = pickle_and_unpickle(s, self, frozen);
+    if (frozen == nullptr) {
+      return nullptr;
+    }
+  }
   return Object::steal(interp::thaw(s->ts, frozen, finish_call));
 }
 

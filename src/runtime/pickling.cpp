@@ -47,7 +47,11 @@ PyObject* wrap(PyObject* object) {
   return module ? PyObject_CallMethod(module.get(), "stand_in", "O", object) : nullptr;
 }
 
+}  // namespace
+
 Object wrapped(PyObject* object) { return Object::steal(wrap(object)); }
+
+namespace {
 
 // ---- the flag word: the original's bits, and ours above them -------------------------------------------
 

@@ -14,6 +14,9 @@ Object reduce_tasklet(Tasklet* tasklet);
 // restore_tasklet() gives a tasklet that is not bound such a state; false with an exception set.
 bool restore_tasklet(Tasklet* tasklet, PyObject* state);
 
+// wrapped() returns what stands for an object that pickle can't write as it is, or the object.
+Object wrapped(PyObject* object);
+
 // attributes_of() returns what a class derived from `base` has added to an object, as object.__getstate__()
 // does: None, a dictionary, or a pair with one for slots. set_attributes() is the way back; false with an
 // exception set.

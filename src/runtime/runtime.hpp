@@ -27,8 +27,9 @@ enum class Profile { ours, soft, hard };
 
 struct Runtime {
   Object module;
-  Object tasklet_exit;  // builtins.TaskletExit
-  Object does_nothing;  // a Python function
+  Object tasklet_exit;         // builtins.TaskletExit
+  Object does_nothing;         // a Python function
+  Object pickle_and_unpickle;  // stackless._torture's, or null
   Object schedule_callback;
   Object channel_callback;
   Object error_handler;

@@ -1,0 +1,56 @@
+#include "interp/rebuild.hpp"
+
+#include <utility>
+
+#include "interp/frozen.hpp"
+
+namespace stackless::interp {
+
+PyObject* operands_of(const Frozen* frozen) {
+  _PyInterpreterFrame* f = frozen->inner;
+  int height = height_of(f);
+  PyObject* result = PyTuple_New(frozen->pops);
+  for (int i = 0; result != nullptr && i < frozen->pops; ++i) {
+    PyObject* object = object_in(f->localsplus[height - frozen->pops + i]);
+    PyTuple_SET_ITEM(result, i, Py_NewRef(object != nullptr ? object : Py_None));
+  }
+  return result;
+}
+
+void strip(Frozen* frozen) {
+  // put_together() links the generators' frames anew: of the old chain only the others remain.
+  _PyInterpreterFrame** link = &frozen->inner;
+  int remaining = 0;
+  for_each_frame(frozen, [&](_PyInterpreterFrame* f) {
+    pop_slots(f, 0);
+    if (!is_on_data_stack(f)) {
+      instruction_of(f) = before_first(code_of(f));
+      return;
+    }
+    *link = f;
+    link = &f->previous;
+    ++remaining;
+  });
+  *link = nullptr;
+  frozen->frames = remaining;
+}
+
+void replace(Frozen* old, Frozen* fresh) {
+  fresh->floating = old->floating;
+  fresh->tracing = std::exchange(old->tracing, nullptr);
+  _PyInterpreterFrame* from = old->inner;
+  for_each_frame(fresh, [&](_PyInterpreterFrame* f) {
+    if (!is_on_data_stack(f)) {
+      return;
+    }
+    f->f_locals = std::exchange(from->f_locals, nullptr);
+    f->frame_obj = std::exchange(from->frame_obj, nullptr);
+    if (f->frame_obj != nullptr) {
+      f->frame_obj->f_frame = f;
+    }
+    from = from->previous;
+  });
+  drop(old);
+}
+
+}  // namespace stackless::interp

@@ -1,0 +1,21 @@
+// Rebuild: a frozen tasklet's frames are replaced by others, made of what they were taken apart into. This
+// is for $STACKLESS_TORTURE=pickle (runtime/torture.hpp); what a program unpickles is a tasklet of its own.
+#pragma once
+
+#include "interp/portable.hpp"
+
+namespace stackless::interp {
+
+// operands_of() returns a tuple of what the call at which the innermost frame stands has left on its value
+// stack, which take_apart() leaves out; null with an exception set.
+PyObject* operands_of(const Frozen* frozen);
+
+// strip() drops the values in the frames, so that the entries which take_apart() has made are all that
+// holds them. The frames of generators are then ready for put_together().
+void strip(Frozen* frozen);
+
+// replace() hands over what isn't in the entries, such as the frame objects that somebody holds, from frames
+// which have been stripped to those which have been put together instead, and consumes the former.
+void replace(Frozen* old, Frozen* fresh);
+
+}  // namespace stackless::interp

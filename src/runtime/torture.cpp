@@ -1,0 +1,81 @@
+#include "runtime/torture.hpp"
+
+#include "interp/rebuild.hpp"
+#include "runtime/bomb.hpp"
+#include "runtime/callbacks.hpp"
+
+namespace stackless {
+
+namespace {
+
+PyObject* keep(PyObject* object) { return Py_NewRef(object); }
+
+// Nothing of the program runs while it lives, for what runs then may not switch: no tool, no finalizer.
+class Hush {
+ public:
+  explicit Hush(Scheduler* s) : locked_(s), ts_(s->ts), collects_(PyGC_Disable() != 0) {
+    PyThreadState_EnterTracing(ts_);
+  }
+  ~Hush() {
+    PyThreadState_LeaveTracing(ts_);
+    if (collects_) {
+      PyGC_Enable();
+    }
+  }
+  Hush(const Hush&) = delete;
+  Hush& operator=(const Hush&) = delete;
+
+ private:
+  Locked locked_;
+  PyThreadState* ts_;
+  bool collects_;
+};
+
+}  // namespace
+
+interp::Frozen* pickle_and_unpickle(Scheduler* s, Tasklet* self, interp::Frozen* frozen) {
+  Hush hush(s);
+  Object entries = Object::steal(interp::take_apart(frozen, keep));
+  Object handled = entries ? Object::steal(interp::handled_exceptions(frozen, keep)) : Object();
+  Object operands = handled ? Object::steal(interp::operands_of(frozen)) : Object();
+  if (!operands) {
+    PyErr_Clear();
+    return frozen;
+  }
+  interp::strip(frozen);
+  Object unpickled =
+      Object::steal(PyObject_CallOneArg(runtime->pickle_and_unpickle.get(), entries.get()));
+  interp::Frozen* fresh =
+      unpickled ? interp::put_together(unpickled.get(), handled.get()) : nullptr;
+  if (fresh == nullptr) {
+    Object error = take_exception();
+    fresh = interp::put_together(entries.get(), handled.get());
+    if (fresh == nullptr) {
+      interp::drop(frozen);
+      return nullptr;
+    }
+    Object bomb = make_bomb(std::move(error));
+    self->tempval = bomb ? std::move(bomb) : make_bomb(take_exception());
+  }
+  interp::replace(frozen, fresh);
+  self->arguments = std::move(operands);  // the call has them until it returns
+  return fresh;
+}
+
+namespace {
+
+PyObject* set_pickle_and_unpickle(PyObject*, PyObject* function) {
+  runtime->pickle_and_unpickle = function != Py_None ? Object::share(function) : Object();
+  Py_RETURN_NONE;
+}
+
+}  // namespace
+
+PyMethodDef torture_functions[] = {
+    {"_set_pickle_and_unpickle", set_pickle_and_unpickle, METH_O,
+     "_set_pickle_and_unpickle($module, function, /)\n--\n\n"
+     "Have that done to the frames of each tasklet that is thawed.\n"},
+    {},
+};
+
+}  // namespace stackless
