@@ -135,6 +135,8 @@ async def stops(value):
     except KeyError as error:
         yield schedule_remove(error)
         await pause(error)
+    finally:
+        schedule_remove("finally")
 
 
 async def drains():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import operator
 import weakref
 
 import pytest
@@ -224,3 +225,68 @@ def test_what_a_frozen_tasklet_holds_is_seen(state):
     reachable = gc.get_referents(t)
     assert thing in reachable
     t.kill()
+
+
+class Waiting:
+    """Something whose destructor waits."""
+
+    def __init__(self, gate):
+        self.gate = gate
+
+    def __del__(self):
+        log.append(self.gate.receive())
+
+
+def as_an_exception_is_raised(gate):
+    with contextlib.suppress(ZeroDivisionError):
+        print(Waiting(gate), [object()], {object()}, 1 // 0)
+
+
+def as_a_call_raises(gate):
+    with contextlib.suppress(TypeError):
+        print(Waiting(gate), [object()], len(5))
+
+
+def as_the_arguments_of_a_call_go(gate):
+    operator.is_([object()], Waiting(gate))
+
+
+def as_the_operands_of_an_operator_go(gate):
+    [object()] == Waiting(gate)  # noqa: B015
+
+
+def as_the_argument_of_an_instance_goes(gate):
+    Kept([object()], Waiting(gate))
+
+
+class Kept:
+    def __init__(self, *values):
+        pass
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        as_an_exception_is_raised,
+        as_a_call_raises,
+        as_the_arguments_of_a_call_go,
+        as_the_operands_of_an_operator_go,
+        as_the_argument_of_an_instance_goes,
+    ],
+    ids=lambda function: function.__name__,
+)
+def test_what_has_gone_already_when_a_destructor_waits_is_not_looked_at(state, function):
+    gate = channel()
+    waiting = tasklet(function)(gate)
+    stackless.run()
+    assert gate.balance == -1
+    # What is made now lies where that lay.
+    made = [[object()] for _ in range(1000)]
+    gc.collect()
+    for value in gc.get_referents(waiting):
+        assert gc.is_tracked(value) or type(value).__name__
+    assert stackless.why_pinned(waiting) is not None
+    assert not any(value in made for value in gc.get_referents(waiting) if type(value) is list)
+    gate.send("gone")
+    stackless.run()
+    assert (log, waiting.alive) == (["gone"], False)

@@ -1585,6 +1585,8 @@ def test_tools_are_told_the_same(name):
         monitoring.free_tool_id(tool)
     assert lists[0] == lists[1]
     assert {"PY_START", "PY_YIELD", "RAISE"} < {each[0] for each in lists[0]}
+
+
 def loops(gate, notes):
     for x in gate:
         notes.append(x)

@@ -117,9 +117,28 @@ bool count_frame(_PyInterpreterFrame* f, int height, Halt* halt) {
   return f->owner == FRAME_OWNED_BY_GENERATOR;
 }
 
+// Whether an object's destructor, or that of one which a weak reference was to, has called the frame. It may
+// do so in the middle of any instruction, when part of the operands have gone; so the instruction doesn't tell
+// what C code stands there.
+bool is_finalizer(_PyInterpreterFrame* f) {
+  PyObject* first = code_of(f)->co_argcount > 0 ? object_in(f->localsplus[0]) : nullptr;
+  if (PyUnicode_CompareWithASCIIString(code_of(f)->co_name, "__del__") == 0) {
+    return true;
+  }
+  if (first == nullptr) {
+    return false;
+  }
+  if (PyWeakref_Check(first)) {
+    return reinterpret_cast<PyWeakReference*>(first)->wr_object == Py_None;
+  }
+  static PyObject* name = PyUnicode_InternFromString("__del__");
+  return Py_TYPE(first)->tp_finalize != nullptr && name != nullptr &&
+         _PyType_Lookup(Py_TYPE(first), name) == function_of(f);
+}
+
 Pin add_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Halt* halt) {
   Joint joint;
-  if (is_entry_only(outer) || !find_joint(outer, inner, &joint)) {
+  if (is_entry_only(outer) || is_finalizer(inner) || !find_joint(outer, inner, &joint)) {
     return Pin::loops;
   }
   try {
@@ -414,9 +433,30 @@ int traverse_frozen(Frozen* frozen, visitproc visit, void* arg) {
   return frozen->tracing != nullptr ? traverse_tracing(*frozen->tracing, visit, arg) : 0;
 }
 
+// A generator may be one that is about to go, and runs its finally block.
+bool may_finalize(_PyInterpreterFrame* f) { return !is_on_data_stack(f) || is_finalizer(f); }
+
+// How many operands an instruction may have dropped while it drops another one, whose destructor waits.
+int dropped_at_once(const Instruction& at) {
+  switch (at.opcode) {
+    case SEND:
+      return 1;
+    case STORE_ATTR:
+    case BINARY_OP:
+    case COMPARE_OP:
+    case CONTAINS_OP:
+      return 2;
+    case STORE_SUBSCR:
+      return 3;
+    default:
+      return 0;
+  }
+}
+
 // Visits the slots of a mounted tasklet's frame that are surely its own. While C code runs on its behalf,
-// a frame of 3.13 or before doesn't know its height, and operands may have been lent or dropped.
-int traverse_mounted_slots(_PyInterpreterFrame* f, visitproc visit, void* arg) {
+// a frame of 3.13 or before doesn't know its height, and operands may have been lent or dropped. `calls`: the
+// instruction has called that code, and not a destructor in the course of it.
+int traverse_mounted_slots(_PyInterpreterFrame* f, bool calls, visitproc visit, void* arg) {
   if (int height = height_of(f); height >= 0) {
     return traverse_slots(f, 0, height, visit, arg);
   }
@@ -429,6 +469,11 @@ int traverse_mounted_slots(_PyInterpreterFrame* f, visitproc visit, void* arg) {
   }
   const Instruction& at = map->instructions[index];
   int height = locals + at.height;
+  // An exception that is looking for its handler drops what lies on the value stack. It has made a traceback
+  // before, and that a frame object (Python/ceval.c, error).
+  if (!calls && f->frame_obj != nullptr) {
+    return traverse_slots(f, 0, locals, visit, arg);
+  }
   switch (at.opcode) {
 #if PY_VERSION_HEX < 0x030C0000
     case PRECALL:
@@ -438,12 +483,12 @@ int traverse_mounted_slots(_PyInterpreterFrame* f, visitproc visit, void* arg) {
     case CALL: {
       // A callee that is no C function may borrow the slot before its arguments
       // (PY_VECTORCALL_ARGUMENTS_OFFSET).
-      if (Halt halt; find_call(f, &halt) == Pin::none) {
+      if (Halt halt; calls && find_call(f, &halt) == Pin::none) {
         return traverse_slots(f, 0, halt.height, visit, arg);
       }
       int arguments = height - at.argument - (at.opcode == call_kw ? 1 : 0);
       int result = traverse_slots(f, 0, arguments - 2, visit, arg);
-      return result != 0 ? result : traverse_slots(f, arguments, height, visit, arg);
+      return result != 0 || !calls ? result : traverse_slots(f, arguments, height, visit, arg);
     }
     // They keep their operands until they are done.
     case FOR_ITER:
@@ -456,7 +501,7 @@ int traverse_mounted_slots(_PyInterpreterFrame* f, visitproc visit, void* arg) {
     case CONTAINS_OP:
     case GET_ITER:
     case WITH_EXCEPT_START:
-      return traverse_slots(f, 0, height, visit, arg);
+      return traverse_slots(f, 0, height - (calls ? 0 : dropped_at_once(at)), visit, arg);
     default:
       return traverse_slots(f, 0, locals, visit, arg);
   }
@@ -464,20 +509,24 @@ int traverse_mounted_slots(_PyInterpreterFrame* f, visitproc visit, void* arg) {
 
 int traverse_parked(PyThreadState* ts, Parked* parked, visitproc visit, void* arg) {
   const Share& share = parked->share;
+  _PyInterpreterFrame* inner =
+      nullptr;  // the last one of the loop above, beneath which a loop begins
   for (_PyInterpreterFrame* f = top_of(share); f != nullptr && f != bottom(ts); f = f->previous) {
     int result = 0;
     if (is_entry_only(f)) {
       continue;
     }
+    bool calls = inner == nullptr || !may_finalize(inner);
     if (is_on_data_stack(f)) {
       result = traverse_specials(f, visit, arg);
-      result = result != 0 ? result : traverse_mounted_slots(f, visit, arg);
+      result = result != 0 ? result : traverse_mounted_slots(f, calls, visit, arg);
     } else if (!generators_show_running_frames && height_of(f) < 0) {
-      result = traverse_mounted_slots(f, visit, arg);
+      result = traverse_mounted_slots(f, calls, visit, arg);
     }
     if (result != 0) {
       return result;
     }
+    inner = end_of(ts, f) == End::no ? nullptr : f;
   }
   for (_PyErr_StackItem* item = share.exc_info; item != nullptr; item = item->previous_item) {
     if (item->previous_item == nullptr) {  // the others are generators'
