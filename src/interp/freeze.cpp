@@ -117,28 +117,9 @@ bool count_frame(_PyInterpreterFrame* f, int height, Halt* halt) {
   return f->owner == FRAME_OWNED_BY_GENERATOR;
 }
 
-// Whether an object's destructor, or that of one which a weak reference was to, has called the frame. It may
-// do so in the middle of any instruction, when part of the operands have gone; so the instruction doesn't tell
-// what C code stands there.
-bool is_finalizer(_PyInterpreterFrame* f) {
-  PyObject* first = code_of(f)->co_argcount > 0 ? object_in(f->localsplus[0]) : nullptr;
-  if (PyUnicode_CompareWithASCIIString(code_of(f)->co_name, "__del__") == 0) {
-    return true;
-  }
-  if (first == nullptr) {
-    return false;
-  }
-  if (PyWeakref_Check(first)) {
-    return reinterpret_cast<PyWeakReference*>(first)->wr_object == Py_None;
-  }
-  static PyObject* name = PyUnicode_InternFromString("__del__");
-  return Py_TYPE(first)->tp_finalize != nullptr && name != nullptr &&
-         _PyType_Lookup(Py_TYPE(first), name) == function_of(f);
-}
-
 Pin add_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Halt* halt) {
   Joint joint;
-  if (is_entry_only(outer) || is_finalizer(inner) || !find_joint(outer, inner, &joint)) {
+  if (is_entry_only(outer) || !find_joint(outer, inner, &joint)) {
     return Pin::loops;
   }
   try {
@@ -201,6 +182,7 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept {
         }
         if (Pin pin = add_joint(outer, f, halt); pin != Pin::none) {
           halt->pinned_at = outer;
+          halt->pinned_by = f;
           return pin;
         }
         f = outer;
@@ -246,8 +228,10 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
   // The innermost frame, if it is that which called something else than a function of ours; else the one
   // that called the C code which entered a loop.
   Halt halt;
+  _PyInterpreterFrame* inner = nullptr;
   if (find_halt(ts, parked, &halt) == Pin::loops) {
     f = halt.pinned_at;
+    inner = halt.pinned_by;
   }
   while (f != nullptr && f != bottom(ts) && !is_python(f)) {
     f = f->previous;
@@ -265,10 +249,13 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
     bool calls = operands != 0 && stop.height - operands >= place.code->co_nlocalsplus;
     PyObject* callable = calls ? callable_at(f, stop, operands) : nullptr;
     // Some functions use the slot of what was called for something else (PY_VECTORCALL_ARGUMENTS_OFFSET).
-    bool known = callable != nullptr && PyCallable_Check(callable) && !PyFunction_Check(callable);
+    // Unless an exception drops it, what was called goes last.
+    bool gone = inner != nullptr && f->frame_obj != nullptr && may_have_dropped(f, inner, stop);
+    bool known =
+        !gone && callable != nullptr && PyCallable_Check(callable) && !PyFunction_Check(callable);
     place.callable = known ? callable : nullptr;
     place.opcode = stop.at->opcode;
-    if (place.opcode == FOR_ITER) {
+    if (place.opcode == FOR_ITER && !gone) {
       int iterator = stop.height - (iterators_have_index ? 2 : 1);
       place.iterates = Py_TYPE(object_in(f->localsplus[iterator]));
     }

@@ -56,6 +56,7 @@ struct Halt {
   PyObject* outermost = nullptr;  // the function of its outermost frame, borrowed
   // Who called the C code that is in the way (Pin::loops).
   _PyInterpreterFrame* pinned_at = nullptr;
+  _PyInterpreterFrame* pinned_by = nullptr;  // and whom that has called
 };
 
 // find_halt() looks at a suspended tasklet, or at the running one (`parked` null).

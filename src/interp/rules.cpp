@@ -837,9 +837,40 @@ bool is_argument(Ending ending, int argument) {
 
 }  // namespace
 
+bool is_finalizer(_PyInterpreterFrame* f) noexcept {
+  PyObject* first = code_of(f)->co_argcount > 0 ? object_in(f->localsplus[0]) : nullptr;
+  if (PyUnicode_CompareWithASCIIString(code_of(f)->co_name, "__del__") == 0) {
+    return true;
+  }
+  if (first == nullptr) {
+    return false;
+  }
+  if (PyWeakref_Check(first)) {
+    return reinterpret_cast<PyWeakReference*>(first)->wr_object == Py_None;
+  }
+  static PyObject* name = PyUnicode_InternFromString("__del__");
+  return Py_TYPE(first)->tp_finalize != nullptr && name != nullptr &&
+         _PyType_Lookup(Py_TYPE(first), name) == function_of(f);
+}
+
+bool may_have_dropped(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
+                      const Stop& stop) noexcept {
+  if (is_on_data_stack(inner)) {
+    return is_finalizer(inner);
+  }
+  if (PY_VERSION_HEX >= 0x030E0000) {
+    return false;
+  }
+  auto* generator = reinterpret_cast<PyObject*>(generator_of(inner));
+  int first = stop.height - (stop.at->opcode == SEND ? 2 : 1);
+  bool resumes = stop.at->opcode == SEND || stop.at->opcode == FOR_ITER;
+  return Py_REFCNT(generator) == 1 && outer->frame_obj != nullptr &&
+         !(resumes && object_in(outer->localsplus[first]) == generator);
+}
+
 bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* joint) noexcept {
   Seam seam{outer, inner, {}, 0};
-  if (find_stop(outer, &seam.stop) != Pin::none) {
+  if (find_stop(outer, &seam.stop) != Pin::none || may_have_dropped(outer, inner, seam.stop)) {
     return false;
   }
   const Instruction& at = *seam.stop.at;

@@ -50,6 +50,18 @@ struct Joint {
   PyObject* generator;
 };
 
+// is_finalizer() tells whether an object's destructor, or that of one which a weak reference was to, has
+// called the frame. It may do so in the middle of any instruction, when part of the operands have gone; so
+// the instruction doesn't tell what C code stands there.
+bool is_finalizer(_PyInterpreterFrame* f) noexcept;
+// may_have_dropped() tells whether the outer frame's operands may have gone: a destructor has called the inner
+// one, or it may be that of a generator which is about to go, and runs its finally block while an exception drops
+// what lies on the outer one's value stack. Nobody but who drops it has a reference to the generator then, and
+// the exception has made a frame object before (Python/ceval.c, error). From 3.14 on frames know what they have.
+struct Stop;  // interp/stop.hpp
+bool may_have_dropped(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
+                      const Stop& stop) noexcept;
+
 // find_joint() fills in what stands between the two; false if that is unknown.
 bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* joint) noexcept;
 

@@ -459,7 +459,8 @@ int init_unwinding() {
 Object run_thawed(Scheduler* s, Tasklet* self, interp::Frozen* frozen) {
   ++s->thaws;
   self->arguments.reset();
-  if (runtime->pickle_and_unpickle) [[unlikely]] {
+  // A call that is made once more needs its operands, which no pickle has.
+  if (runtime->pickle_and_unpickle && self->completion != Completion::again) [[unlikely]] {
     frozen = pickle_and_unpickle(s, self, frozen);
     if (frozen == nullptr) {
       return nullptr;
