@@ -1128,13 +1128,17 @@ def test_a_forked_child_waits_with_a_poller_of_its_own():
         for number in range(2):
             tasklet(wait)(name, number)
     stackless.pump()
+    turn, pass_on = os.pipe()
     pid = os.fork()
     me = "parent" if pid else "child"
-    # Each process serves its own half; the other half stays waiting.
+    # Each process serves its own half, while the other one doesn't look; the other half stays waiting.
+    if not pid:
+        os.read(turn, 1)
     for _ in range(2):
         pairs[me][1].send(b"x")
         stackless.pump(max_wait=None)
     if pid:
+        os.write(pass_on, b"!")
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     first, second = socket.socketpair()
     tasklet(second.send)(b"new")
