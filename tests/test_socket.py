@@ -1131,7 +1131,7 @@ def test_a_forked_child_waits_with_a_poller_of_its_own():
     turn, pass_on = os.pipe()
     pid = os.fork()
     me = "parent" if pid else "child"
-    # Each process serves its own half, while the other one doesn't look; the other half stays waiting.
+    # Each process serves its own half, while the other one does not look; the rest stays waiting.
     if not pid:
         os.read(turn, 1)
     for _ in range(2):

@@ -202,7 +202,7 @@ TEST(StackPool, AShallowStackIsTrimmedNowAndThenWithoutBeingAsked) {
   StackPool pool;
   Stack* stack = pool.acquire();
   fill(stack->low, stack->top());
-  for (int i = 0; i < 256; ++i) {
+  for (int i = 0; i < 1024; ++i) {
     pool.release(stack);
     ASSERT_EQ(pool.acquire(), stack);
   }
