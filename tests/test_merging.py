@@ -1492,13 +1492,14 @@ def run_at_every_stop(name):
 def test_nothing_leaks(name):
     for _ in range(100):
         run_at_every_stop(name)
-    growth = []
-    for _ in range(3):
+    # What leaks does so each time; what else is allocated comes to an end, sometimes late.
+    growth = [100]
+    while growth[-1] >= 50 and len(growth) < 12:
         before = count_references()
         for _ in range(100):
             run_at_every_stop(name)
         growth.append(count_references() - before)
-    assert min(growth) < 50, growth
+    assert growth[-1] < 50, growth
 
 
 # ---- what tools are told -------------------------------------------------------------------------
@@ -1788,3 +1789,22 @@ def test_asynchronous_generators_can_be_pickled_at_every_stop(make):
         stops += 1
     assert results == [ASYNCHRONOUS_USES[make]]
     assert stops >= 2
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="beneath generators 3.11 pins")
+def test_a_generator_that_nobody_else_has_pins_no_frame_that_somebody_has_looked_at():
+    def numbers(gate):
+        yield gate.receive()
+
+    def work(gate):
+        sys._getframe()
+        return [next(numbers(gate)), next(numbers(gate), 0), *numbers(gate).send(None)]
+
+    gate, reasons = stackless.channel(), []
+    waiting = tasklet(work)(gate)
+    stackless.run()
+    for value in (1, 2, [3]):
+        reasons.append(stackless.why_pinned(waiting))
+        gate.send(value)
+        stackless.run()
+    assert (reasons, waiting.alive) == ([None] * 3, False)

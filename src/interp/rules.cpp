@@ -853,6 +853,22 @@ bool is_finalizer(_PyInterpreterFrame* f) noexcept {
          _PyType_Lookup(Py_TYPE(first), name) == function_of(f);
 }
 
+namespace {
+
+// How many operands there are of an instruction that can run a generator.
+int driving_operands(const Instruction& at) {
+  switch (at.opcode) {
+    case FOR_ITER:
+      return 1;
+    case SEND:
+      return 2;
+    default:
+      return call_operands(at);
+  }
+}
+
+}  // namespace
+
 bool may_have_dropped(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
                       const Stop& stop) noexcept {
   if (is_on_data_stack(inner)) {
@@ -862,10 +878,10 @@ bool may_have_dropped(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
     return false;
   }
   auto* generator = reinterpret_cast<PyObject*>(generator_of(inner));
-  int first = stop.height - (stop.at->opcode == SEND ? 2 : 1);
-  bool resumes = stop.at->opcode == SEND || stop.at->opcode == FOR_ITER;
-  return Py_REFCNT(generator) == 1 && outer->frame_obj != nullptr &&
-         !(resumes && object_in(outer->localsplus[first]) == generator);
+  int first = std::max(stop.height - driving_operands(*stop.at), code_of(outer)->co_nlocalsplus);
+  bool is_operand = std::ranges::any_of(outer->localsplus + first, outer->localsplus + stop.height,
+                                        [&](Slot slot) { return object_in(slot) == generator; });
+  return Py_REFCNT(generator) == 1 && outer->frame_obj != nullptr && !is_operand;
 }
 
 bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* joint) noexcept {

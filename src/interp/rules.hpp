@@ -56,8 +56,9 @@ struct Joint {
 bool is_finalizer(_PyInterpreterFrame* f) noexcept;
 // may_have_dropped() tells whether the outer frame's operands may have gone: a destructor has called the inner
 // one, or it may be that of a generator which is about to go, and runs its finally block while an exception drops
-// what lies on the outer one's value stack. Nobody but who drops it has a reference to the generator then, and
-// the exception has made a frame object before (Python/ceval.c, error). From 3.14 on frames know what they have.
+// what lies on the outer one's value stack. Nobody but who drops it has a reference to the generator then, it is
+// not one of the operands, which have gone, and the exception has made a frame object before (Python/ceval.c,
+// error). From 3.14 on frames know what they have.
 struct Stop;  // interp/stop.hpp
 bool may_have_dropped(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
                       const Stop& stop) noexcept;
