@@ -20,15 +20,16 @@ import io
 import pickle
 import sys
 import types
+import typing
 from collections import Counter
 
 from stackless import _wrap
 from stackless._path import FIXED_ITEMS
 from stackless._stackless import _set_pickle_and_unpickle
 
-_SEQUENCES = ([], (), "", "\xe9", b"", bytearray(), range(0), range(1 << 64))
+_SEQUENCES: tuple[typing.Any, ...] = ([], (), "", "\xe9", b"", bytearray(), range(0), range(1 << 64))
 # Which of the arguments that it is made of anew each kind of iterator iterates over;
-_ITERATED = {
+_ITERATED: dict[typing.Any, slice] = {
     **{type(make(each)): slice(None) for make in (iter, reversed) for each in _SEQUENCES},
     enumerate: slice(1),
     filter: slice(1, None),
@@ -36,7 +37,7 @@ _ITERATED = {
     zip: slice(None),
 }
 # and what it iterates over without calling anything of the program's.
-_OTHERS = ({}, {}.values(), {}.items(), set())
+_OTHERS: tuple[typing.Any, ...] = ({}, {}.values(), {}.items(), set())
 _ITERABLE = {*_ITERATED, *map(type, _SEQUENCES), *(type(iter(each)) for each in _OTHERS)}
 _ITERABLE.add(types.GeneratorType)
 

@@ -221,7 +221,7 @@ void kill_started(Scheduler* s, bool all) {
     std::uint64_t newest = newest_seen;
     for (Tasklet* t = s->first_started; t != nullptr && victims; t = t->next_started) {
       // Who was spared may have been woken by one who died.
-      if (t == s->current || !(t->spared || t->serial > newest_seen)) {
+      if (t == s->current || (!t->spared && t->serial <= newest_seen)) {
         continue;
       }
       t->spared = !all && outlives_its_thread(t);
