@@ -27,7 +27,16 @@ from stackless import _wrap
 from stackless._path import FIXED_ITEMS
 from stackless._stackless import _set_pickle_and_unpickle
 
-_SEQUENCES: tuple[typing.Any, ...] = ([], (), "", "\xe9", b"", bytearray(), range(0), range(1 << 64))
+_SEQUENCES: tuple[typing.Any, ...] = (
+    [],
+    (),
+    "",
+    "\xe9",
+    b"",
+    bytearray(),
+    range(0),
+    range(1 << 64),
+)
 # Which of the arguments that it is made of anew each kind of iterator iterates over;
 _ITERATED: dict[typing.Any, slice] = {
     **{type(make(each)): slice(None) for make in (iter, reversed) for each in _SEQUENCES},
