@@ -515,7 +515,7 @@ PyMethodDef tasklet_methods[] = {
     {"bind_thread", method(bind_thread), METH_VARARGS | METH_KEYWORDS,
      "bind_thread($self, /, thread_id=-1)\n--\n\n"
      "Move the tasklet to the thread with that ident, or to the calling one (-1).\n\n"
-     "It must not be runnable or have started. The caller goes on. Returns None.\n"
+     "It must not be runnable, nor pinned to its C stack. The caller goes on. Returns None.\n"
      "Raises RuntimeError otherwise, ValueError if there is no such thread.\n"},
     {"set_context", set_context, METH_O,
      "set_context($self, context, /)\n--\n\n"
