@@ -1518,3 +1518,12 @@ def test_why_pinned_of_a_restored_one_that_waits_beneath_its_last_frame():
     assert "C code" in stackless.why_pinned(restored)
     restored.kill()
     original.kill()
+
+
+def test_a_tasklet_that_came_with_a_channels_queue_and_never_got_its_own_state():
+    line = channel()
+    line.__setstate__((-1, 0, [tasklet()]))
+    line.send(1)
+    with pytest.raises(RuntimeError, match="in a channel's snapshot, but its own is missing"):
+        stackless.run()
+    assert (line.balance, stackless.runcount) == (0, 1)

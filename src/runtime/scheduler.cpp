@@ -569,6 +569,10 @@ Object call_function(Scheduler* s, Tasklet* self) {
   }
   PyObject* function = self->function.get();
   PyObject* bound = nullptr;
+  if (function == nullptr) {
+    return raise(PyExc_RuntimeError,
+                 "the tasklet is in a channel's snapshot, but its own is missing");
+  }
   if (PyMethod_Check(function)) {
     bound = PyMethod_GET_SELF(function);
     function = PyMethod_GET_FUNCTION(function);
