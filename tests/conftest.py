@@ -8,6 +8,7 @@ import os
 
 import pytest
 import stackless
+from stackless import socket
 
 # A test that takes longer hangs. The process ends with all stacks printed: better than a silent CI.
 HANG_LIMIT = 600
@@ -73,3 +74,16 @@ def clean_runtime(request):
     wrong = restore()
     if wrong:
         pytest.fail("the test left the runtime unclean: " + "; ".join(wrong), pytrace=False)
+
+
+@pytest.fixture
+def pair():
+    first, second = socket.socketpair()
+    with first, second:
+        yield first, second
+
+
+@pytest.fixture
+def listener():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server

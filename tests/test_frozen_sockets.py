@@ -25,19 +25,6 @@ def freeze():
     stackless.set_stack_budget(before)
 
 
-@pytest.fixture
-def pair():
-    first, second = socket.socketpair()
-    with first, second:
-        yield first, second
-
-
-@pytest.fixture
-def listener():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server
-
-
 def counts():
     statistics = stackless.statistics()
     return statistics["mounted"], statistics["frozen"]

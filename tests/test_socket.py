@@ -19,19 +19,6 @@ from support import child_lines, in_thread, start_thread, wait_for, wait_until
 
 
 @pytest.fixture
-def pair():
-    first, second = socket.socketpair()
-    with first, second:
-        yield first, second
-
-
-@pytest.fixture
-def listener():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server
-
-
-@pytest.fixture
 def tcp(listener):
     """Both ends of a TCP connection."""
     with socket.create_connection(listener.getsockname()) as client:
