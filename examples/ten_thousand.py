@@ -156,7 +156,8 @@ def server_main(directory: Path, port: int, host: str = "127.0.0.1") -> None:
     def figures() -> None:
         control = socket.socket(fileno=0)  # standard input is one end of a socket pair
         while control.recv(100):
-            tasklets = stackless.statistics()["mounted"]
+            counts = stackless.statistics()
+            tasklets = counts["mounted"] + counts["frozen"]
             report = {"rss": rss(), "cpu": time.process_time(), "tasklets": tasklets}
             print(json.dumps(report), flush=True)
         os._exit(0)

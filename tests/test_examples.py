@@ -189,6 +189,7 @@ def test_the_main_job_reports_every_figure_and_no_errors(tmp_path):
     assert done.returncode == 0, done.stderr
     figures = json.loads(report.read_text())
     assert (figures["connections"], figures["errors"]) == (200, 0)
+    assert figures["tasklets"] >= 200  # frozen or not
     assert figures["requests"] > 200
     assert figures["requests_per_cpu_second"] > 0
     assert figures["latency_p50_ms"] <= figures["latency_p99_ms"] <= figures["latency_max_ms"]
