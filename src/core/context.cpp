@@ -2,6 +2,7 @@
 
 #include <cassert>
 #include <cstdint>
+#include <iterator>
 #include <new>
 
 #include "core/arch/parked_frame.hpp"
@@ -17,6 +18,12 @@ StackPointer make_context(void* top, Entry entry) noexcept {
   auto* frame = new (place) arch::ParkedFrame{};
   frame->start(entry, stackless_start_context);
   return frame;
+}
+
+[[gnu::no_sanitize_address]] void enter_context(void* top, Entry entry) noexcept {
+  auto* end = static_cast<std::uintptr_t*>(top) - std::size(arch::ParkedFrame{}.end_of_stack);
+  end[0] = end[1] = 0;
+  arch::enter(end, entry, stackless_start_context);
 }
 
 }  // namespace stackless::core

@@ -34,7 +34,11 @@ inline FloatingControl floating_control_of(StackPointer parked) noexcept {
 // the first switch to the result calls entry() with the caller's floating-point control words.
 StackPointer make_context(void* top, Entry entry) noexcept;
 
-// The same without a call, where that is faster. A context parked by one can be resumed by the
+// enter_context() does both at once, and forgets the running context: it never returns. (Were that declared,
+// AddressSanitizer would tidy up what it takes for the stack of the thread.)
+void enter_context(void* top, Entry entry) noexcept;
+
+// switch_context() is the same without a call, where that is faster. A context parked by one can be resumed by the
 // other.
 [[gnu::always_inline]] inline void switch_context(StackPointer* parked,
                                                   StackPointer target) noexcept {

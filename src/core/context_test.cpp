@@ -31,6 +31,7 @@ class Coroutine {
   }
   void yield() { switch_context(&own_, creator_); }
   bool done() const { return done_; }
+  void* top() const { return stack_->top(); }
 
   StackPointer own_ = nullptr;
   StackPointer creator_ = nullptr;
@@ -334,6 +335,47 @@ TEST(Context, ANewContextStartsWithTheControlWordsOfItsMaker) {
   EXPECT_EQ(std::fegetround(), FE_DOWNWARD);
   std::fesetround(FE_TONEAREST);
   EXPECT_EQ(inside, FE_UPWARD);
+}
+
+// What the context sees that enter_context() enters.
+struct Arrival {
+  std::uintptr_t address;
+  int rounding;
+  int depth;
+  StackPointer creator;
+};
+Arrival arrival;
+
+TEST(Context, OneContextCanEndByEnteringAnother) {
+  StackPool pool;
+  Stack* stack = pool.acquire();
+  Coroutine coroutine(pool, [stack](Coroutine& self) {
+    std::fesetround(FE_UPWARD);
+    arrival.creator = self.creator_;
+    constexpr std::ptrdiff_t callees = 1024;
+    abandon(static_cast<char*>(__builtin_frame_address(0)) - callees, self.top());
+    enter_context(stack->top(), [] {
+      struct alignas(16) Aligned {
+        float values[4];
+      };
+      volatile Aligned local{};
+      arrival.address = reinterpret_cast<std::uintptr_t>(&local);
+      arrival.rounding = std::fegetround();
+      void* frames[64];
+      arrival.depth = backtrace(frames, 64);
+      StackPointer nobody;
+      switch_context(&nobody, arrival.creator);
+    });
+  });
+  coroutine.resume();
+  EXPECT_EQ(std::fegetround(), FE_TONEAREST);
+  EXPECT_EQ(arrival.address % 16, 0u);
+  EXPECT_LT(arrival.address, reinterpret_cast<std::uintptr_t>(stack->top()));
+  EXPECT_GT(arrival.address + 4096, reinterpret_cast<std::uintptr_t>(stack->top()));
+  EXPECT_EQ(arrival.rounding, FE_UPWARD);
+  EXPECT_GT(arrival.depth, 0);
+  EXPECT_LT(arrival.depth, 16);
+  pool.release(stack);
 }
 
 #if defined(__x86_64__)

@@ -1,6 +1,5 @@
 #include "interp/code.hpp"
 
-#include <array>
 #include <new>
 #include <vector>
 
@@ -28,19 +27,8 @@ constexpr auto set_extra = _PyCode_SetExtra;
 
 Py_ssize_t extra_index = -1;
 
-// The maps asked for last: getting one from the code object takes three calls.
-struct Known {
-  PyCodeObject* code;
-  const CodeMap* map;
-};
-std::array<Known, 64> known_maps;
-
-Known& known_place(PyCodeObject* code) {
-  return known_maps[(reinterpret_cast<std::uintptr_t>(code) >> 6) % known_maps.size()];
-}
-
 void forget(void* map) {
-  for (Known& known : known_maps) {
+  for (KnownMap& known : known_maps) {
     if (known.map == map) {
       known = {};
     }
@@ -295,11 +283,7 @@ std::unique_ptr<CodeMap> make_map(PyCodeObject* code) {
 
 }  // namespace
 
-const CodeMap* code_map(PyCodeObject* code) {
-  Known& place = known_place(code);
-  if (place.code == code) [[likely]] {
-    return place.map;
-  }
+const CodeMap* find_code_map(PyCodeObject* code, KnownMap* known) {
   auto* object = reinterpret_cast<PyObject*>(code);
   void* attached = nullptr;
   if (get_extra(object, extra_index, &attached) < 0) {
@@ -317,8 +301,8 @@ const CodeMap* code_map(PyCodeObject* code) {
       return nullptr;
     }
   }
-  place = {code, static_cast<CodeMap*>(attached)};
-  return place.map;
+  *known = {code, static_cast<CodeMap*>(attached)};
+  return known->map;
 }
 
 int init_code_maps() {

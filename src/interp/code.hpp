@@ -5,6 +5,7 @@
 
 #include <Python.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 
@@ -25,8 +26,21 @@ struct CodeMap {
   bool first_argument_in_cell;
 };
 
+// The maps asked for last: getting one from the code object takes three calls.
+struct KnownMap {
+  PyCodeObject* code;
+  const CodeMap* map;
+};
+inline std::array<KnownMap, 64> known_maps;
+const CodeMap* find_code_map(PyCodeObject* code, KnownMap* known);
+
 // code_map() returns the map of `code`, which lives as long as that; null with MemoryError set.
-const CodeMap* code_map(PyCodeObject* code);
+inline const CodeMap* code_map(PyCodeObject* code) {
+  constexpr unsigned alignment_bits = 6;
+  KnownMap& known =
+      known_maps[(reinterpret_cast<std::uintptr_t>(code) >> alignment_bits) % known_maps.size()];
+  return known.code == code ? known.map : find_code_map(code, &known);
+}
 
 // init_code_maps() is called once, at import; -1 with an exception set.
 int init_code_maps();

@@ -90,8 +90,9 @@ inline _PyInterpreterFrame* move_frame(Slot* place, _PyInterpreterFrame* f, int 
   std::memcpy(static_cast<void*>(place), f, used_words(height) * sizeof(Slot));
   auto* moved = reinterpret_cast<_PyInterpreterFrame*>(place);
   set_height(moved, height);
-  if (moved->frame_obj != nullptr) {
-    moved->frame_obj->f_frame = moved;
+  // Not the copy's, which isn't ready to be read.
+  if (PyFrameObject* object = f->frame_obj; object != nullptr) {
+    object->f_frame = moved;
   }
   return moved;
 }

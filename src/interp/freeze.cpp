@@ -1,5 +1,6 @@
 #include "interp/freeze.hpp"
 
+#include <array>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -264,17 +265,43 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
   return place;
 }
 
+namespace {
+
+// One block of each size waits to be used again: where tasklets are frozen and thawed by turns, malloc()
+// and free() would be a fifth of it.
+std::array<Frozen*, 64> spare_blocks;
+
+}  // namespace
+
+Frozen* new_block(std::size_t words) noexcept {
+  Frozen* block =
+      words < spare_blocks.size() ? std::exchange(spare_blocks[words], nullptr) : nullptr;
+  if (block == nullptr) {
+    block = static_cast<Frozen*>(PyMem_Malloc(sizeof(Frozen) + words * sizeof(Slot)));
+  }
+  if (block != nullptr) {
+    block->used_words = static_cast<std::uint32_t>(words);
+  }
+  return block;
+}
+
+void free_block(Frozen* block) noexcept {
+  if (std::size_t words = block->used_words; words < spare_blocks.size()) {
+    block = std::exchange(spare_blocks[words], block);
+  }
+  PyMem_Free(block);
+}
+
 void discard(Frozen* frozen) noexcept {
   if (frozen->room != nullptr) {
     free_room(frozen->room);
   }
   PyMem_Free(frozen->tracing);
-  PyMem_Free(frozen);
+  free_block(frozen);
 }
 
 Frozen* new_frozen(const Share& share, const Halt& halt) noexcept {
-  auto* frozen =
-      static_cast<Frozen*>(PyMem_Malloc(sizeof(Frozen) + halt.used_words * sizeof(Slot)));
+  Frozen* frozen = new_block(halt.used_words);
   if (frozen == nullptr) {
     return nullptr;
   }
@@ -291,7 +318,6 @@ Frozen* new_frozen(const Share& share, const Halt& halt) noexcept {
   }
   frozen->frames = halt.frames;
   frozen->pops = halt.pops;
-  frozen->used_words = static_cast<std::uint32_t>(halt.used_words);
   return frozen;
 }
 

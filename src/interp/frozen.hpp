@@ -28,6 +28,9 @@ static_assert(sizeof(Slot) == sizeof(void*));
 
 // share_of() is that of a suspended tasklet, or of the running one (`parked` null), saved in *own.
 const Share& share_of(PyThreadState* ts, Parked* parked, Share* own);
+// new_block() returns a block for so many words of frames; null if there is no memory.
+Frozen* new_block(std::size_t words) noexcept;
+void free_block(Frozen* block) noexcept;
 // new_frozen() makes a block with room for the frames, and copies the trace functions; null if there is
 // no memory.
 Frozen* new_frozen(const Share& share, const Halt& halt) noexcept;

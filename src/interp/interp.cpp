@@ -29,8 +29,7 @@ void start(PyThreadState* ts, Parked** parked, core::Stack* stack, core::Entry e
 }
 
 [[gnu::no_sanitize_address]] void leave_to_start(core::Stack* stack, core::Entry entry) noexcept {
-  core::StackPointer nobody;
-  core::switch_context(&nobody, core::make_context(stack->top(), entry));
+  core::enter_context(stack->top(), entry);
   __builtin_unreachable();
 }
 

@@ -712,7 +712,7 @@ Frozen* put_together(PyObject* entries, PyObject* exceptions) {
       room += plan.room();
     }
   }
-  auto* frozen = static_cast<Frozen*>(PyMem_Malloc(sizeof(Frozen) + used * sizeof(Slot)));
+  Frozen* frozen = new_block(used);
   if (frozen == nullptr) {
     PyErr_NoMemory();
     return nullptr;

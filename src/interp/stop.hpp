@@ -4,6 +4,12 @@
 #include "interp/code.hpp"
 #include "interp/frame.hpp"
 #include "interp/freeze.hpp"
+#include "interp/internals.h"
+#if PY_VERSION_HEX >= 0x030D0000
+#include <opcode_ids.h>
+#else
+#include <opcode.h>
+#endif
 
 namespace stackless::interp {
 
@@ -13,10 +19,53 @@ struct Stop {
 };
 
 // find_stop() finds it; Pin::instruction if the frame is at none that the compiler has written.
-Pin find_stop(_PyInterpreterFrame* frame, Stop* stop) noexcept;
+inline Pin find_stop(_PyInterpreterFrame* frame, Stop* stop) noexcept {
+  const CodeMap* map = code_map(code_of(frame));
+  if (map == nullptr) {
+    PyErr_Clear();
+    return Pin::memory;
+  }
+  int index = instruction_index(frame);
+  if (index < 0 || index >= map->size) {
+    return Pin::instruction;
+  }
+  stop->at = &map->instructions[index];
+#if PY_VERSION_HEX < 0x030C0000
+  if (stop->at->opcode ==
+      PRECALL) {  // a specialised one makes the call (Python/ceval.c, PRECALL_*)
+    stop->at += 1 + stackless_inline_caches[PRECALL];
+  }
+#endif
+#if PY_VERSION_HEX >= 0x030E0000
+  stop->height = height_of(frame);
+#else
+  if (stop->at->height < 0) {
+    return Pin::instruction;
+  }
+  stop->height = code_of(frame)->co_nlocalsplus + stop->at->height;
+#endif
+  return Pin::none;
+}
 
 // call_operands() is how many values a call has on the value stack; 0 if the instruction is no call.
-int call_operands(const Instruction& at) noexcept;
+inline int call_operands(const Instruction& at) noexcept {
+  switch (at.opcode) {
+    case CALL:
+      return at.argument + 2;
+#if PY_VERSION_HEX >= 0x030D0000
+    case CALL_KW:  // the keywords' names come last
+      return at.argument + 3;
+#endif
+    case CALL_FUNCTION_EX:
+#if PY_VERSION_HEX >= 0x030E0000
+      return 4;  // the last one null if there are no keywords
+#else
+      return 3 + (at.argument & 1);
+#endif
+    default:
+      return 0;
+  }
+}
 
 // 3.11, 3.12: [null, callable] or [method, self] before the arguments; later: [callable, self or null].
 // callable_at() is what a call with `operands` has called.
@@ -47,7 +96,23 @@ inline const PyMethodDef* function_at(_PyInterpreterFrame* frame, const Stop& st
 }
 
 // step_over() has the frame go on after its instruction when the frame that it has called returns.
-void step_over(_PyInterpreterFrame* frame) noexcept;
+inline void step_over(_PyInterpreterFrame* frame) noexcept {
+  const CodeMap* map = code_map(code_of(frame));
+  int opcode = map->instructions[instruction_index(frame)].opcode;
+#if PY_VERSION_HEX < 0x030C0000
+  // prev_instr is the last code unit that has been dealt with.
+  if (opcode == PRECALL) {
+    frame->prev_instr += 1 + stackless_inline_caches[PRECALL];
+    opcode = CALL;
+  }
+  frame->prev_instr += stackless_inline_caches[opcode];
+#elif PY_VERSION_HEX < 0x030D0000
+  frame->return_offset = stackless_inline_caches[opcode];
+#else
+  // Python/bytecodes.c of 3.13: RETURN_VALUE adds it to instr_ptr, the instruction itself included.
+  frame->return_offset = static_cast<std::uint16_t>(1 + stackless_inline_caches[opcode]);
+#endif
+}
 
 // step_back() has a frame that has stepped over a call make the call once more instead.
 void step_back(_PyInterpreterFrame* frame) noexcept;

@@ -93,7 +93,7 @@ PyObject* hook(PyObject*) {
   resume->previous = now.inner;
   add_depth(ts, depth);
   int pops = now.frozen->pops;
-  PyMem_Free(now.frozen);
+  free_block(now.frozen);
 
   // Like the interpreter does after a call: first the result, then its operands go.
   PyObject* result = now.finish();
@@ -151,7 +151,7 @@ _PyInterpreterFrame* push_own(PyThreadState* ts, PyObject* code) {
 }
 
 // Copies the frames to the data stack, the outermost to the bottom; returns the innermost one.
-_PyInterpreterFrame* place(PyThreadState* ts, Frozen* frozen, Thawing* now) {
+_PyInterpreterFrame* place(PyThreadState* ts, Frozen* frozen, _PyInterpreterFrame** outer) {
   for_each_frame(frozen, [&](_PyInterpreterFrame* f) {
     if (is_on_data_stack(f)) {
       ts->datastack_top += frame_words(code_of(f));
@@ -168,7 +168,7 @@ _PyInterpreterFrame* place(PyThreadState* ts, Frozen* frozen, Thawing* now) {
     }
     *link = placed;
     link = &placed->previous;
-    now->outer = placed;
+    *outer = placed;
   });
   *link = nullptr;
   return inner;
@@ -238,7 +238,7 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
 
   frozen->floating.load();
 
-  Thawing now{};
+  Thawing& now = thawing;
   now.ts = ts;
   now.frozen = frozen;
   now.finish = finish;
@@ -248,7 +248,7 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
   Py_DECREF(base_code);
   Py_DECREF(Py_None);
 #endif
-  now.inner = place(ts, frozen, &now);
+  now.inner = place(ts, frozen, &now.outer);
   if (is_stale(ts, now.inner)) [[unlikely]] {
     catch_up(ts, now.inner);
   }
@@ -256,7 +256,6 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
   resume->localsplus[0] = make_slot(nullptr);
   resume->localsplus[1] = make_slot(Py_NewRef(hook_object));
   set_height(resume, 2);
-  thawing = now;
   PyObject* result = _PyEval_EvalFrameDefault(ts, resume, 0);
 #if PY_VERSION_HEX < 0x030C0000
   add_depth(ts, 1);  // the base frame took one off when it returned, and never put one on

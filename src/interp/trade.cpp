@@ -66,8 +66,8 @@ void swap_frames(_PyInterpreterFrame* f, _PyInterpreterFrame* frozen, int height
 
 Trade::Trade(PyThreadState* ts, Frozen* frozen) noexcept : ts_(ts), frozen_(frozen) {
   _PyInterpreterFrame* f = top_of(ts);
-  if (f == bottom(ts) || is_entry_only(f) || !is_plain(ts, frozen) || frozen->pops == 0 ||
-      frozen->pops > most_operands ||
+  if (f == bottom(ts) || is_entry_only(f) || code_of(f) != code_of(frozen->inner) ||
+      !is_plain(ts, frozen) || frozen->pops == 0 || frozen->pops > most_operands ||
       opcode_at(instruction_of(f)) >= stackless_first_instrumented) {
     return;
   }

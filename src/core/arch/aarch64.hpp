@@ -14,13 +14,16 @@ struct FloatingControl {
   std::uint64_t fpcr;
 
   void save() noexcept { asm volatile("mrs %0, fpcr" : "=r"(fpcr)); }
-  void load() const noexcept { asm volatile("msr fpcr, %0" : : "r"(fpcr)); }
+  void load() const noexcept {
+    FloatingControl before = *this;
+    before.swap();
+  }
   // swap() loads this and keeps what was. Writing drains the pipeline (aarch64.S).
   void swap() noexcept {
     FloatingControl before;
     before.save();
     if (before.fpcr != fpcr) {
-      load();
+      asm volatile("msr fpcr, %0" : : "r"(fpcr));
     }
     *this = before;
   }
@@ -47,6 +50,19 @@ struct ParkedFrame {
 static_assert(offsetof(ParkedFrame, x29) == 80 && offsetof(ParkedFrame, d8_to_d15) == 96 &&
               offsetof(ParkedFrame, floating) == 160 && offsetof(ParkedFrame, end_of_stack) == 176);
 static_assert(sizeof(ParkedFrame) % 16 == 0);  // sp is 16-byte aligned at all times
+
+// enter() has `start_context` call entry(), on the stack whose end is given: a null frame record.
+[[noreturn, gnu::always_inline]] inline void enter(void* end_of_stack, void (*entry)(),
+                                                   void (*start_context)()) noexcept {
+  register auto first asm("x19") = entry;
+  asm volatile(
+      "mov sp, %0\n\t"
+      "br %1"
+      :
+      : "r"(end_of_stack), "r"(start_context), "r"(first)
+      : "memory");
+  __builtin_unreachable();
+}
 
 inline void switch_context(void** parked, void* target) noexcept {
   stackless_switch_context(parked, target);

@@ -13,18 +13,27 @@ struct FloatingControl {
   std::uint16_t unused;
 
   void save() noexcept { asm volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(mxcsr), "=m"(x87_control)); }
-  void load() const noexcept {
-    asm volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(mxcsr), "m"(x87_control));
+  // load_over() loads these; `x87_before` is what the x87 word has been. What is reloaded unseen, and what not:
+  // x86_64.S.
+  void load_over(std::uint16_t x87_before) const noexcept {
+    asm volatile("ldmxcsr %0" : : "m"(mxcsr));
+    if (x87_before != x87_control) {
+      asm volatile("fldcw %0" : : "m"(x87_control));
+    }
   }
-  // swap() loads these and keeps those that were. What is reloaded unseen, and what not: x86_64.S.
+  void load() const noexcept {
+    std::uint16_t x87_before;
+    asm volatile("fnstcw %0" : "=m"(x87_before));
+    load_over(x87_before);
+  }
+  // swap() loads these and keeps those that were. They are copied one by one, as they were stored: a wider
+  // load would miss the store buffer.
   void swap() noexcept {
     FloatingControl before;
     before.save();
-    asm volatile("ldmxcsr %0" : : "m"(mxcsr));
-    if (before.x87_control != x87_control) {
-      asm volatile("fldcw %0" : : "m"(x87_control));
-    }
-    *this = before;
+    load_over(before.x87_control);
+    mxcsr = before.mxcsr;
+    x87_control = before.x87_control;
   }
 };
 
@@ -48,6 +57,18 @@ static_assert(offsetof(ParkedFrame, r12) == 8 && offsetof(ParkedFrame, rbx) == 4
               offsetof(ParkedFrame, resume_at) == 56);
 // The call of entry() is made on an aligned stack, as the ABI asks.
 static_assert((sizeof(ParkedFrame) - offsetof(ParkedFrame, end_of_stack)) % 16 == 0);
+
+// enter() has `start_context` call entry(), on the stack whose end is given: a null return address, and padding.
+[[noreturn, gnu::always_inline]] inline void enter(void* end_of_stack, void (*entry)(),
+                                                   void (*start_context)()) noexcept {
+  asm volatile(
+      "movq %0, %%rsp\n\t"
+      "jmp *%1"
+      :
+      : "r"(end_of_stack), "r"(start_context), "b"(entry)
+      : "memory");
+  __builtin_unreachable();
+}
 
 // switch_context() does what stackless_switch_context() does, on the same frames, without a call.
 //
