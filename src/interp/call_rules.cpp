@@ -1,0 +1,182 @@
+// Calls: of functions, of classes, and those that a with statement makes.
+#include "interp/seam.hpp"
+
+#include <algorithm>
+
+namespace stackless::interp {
+
+namespace {
+
+// Whether a type's tp_new has called no __init__() (of those of C, only some are known).
+bool creates_only(PyTypeObject* type) {
+  if (type->tp_new == slots.create) {
+    PyObject* method = _PyType_Lookup(type, names.create);
+    return method != nullptr && Py_IS_TYPE(method, &PyStaticMethod_Type);
+  }
+  std::array known{&PyBaseObject_Type, &PyDict_Type,
+                   &PyList_Type,       &PySet_Type,
+                   &PyTuple_Type,      &PyLong_Type,
+                   &PyUnicode_Type,    reinterpret_cast<PyTypeObject*>(PyExc_BaseException)};
+  return std::ranges::any_of(known,
+                             [=](PyTypeObject* each) { return type->tp_new == each->tp_new; });
+}
+
+// The class that is being instantiated by a call of it, or of type.__call__() bound to it; or null.
+PyTypeObject* called_class(PyObject* callable) {
+  if (callable == nullptr) {
+    return nullptr;
+  }
+  if (Py_IS_TYPE(callable, types.method_wrapper)) {
+    // Objects/descrobject.c, wrapperobject: the descriptor, then self.
+    auto* items =
+        reinterpret_cast<PyObject**>(reinterpret_cast<char*>(callable) + sizeof(PyObject));
+    return items[0] == _PyType_Lookup(&PyType_Type, names.call)
+               ? reinterpret_cast<PyTypeObject*>(items[1])
+               : nullptr;
+  }
+  auto* type = reinterpret_cast<PyTypeObject*>(callable);
+  return PyType_Check(callable) && Py_TYPE(callable)->tp_call == PyType_Type.tp_call &&
+                 type->tp_vectorcall == nullptr
+             ? type
+             : nullptr;
+}
+
+// Objects/typeobject.c, type_call: __new__(), then slot_tp_init().
+bool makes_instance(const Seam& seam, Joint* joint) {
+  PyTypeObject* type = is_call(seam) ? called_class(seam.callable()) : nullptr;
+  if (type == nullptr || !creates_only(type) || type->tp_init != slots.init ||
+      method_of(type, names.init) != seam.function() ||
+      // An allocation may have called that on another one.
+      _PyType_Lookup(type, names.finalizer) == seam.function()) {
+    return false;
+  }
+  joint->kept = first_argument(seam.inner);
+  return joint->kept != nullptr && Py_TYPE(joint->kept) == type;
+}
+
+bool has_keywords([[maybe_unused]] const Seam& seam) {
+#if PY_VERSION_HEX < 0x030C0000
+  const Instruction* before = seam.stop.at - (2 + stackless_inline_caches[PRECALL]);
+#elif PY_VERSION_HEX < 0x030D0000
+  const Instruction* before = seam.stop.at - 1;
+#endif
+#if PY_VERSION_HEX < 0x030D0000
+  const CodeMap* map = code_map(code_of(seam.outer));
+  return before < map->instructions.get() || before->opcode == KW_NAMES;
+#else
+  return false;  // that is another instruction
+#endif
+}
+
+// The same at its first step; __init__() is to come yet.
+bool creates_instance(const Seam& seam, Joint* joint) {
+  PyObject* callable = seam.callable();
+  if (!is_call(seam) || callable == nullptr || !PyType_Check(callable) ||
+      called_class(callable) == nullptr || seam.self() != nullptr || has_keywords(seam) ||
+      seam.operands > largest_argument) {
+    return false;
+  }
+  auto* type = reinterpret_cast<PyTypeObject*>(callable);
+  PyObject* method = _PyType_Lookup(type, names.create);
+  joint->pops = 0;
+  joint->argument = seam.operands;
+  joint->kept = callable;
+  // Objects/funcobject.c, staticmethod: the function comes first.
+  return type->tp_new == slots.create && method != nullptr &&
+         Py_IS_TYPE(method, &PyStaticMethod_Type) &&
+         *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(method) + sizeof(PyObject)) ==
+             seam.function() &&
+         method_of(type, names.init) != seam.function();
+}
+
+bool calls_function(const Seam& seam, Joint*) {
+  return is_call(seam) && leads_to(seam.callable(), seam.function());
+}
+
+// ---- with ----
+
+#if PY_VERSION_HEX >= 0x030E0000
+// The compiler makes calls of these.
+#elif PY_VERSION_HEX < 0x030C0000
+// Its own __exit__() lies on the value stack already.
+bool enters(const Seam& seam, Joint* joint) {
+  PyObject* exit = seam.operand(0);
+  joint->pops = 0;
+  return is_call(seam) && Py_IS_TYPE(exit, &PyMethod_Type) &&
+         method_of(Py_TYPE(PyMethod_GET_SELF(exit)), names.enter) == seam.function();
+}
+#else
+// It has dropped the manager, whose __enter__() has it for its self.
+bool enters(const Seam& seam, Joint* joint) {
+  PyObject* manager = is_call(seam) ? first_argument(seam.inner) : nullptr;
+  if (manager == nullptr || manager != seam.operand(0)) {
+    return false;
+  }
+  joint->stale = 1;
+  joint->kept = manager;
+  joint->second = method_of(Py_TYPE(manager), names.exit);
+  return joint->second != nullptr && method_of(Py_TYPE(manager), names.enter) == seam.function();
+}
+#endif
+
+#if PY_VERSION_HEX < 0x030E0000
+// When a with block has ended well, its bound __exit__() lies where a method's function would, and the first
+// of the three None where its self would (Python/compile.c, compiler_call_exit_with_nones: nothing else is
+// compiled like that). method_vectorcall() lends the slot before the arguments, thus hides itself.
+bool exits_well(const Seam& seam, Joint*) {
+  const Instruction* at = seam.stop.at;
+  const CodeMap* map = code_map(code_of(seam.outer));
+  constexpr int nones = 3;
+#if PY_VERSION_HEX < 0x030C0000
+  int before = 1 + stackless_inline_caches[PRECALL];
+#else
+  int before = 0;
+#endif
+  if (at->argument != nones - 1 || at - map->instructions.get() < nones + before) {
+    return false;
+  }
+  for (int i = 1; i <= nones; ++i) {
+    const Instruction& load = at[-before - i];
+    if (load.opcode != LOAD_CONST ||
+        PyTuple_GET_ITEM(code_of(seam.outer)->co_consts, load.argument) != Py_None) {
+      return false;
+    }
+  }
+  PyObject* lent = seam.operand(0);
+  return is_call(seam) && first_argument(seam.inner) == lent && lent != nullptr &&
+         method_of(Py_TYPE(lent), names.exit) == seam.function();
+}
+#endif
+
+// [exit function, (3.14+: its self,) the last instruction, the exception before, this one]
+bool exits(const Seam& seam, Joint* joint) {
+  joint->pops = 0;
+  return is_call(seam) && leads_to(seam.operand(0), seam.function());
+}
+
+const Rule rules[] = {
+    {CALL, a_calls, makes_instance, Ending::instance},
+    {CALL, a_calls, creates_instance, Ending::created},
+    {CALL, a_calls, calls_function, Ending::push},
+#if PY_VERSION_HEX < 0x030E0000
+    {CALL, a_calls, exits_well, Ending::push},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {CALL_KW, a_calls, makes_instance, Ending::instance},
+    {CALL_KW, a_calls, calls_function, Ending::push},
+#endif
+    {CALL_FUNCTION_EX, a_calls, makes_instance, Ending::instance},
+    {CALL_FUNCTION_EX, a_calls, calls_function, Ending::push},
+#if PY_VERSION_HEX >= 0x030E0000
+    {WITH_EXCEPT_START, 5, exits, Ending::push},
+#else
+    {WITH_EXCEPT_START, 4, exits, Ending::push},
+    {BEFORE_WITH, 1, enters, PY_VERSION_HEX < 0x030C0000 ? Ending::push : Ending::enter},
+#endif
+};
+
+}  // namespace
+
+std::span<const Rule> call_rules() noexcept { return rules; }
+
+}  // namespace stackless::interp

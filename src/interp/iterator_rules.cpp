@@ -1,0 +1,195 @@
+// Iterators, generators, and what drives asynchronous generators.
+#include "interp/seam.hpp"
+
+#include <algorithm>
+
+#include "interp/awaitables.hpp"
+
+namespace stackless::interp {
+
+namespace {
+
+bool gets_iterator(const Seam& seam, Joint* joint) {
+  joint->kept = seam.operand(0);
+  return calls_method(seam, 0, names.iter);
+}
+
+bool calls_iter(const Seam& seam, Joint* joint) {
+  if (!is_call(seam) || !calls_builtin(seam, builtins.iter, 1)) {
+    return false;
+  }
+  joint->argument = 1;
+  joint->kept = seam.argument(0);
+  return method_of(Py_TYPE(seam.argument(0)), names.iter) == seam.function();
+}
+
+// ---- iterators ----
+
+bool steps(const Seam& seam, Joint* joint) {
+  joint->pops = 0;
+  return may_end_loop(seam.stop.height) && calls_method(seam, 0, names.next);
+}
+
+// Whether to ask it for its next item runs no Python function, but for a generator.
+bool is_quiet_iterator(PyObject* iterator) {
+  std::array quiet{types.ascii_iterator,  &PyListIter_Type,     &PyTupleIter_Type,
+                   &PyRangeIter_Type,     &PyUnicodeIter_Type,  &PyDictIterKey_Type,
+                   &PyDictIterValue_Type, &PyDictIterItem_Type, &PySetIter_Type,
+                   &PyBytesIter_Type,     &PyGen_Type};
+  return std::ranges::find(quiet, Py_TYPE(iterator)) != quiet.end();
+}
+
+// Python/bltinmodule.c, map_next: the items that it passes on are its last deed.
+bool maps(const Seam& seam, Joint* joint) {
+  PyObject* map = seam.operand(0);
+  joint->pops = 0;
+  if (!is_call(seam) || !Py_IS_TYPE(map, &PyMap_Type) || !may_end_loop(seam.stop.height)) {
+    return false;
+  }
+  // mapobject: the tuple of the iterators, the function.
+  auto* items = reinterpret_cast<PyObject**>(reinterpret_cast<char*>(map) + sizeof(PyObject));
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items[0]); ++i) {
+    if (!is_quiet_iterator(PyTuple_GET_ITEM(items[0], i))) {
+      return false;
+    }
+  }
+  return leads_to(items[1], seam.function());
+}
+
+bool calls_next_method(const Seam& seam, Joint*) {
+  return is_call(seam) && calls_builtin(seam, builtins.next, 1) &&
+         method_of(Py_TYPE(seam.argument(0)), names.next) == seam.function();
+}
+
+bool calls_next_method_with_default(const Seam& seam, Joint* joint) {
+  if (!is_call(seam) || !calls_builtin(seam, builtins.next, 2)) {
+    return false;
+  }
+  joint->kept = seam.argument(1);
+  return method_of(Py_TYPE(seam.argument(0)), names.next) == seam.function();
+}
+
+// ---- generators ----
+
+bool is_resumable(PyObject* object) {
+  return merges_generators && (PyGen_CheckExact(object) || PyCoro_CheckExact(object));
+}
+
+// The iterator, or what is delegated to, is the generator.
+bool resumes_first(const Seam& seam, Joint* joint) {
+  PyObject* generator = seam.generator();
+  joint->pops = seam.stop.at->opcode == SEND ? 1 : 0;
+  return generator != nullptr && seam.operand(0) == generator && is_resumable(generator);
+}
+
+// What an asynchronous generator's asend(), __anext__(), athrow() or aclose() has returned drives it.
+bool drives_generator(const Seam& seam, PyObject* awaitable, Joint* joint) {
+  joint->kept = awaitable;
+  joint->generator = seam.generator();
+  return merges_generators && joint->generator != nullptr && awaitable != nullptr &&
+         is_awaitable(awaitable) && generator_driven_by(awaitable) == joint->generator &&
+         state_of(awaitable) == awaitable_begun;
+}
+
+bool drives(const Seam& seam, Joint* joint) {
+  joint->pops = 1;
+  return drives_generator(seam, seam.operand(0), joint);
+}
+
+// next(generator), next(generator, default): Python/bltinmodule.c, builtin_next.
+bool calls_next(const Seam& seam, Joint* joint) {
+  PyObject* callable = seam.callable();
+  int arguments = seam.stop.at->argument;
+  if (callable == nullptr || !PyCFunction_CheckExact(callable) || seam.self() != nullptr ||
+      reinterpret_cast<PyCFunctionObject*>(callable)->m_ml != builtins.next || arguments < 1) {
+    return false;
+  }
+  joint->generator = seam.generator();
+  joint->kept = arguments == 2 ? seam.argument(1) : nullptr;
+  return joint->generator != nullptr && seam.argument(0) == joint->generator &&
+         is_resumable(joint->generator);
+}
+bool calls_next_without_default(const Seam& seam, Joint* joint) {
+  return calls_next(seam, joint) && joint->kept == nullptr;
+}
+bool calls_next_with_default(const Seam& seam, Joint* joint) {
+  return calls_next(seam, joint) && joint->kept != nullptr;
+}
+
+// generator.send(), generator.throw(), generator.__next__(), as methods or bound ones
+// (Objects/genobject.c).
+bool resumes_by_method(const Seam& seam, Joint* joint) {
+  PyObject* callable = seam.callable();
+  PyObject* generator = seam.generator();
+  if (generator == nullptr || callable == nullptr || !is_resumable(generator)) {
+    return false;
+  }
+  joint->generator = generator;
+  PyObject* self = seam.self();
+  if (PyCFunction_CheckExact(callable)) {
+    self = PyCFunction_GET_SELF(callable);
+    const PyMethodDef* method = reinterpret_cast<PyCFunctionObject*>(callable)->m_ml;
+    return self == generator && (method == method_in(Py_TYPE(generator), names.send) ||
+                                 method == method_in(Py_TYPE(generator), names.throws));
+  }
+  return self == generator && (callable == _PyType_Lookup(Py_TYPE(generator), names.send) ||
+                               callable == _PyType_Lookup(Py_TYPE(generator), names.throws) ||
+                               callable == _PyType_Lookup(Py_TYPE(generator), names.next));
+}
+
+// awaitable.send(), as a method or a bound one: an event loop of the program's own.
+bool drives_by_method(const Seam& seam, Joint* joint) {
+  PyObject* callable = seam.callable();
+  if (callable == nullptr) {
+    return false;
+  }
+  bool is_bound = PyCFunction_CheckExact(callable);
+  PyObject* awaitable = is_bound ? PyCFunction_GET_SELF(callable) : seam.self();
+  joint->argument = raises_when_done;
+  return drives_generator(seam, awaitable, joint) &&
+         (is_bound ? reinterpret_cast<PyCFunctionObject*>(callable)->m_ml ==
+                         method_in(Py_TYPE(awaitable), names.send)
+                   : callable == _PyType_Lookup(Py_TYPE(awaitable), names.send));
+}
+
+// generator.close(), as a method or a bound one (Objects/genobject.c, gen_close).
+bool closes(const Seam& seam, Joint* joint) {
+  PyObject* callable = seam.callable();
+  PyObject* generator = seam.generator();
+  if (generator == nullptr || callable == nullptr || !is_resumable(generator)) {
+    return false;
+  }
+  joint->generator = generator;
+  joint->argument = PyCoro_CheckExact(generator) ? 1 : 0;
+  if (PyCFunction_CheckExact(callable)) {
+    return PyCFunction_GET_SELF(callable) == generator &&
+           reinterpret_cast<PyCFunctionObject*>(callable)->m_ml ==
+               method_in(Py_TYPE(generator), names.close);
+  }
+  return seam.self() == generator && callable == _PyType_Lookup(Py_TYPE(generator), names.close);
+}
+
+constexpr int index_slot = iterators_have_index ? 1 : 0;
+
+const Rule rules[] = {
+    {CALL, a_calls, calls_next_without_default, Ending::next},
+    {CALL, a_calls, calls_next_with_default, Ending::next_or},
+    {CALL, a_calls, resumes_by_method, Ending::next},
+    {CALL, a_calls, drives_by_method, Ending::drive},
+    {CALL, a_calls, closes, Ending::closed},
+    {CALL, a_calls, calls_next_method, Ending::push},
+    {CALL, a_calls, calls_next_method_with_default, Ending::fallback},
+    {CALL, a_calls, calls_iter, Ending::iterator},
+    {FOR_ITER, 1 + index_slot, resumes_first, Ending::generator},
+    {FOR_ITER, 1 + index_slot, steps, Ending::item},
+    {FOR_ITER, 1 + index_slot, maps, Ending::item},
+    {SEND, 2 + index_slot, resumes_first, Ending::generator},
+    {SEND, 2 + index_slot, drives, Ending::drive},
+    {GET_ITER, 1, gets_iterator, Ending::iterator},
+};
+
+}  // namespace
+
+std::span<const Rule> iterator_rules() noexcept { return rules; }
+
+}  // namespace stackless::interp

@@ -1,0 +1,158 @@
+#include "interp/seam.hpp"
+
+#include "interp/code.hpp"
+
+namespace stackless::interp {
+
+namespace {
+
+vectorcallfunc
+    function_vectorcall;  // that of every Python function, unless somebody has replaced it
+
+}  // namespace
+
+PyObject* method_of(PyTypeObject* type, PyObject* name) {
+  PyObject* found = _PyType_Lookup(type, name);
+  return found != nullptr && PyFunction_Check(found) ? found : nullptr;
+}
+
+const PyMethodDef* method_in(PyTypeObject* type, PyObject* name) {
+  PyObject* found = _PyType_Lookup(type, name);
+  return found != nullptr && Py_IS_TYPE(found, &PyMethodDescr_Type)
+             ? reinterpret_cast<PyMethodDescrObject*>(found)->d_method
+             : nullptr;
+}
+
+bool leads_to(PyObject* callable, PyObject* function) {
+  constexpr int deepest = 16;
+  for (int i = 0; i < deepest && callable != nullptr; ++i) {
+    if (PyFunction_Check(callable)) {
+      return callable == function &&
+             reinterpret_cast<PyFunctionObject*>(callable)->vectorcall == function_vectorcall;
+    }
+    if (Py_IS_TYPE(callable, &PyMethod_Type)) {
+      callable = PyMethod_GET_FUNCTION(callable);
+    } else if (Py_IS_TYPE(callable, types.partial)) {
+      // Modules/_functoolsmodule.c, partialobject: the function comes first.
+      callable =
+          *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(callable) + sizeof(PyObject));
+    } else if (Py_TYPE(callable)->tp_call == slots.call) {
+      callable = method_of(Py_TYPE(callable), names.call);
+    } else {
+      return false;
+    }
+  }
+  return false;
+}
+
+PyObject* first_argument(_PyInterpreterFrame* frame) {
+  const CodeMap* map = code_map(code_of(frame));
+  if (map == nullptr || !map->keeps_first_argument) {
+    PyErr_Clear();
+    return nullptr;
+  }
+  PyObject* argument = object_in(frame->localsplus[0]);
+  // MAKE_CELL puts it into a cell if inner functions use it.
+  if (argument != nullptr && PyCell_Check(argument) && map->first_argument_in_cell) {
+    argument = PyCell_GET(argument);
+  }
+  return argument;
+}
+
+bool calls_builtin(const Seam& seam, const PyMethodDef* function, int arguments) {
+  PyObject* callable = seam.callable();
+  return callable != nullptr && PyCFunction_CheckExact(callable) && seam.self() == nullptr &&
+         reinterpret_cast<PyCFunctionObject*>(callable)->m_ml == function &&
+         seam.stop.at->argument == arguments;
+}
+
+bool calls_method(const Seam& seam, int operand, PyObject* name) {
+  return is_call(seam) && method_of(Py_TYPE(seam.operand(operand)), name) == seam.function();
+}
+
+namespace {
+
+bool intern_names() {
+  auto* name = reinterpret_cast<Name*>(&names);
+  for (std::size_t i = 0; i < sizeof(Names) / sizeof(Name); ++i) {
+    name[i].object = PyUnicode_InternFromString(name[i].text);
+    if (name[i].object == nullptr) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Learns from classes that have them.
+bool find_slots() {
+  PyObject* globals = PyDict_New();
+  PyObject* done = globals == nullptr ? nullptr
+                                      : PyRun_String(
+                                            "class All:\n"
+                                            "    def __init__(self): pass\n"
+                                            "    def __call__(self): pass\n"
+                                            "    def __new__(cls): pass\n"
+                                            "    def __getattr__(self, name): pass\n"
+                                            "class Some:\n"
+                                            "    def __getattribute__(self, name): pass\n"
+                                            "Some().attribute\n",
+                                            Py_file_input, globals, globals);
+  PyObject* all = done != nullptr ? PyDict_GetItemString(globals, "All") : nullptr;
+  PyObject* some = done != nullptr ? PyDict_GetItemString(globals, "Some") : nullptr;
+  if (all != nullptr && some != nullptr) {
+    auto* type = reinterpret_cast<PyTypeObject*>(all);
+    slots = {type->tp_init, type->tp_call, type->tp_getattro,
+             reinterpret_cast<PyTypeObject*>(some)->tp_getattro, type->tp_new};
+    PyObject* method = _PyType_Lookup(type, names.init);
+    function_vectorcall = reinterpret_cast<PyFunctionObject*>(method)->vectorcall;
+  }
+  Py_XDECREF(done);
+  Py_XDECREF(globals);
+  return all != nullptr;
+}
+
+PyObject* attribute_of_module(const char* name, const char* attribute) {
+  PyObject* module = PyImport_ImportModule(name);
+  PyObject* found = module != nullptr ? PyObject_GetAttrString(module, attribute) : nullptr;
+  Py_XDECREF(module);
+  PyErr_Clear();
+  return found;
+}
+
+void find_builtins() {
+  auto* builtin = reinterpret_cast<Builtin*>(&builtins);
+  for (std::size_t i = 0; i < sizeof(Builtins) / sizeof(Builtin); ++i) {
+    PyObject* function = attribute_of_module("builtins", builtin[i].name);
+    if (function != nullptr && PyCFunction_CheckExact(function)) {
+      builtin[i].method = reinterpret_cast<PyCFunctionObject*>(function)->m_ml;
+    }
+    Py_XDECREF(function);
+  }
+}
+
+PyTypeObject* type_in(const char* module, const char* name) {
+  return reinterpret_cast<PyTypeObject*>(attribute_of_module(module, name));
+}
+
+bool find_types() {
+  PyObject* iterator = PyObject_GetIter(names.init);
+  if (iterator == nullptr) {
+    return false;
+  }
+  types = {type_in("_functools", "partial"), type_in("types", "MethodWrapperType"),
+           Py_TYPE(iterator)};
+  Py_DECREF(iterator);
+  return true;
+}
+
+}  // namespace
+
+int init_seams() {
+  if (!intern_names() || !find_slots() || !find_types()) {
+    return -1;
+  }
+  find_builtins();
+  return 0;
+}
+
+}  // namespace stackless::interp
