@@ -6,8 +6,13 @@ Each scenario runs plainly and frozen at every stop; what it notes has to be the
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import enum
 import functools
 import gc
+import importlib
+import importlib.abc
+import importlib.machinery
 import pickle
 import sys
 import traceback
@@ -1399,6 +1404,399 @@ def generators_that_are_closed(wait, note):
     note(sys.exc_info())
 
 
+# ---- code with a namespace of its own ------------------------------------------------------------
+
+MODULE_CODE = compile(
+    """
+value = [wait()]
+try:
+    value.append(wait())
+except ValueError as error:
+    value.append(str(error))
+if value[-1] == 3:
+    raise KeyError(value)
+""",
+    "<code>",
+    "exec",
+)
+
+
+class Mapping:
+    """Local variables that are no dictionary."""
+
+    def __init__(self):
+        self.items = {}
+
+    def __getitem__(self, name):
+        return self.items[name]
+
+    def __setitem__(self, name, value):
+        self.items[name] = value
+
+    def keys(self):
+        return sorted(self.items)
+
+
+@scenario
+def code_that_is_executed(wait, note):
+    names = {"wait": wait, "frames": frames}
+    note(exec(MODULE_CODE, names))
+    note(names.pop("value"))
+    local = {}
+    note(exec(MODULE_CODE, names, local))
+    note((local, "value" in names))
+    note(exec("value = wait(), frames()", names, mapping := Mapping()))
+    note(mapping.items)
+    note(exec(*["value = wait(), __name__, sorted(locals())"]))
+    note(exec(*[MODULE_CODE, names]))
+    note(exec("exec('raise IndexError(wait())')", names))
+
+
+def frames():
+    """The names of those who run."""
+    names, frame = [], sys._getframe(1)
+    while frame.f_code.co_name != "run":
+        names.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return names
+
+
+@scenario
+def functions_whose_code_is_executed(wait, note):
+    def closure():
+        nonlocal got
+        got = wait()
+        note((got, sorted(locals()), frames()))
+
+    got = None
+    code = closure.__code__
+    cells = closure.__closure__
+    note(exec(code, {"frames": frames}, closure=cells))
+    note(got)
+    note(exec(code, {"frames": frames}, {"x": 1}, closure=cells))
+    if VERSION >= (3, 13):
+        note(exec(code, locals={"y": 1}, globals={"frames": frames}, closure=cells))
+
+
+@scenario
+def code_that_is_evaluated(wait, note):
+    names = {"wait": wait, "frames": frames}
+    note(eval("wait() + 1"))
+    note(eval(" [wait(), wait(), frames()]", names))
+    note(eval("(wait(), value)", names, {"value": 5}))
+    note(eval(*["[wait() for _ in range(2)]", names]))
+    note(eval(compile("wait()", "<code>", "eval"), names))
+    note(eval(MODULE_CODE, names))
+    note(eval("eval('wait() / 0', names)"))
+
+
+# ---- class statements ----------------------------------------------------------------------------
+
+
+class Meta(type):
+    notes = None
+
+    @classmethod
+    def __prepare__(cls, name, bases, **keywords):
+        return {"prepared": (name, len(bases), keywords)}
+
+    def __new__(cls, name, bases, namespace, **keywords):
+        namespace = {**namespace, "keywords": keywords}
+        return super().__new__(cls, name, bases, namespace)
+
+    def __init__(cls, *_, **keywords):
+        cls.initialised = sorted(keywords)
+
+
+class Derived(Meta):
+    pass
+
+
+class WithMeta(metaclass=Meta):
+    pass
+
+
+class WithDerived(metaclass=Derived):
+    pass
+
+
+def public(cls):
+    names = {name: value for name, value in vars(cls).items() if not name.startswith("__")}
+    return type(cls).__name__, [base.__name__ for base in cls.__mro__], names
+
+
+@scenario
+def classes(wait, note):
+    class Plain:
+        first = wait()
+        second = first + wait()
+        seen = frames()
+
+    note(public(Plain))
+
+    class Subclass(Plain, list):
+        third = wait()
+
+        def method(self):
+            return super().first, __class__.__name__
+
+    note(public(Subclass)[1])
+    note((Subclass().method(), Subclass.third))
+
+    @lambda cls: (cls, wait())
+    class Decorated(WithMeta, key=wait()):
+        got = wait()
+
+    note((public(Decorated[0]), Decorated[1]))
+
+    class Winner(WithMeta, WithDerived, a=1, b=wait()):
+        got = wait()
+
+    note(public(Winner))
+
+    class Explicit(WithMeta, metaclass=Derived):
+        got = wait()
+
+        class Nested:
+            got = wait()
+
+    note((public(Explicit)[0], public(Explicit.Nested)))
+
+    class Colour(enum.Enum):
+        RED = wait()
+        GREEN = wait() + 10
+
+    note(repr(list(Colour)))
+
+    @dataclasses.dataclass
+    class Data:
+        value: int = wait()
+
+    note(repr(Data()))
+
+
+@scenario
+def classes_that_are_something_else(wait, note):
+    def make(name, bases, namespace, **keywords):
+        got = namespace.pop("got")
+        return name, bases, got, keywords, wait() if keywords else None
+
+    class Made(int, metaclass=make):
+        got = wait()
+
+    note(Made)
+
+    def body():
+        return wait()
+
+    note(public(__build_class__(body, "Built", dict)))
+
+
+@scenario
+def classes_that_fail(wait, note):
+    class Forgets(type):
+        def __new__(cls, name, bases, namespace):
+            namespace.pop("__classcell__", None)
+            return super().__new__(cls, name, bases, namespace)
+
+    class Swaps(type):
+        def __new__(cls, name, bases, namespace):
+            super().__new__(cls, name, bases, namespace)
+            return super().__new__(cls, name, bases, {})
+
+    class Refuses(type):
+        def __init__(cls, *_):
+            raise TypeError("refused")
+
+    def define(meta):
+        class Defined(metaclass=meta):
+            got = wait()
+
+            def method(self):
+                return __class__
+
+        return Defined
+
+    for meta in Forgets, Swaps, Refuses:
+        for _ in range(2):
+            try:
+                define(meta)
+            except (TypeError, RuntimeError) as error:
+                note((repr(error), names_in(error)))
+
+    def takes_no_keywords():
+        class Wrong(dict, unknown=wait()):
+            got = wait()
+
+    attempt(note, takes_no_keywords)
+
+    class Fails:
+        got = 1 / (wait() - wait() - 3)
+
+
+@scenario
+def classes_of_code_that_is_executed(wait, note):
+    names = {"wait": wait, "__name__": "elsewhere"}
+    exec("class A:\n    got = wait()\nclass B(A):\n    got = A.got + wait()", names)
+    note((public(names["B"]), names["B"].__module__))
+
+
+# ---- imports -------------------------------------------------------------------------------------
+
+SOURCES = {
+    "wait_plain": "got = wait()\nmore = got + wait()\n",
+    "wait_package": "got = wait()\n__all__ = ['listed', 'got']\n",
+    "wait_package.listed": "got = wait()\n",
+    "wait_package.inner": "got = wait()\nfrom . import sibling\nfrom .sibling import got as same\n",
+    "wait_package.inner.deep": "got = wait()\nfrom ..listed import got as other\n",
+    "wait_package.inner.sibling": "got = wait()\n",
+    "wait_fails": "got = wait()\nraise KeyError(got)\n",
+    "wait_fails_late": "import wait_plain\nimport wait_fails\n",
+    "wait_refuses": "got = wait()\nraise ImportError(got)\n",
+    "wait_lacks": "got = wait()\nimport wait_nothing_like_that\n",
+    "wait_replaced": "import sys\ngot = wait()\nsys.modules[__name__] = 'replaced', got\n",
+    "wait_syntax": "got = = 1\n",
+}
+PACKAGES = "wait_package", "wait_package.inner"
+
+
+class Importer(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    """Finds the modules above, in which wait() is known. It keeps nobody alive."""
+
+    def __init__(self, wait):
+        reference = weakref.ref(wait)
+        self.wait = lambda: reference()()
+
+    def find_spec(self, name, path, target=None):
+        if name not in SOURCES:
+            return None
+        return importlib.machinery.ModuleSpec(name, self, is_package=name in PACKAGES)
+
+    def get_source(self, name):
+        return SOURCES[name]
+
+    def is_package(self, name):
+        return name in PACKAGES
+
+    def exec_module(self, module):
+        module.wait = self.wait
+        super().exec_module(module)
+
+
+@contextlib.contextmanager
+def importer(wait):
+    finder = Importer(wait)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        for name in SOURCES:
+            sys.modules.pop(name, None)
+
+
+def imports_of(function):
+    """A scenario whose modules wait."""
+
+    @scenario
+    @functools.wraps(function)
+    def imports(wait, note):
+        with importer(wait):
+            function(wait, note)
+
+    return imports
+
+
+def described(module):
+    return module.__name__, {k: v for k, v in vars(module).items() if isinstance(v, int)}
+
+
+@imports_of
+def imports_of_modules(wait, note):
+    import wait_plain
+
+    note(described(wait_plain))
+    import wait_package.inner.deep as deep
+
+    note(described(deep))
+    del sys.modules["wait_package.inner.deep"]
+    import wait_package.inner.deep
+
+    note(described(wait_package))
+    note(described(sys.modules["wait_package.inner"]))
+    note(sorted(name for name in sys.modules if name.startswith("wait_")))
+
+
+@imports_of
+def imports_of_what_is_in_modules(wait, note):
+    from wait_plain import got, more
+
+    note((got, more))
+    import wait_package
+    from wait_package import got, inner, listed
+
+    note((got, described(listed), described(inner), wait_package is sys.modules["wait_package"]))
+    from wait_package.inner.deep import got, other
+
+    note((got, other))
+
+
+@scenario(pinned=[VERSION])
+def imports_from_packages_that_wait_themselves(wait, note):
+    """When the package has come, C code has its modules imported."""
+    with importer(wait):
+        from wait_package import got, listed
+
+        note((got, described(listed)))
+
+
+@imports_of
+def imports_of_everything(wait, note):
+    names = {}
+    exec("import wait_package\nfrom wait_package import *", names)
+    note((described(names["listed"]), names["got"]))
+
+
+@imports_of
+def imports_by_functions(wait, note):
+    note(described(importlib.import_module("wait_package.inner")))
+    note(described(importlib.import_module("..listed", "wait_package.inner")))
+    note(described(__import__("wait_package.inner.deep")))
+    note(described(__import__("wait_plain", None, None, ["got"], 0)))
+
+
+@imports_of
+def imports_of_modules_that_are_something_else(wait, note):
+    import wait_replaced
+
+    note(wait_replaced)
+
+
+@imports_of
+def imports_that_fail(wait, note):
+    for name in "fails", "fails_late", "refuses", "lacks", "syntax":
+        for statement in "import wait_{}", "from wait_{} import got", "__import__('wait_{}')":
+            try:
+                exec(statement.format(name))
+            except (KeyError, ImportError, SyntaxError) as error:
+                note((type(error), names_in(error)))
+    try:
+        exec("from wait_package import nothing")
+    except ImportError as error:
+        note((str(error), names_in(error)))
+    exec("import wait_package.nothing")
+
+
+@imports_of
+def imports_by_a_function_of_the_program(wait, note):
+    def replacement(name, *arguments):
+        return name, arguments[2:], wait()
+
+    names = {"__builtins__": {"__import__": replacement}}
+    exec("import a.b\nimport a.b as c\nfrom d import __class__ as e", names)
+    note((names["a"], names["e"]))
+
+
 # ---- what has to hold for all --------------------------------------------------------------------
 
 every_scenario = pytest.mark.parametrize("name", SCENARIOS)
@@ -1630,6 +2028,32 @@ def test_a_loop_over_a_channel_can_be_pickled():
         gate.send_exception(StopIteration)
         assert notes == [1, 2, "else"]
         copy.kill()
+
+
+# ---- what isn't known ---------------------------------------------------------------------------
+
+
+def test_who_else_is_called_by_exec_pins():
+    """What exec() runs is only what it has been given."""
+    gate = channel()
+
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            return gate.receive()
+
+    def run():
+        exec("pass", {Name("__builtins__"): {}})
+
+    stackless.set_stack_budget(0)
+    t = tasklet(run)()
+    t.run()
+    assert "exec" in stackless.why_pinned(t)
+    while gate.balance < 0:
+        gate.send(True)
+    assert not t.alive
 
 
 # ---- as data -------------------------------------------------------------------------------------

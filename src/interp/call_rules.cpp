@@ -54,18 +54,8 @@ bool makes_instance(const Seam& seam, Joint* joint) {
   return joint->kept != nullptr && Py_TYPE(joint->kept) == type;
 }
 
-bool has_keywords([[maybe_unused]] const Seam& seam) {
-#if PY_VERSION_HEX < 0x030C0000
-  const Instruction* before = seam.stop.at - (2 + stackless_inline_caches[PRECALL]);
-#elif PY_VERSION_HEX < 0x030D0000
-  const Instruction* before = seam.stop.at - 1;
-#endif
-#if PY_VERSION_HEX < 0x030D0000
-  const CodeMap* map = code_map(code_of(seam.outer));
-  return before < map->instructions.get() || before->opcode == KW_NAMES;
-#else
-  return false;  // that is another instruction
-#endif
+bool has_keywords(const Seam& seam) {
+  return keyword_names(seam.outer, seam.stop.at, seam.stop.height) != nullptr;
 }
 
 // The same at its first step; __init__() is to come yet.

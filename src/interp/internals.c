@@ -11,13 +11,22 @@
 #include <internal/pycore_opcode.h>
 #include <opcode.h>
 #endif
-#if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030D0000
 #include <internal/pycore_interp.h>
-#endif
 
 #include "interp/internals.h"
 
 const uint8_t* const stackless_inline_caches = _PyOpcode_Caches;
+
+static PyInterpreterState* interpreter(void) { return PyThreadState_Get()->interp; }
+#if PY_VERSION_HEX >= 0x030C0000
+PyObject* stackless_importlib(void) { return interpreter()->imports.importlib; }
+PyObject* stackless_import_function(void) { return interpreter()->imports.import_func; }
+#else
+PyObject* stackless_importlib(void) { return interpreter()->importlib; }
+PyObject* stackless_import_function(void) { return interpreter()->import_func; }
+#endif
+int stackless_is_verbose(void) { return interpreter()->config.verbose; }
+int stackless_measures_imports(void) { return interpreter()->config.import_time; }
 
 #if PY_VERSION_HEX >= 0x030C0000
 const int stackless_first_instrumented = MIN_INSTRUMENTED_OPCODE;

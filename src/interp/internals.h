@@ -23,6 +23,13 @@ extern const int stackless_tools;
 PyObject* stackless_raise_callback(PyThreadState* ts, int tool);
 #endif
 
+/* importlib._bootstrap and builtins.__import__() as they were at the beginning; borrowed. */
+PyObject* stackless_importlib(void);
+PyObject* stackless_import_function(void);
+/* Whether python -v (then nothing is cut out of tracebacks), python -X importtime. */
+int stackless_is_verbose(void);
+int stackless_measures_imports(void);
+
 #ifdef __cplusplus
 }
 #endif

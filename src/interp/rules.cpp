@@ -17,7 +17,8 @@ namespace {
 // Whether one of the rules of the instruction is like that.
 template <typename Predicate>
 bool any_rule(int opcode, Predicate predicate) {
-  std::array tables{call_rules(), attribute_rules(), operator_rules(), iterator_rules()};
+  std::array tables{call_rules(), code_rules(), attribute_rules(), operator_rules(),
+                    iterator_rules()};
   return std::ranges::any_of(tables, [&](std::span<const Rule> table) {
     return std::ranges::any_of(
         table, [&](const Rule& rule) { return rule.opcode == opcode && predicate(rule); });
@@ -43,6 +44,7 @@ bool is_argument(Ending ending, int argument) {
     case Ending::truth:
       return argument >= 0 && argument < 4;
     case Ending::created:
+    case Ending::built:
       return argument >= 2 && argument <= largest_argument;
     default:
       return argument == 0 || argument == 1;
@@ -134,7 +136,7 @@ bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint
   int opcode = map->instructions[instruction].opcode;
   bool pushes_nothing = joint.ending == Ending::nothing || joint.ending == Ending::jump;
   if ((pushes_nothing && height == 0) || (joint.ending == Ending::item && !may_end_loop(height)) ||
-      (joint.ending == Ending::created &&
+      ((joint.ending == Ending::created || joint.ending == Ending::built) &&
        (call_operands(map->instructions[instruction]) != joint.argument ||
         height < code->co_nlocalsplus + joint.argument)) ||
       !is_argument(joint.ending, joint.argument)) {

@@ -31,8 +31,12 @@ enum class Ending : std::uint8_t {
             // as many as argument says, are taken off, and V is pushed
   drive,  // what is kept has driven an asynchronous generator: it makes of V what the instruction gets
   closed,  // the generator, or (argument 1) coroutine, has to end, or let GeneratorExit out
+  module,  // V is what has been imported, or (argument 0) the module of that name, `kept`; second is a list
+           // of what is wanted from it
+  built,  // V is what a class's body has returned; kept is its namespace, second the metaclass. The call's
+          // operands, as many as argument says, are taken off, and the class is pushed
 };
-constexpr std::size_t endings = 20;
+constexpr std::size_t endings = 22;
 
 // The argument of `drive` where the instruction is a call: StopIteration comes out of it.
 constexpr int raises_when_done = 1;

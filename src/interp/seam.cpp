@@ -59,11 +59,14 @@ PyObject* first_argument(_PyInterpreterFrame* frame) {
   return argument;
 }
 
-bool calls_builtin(const Seam& seam, const PyMethodDef* function, int arguments) {
+bool is_builtin(const Seam& seam, const PyMethodDef* function) {
   PyObject* callable = seam.callable();
   return callable != nullptr && PyCFunction_CheckExact(callable) && seam.self() == nullptr &&
-         reinterpret_cast<PyCFunctionObject*>(callable)->m_ml == function &&
-         seam.stop.at->argument == arguments;
+         reinterpret_cast<PyCFunctionObject*>(callable)->m_ml == function;
+}
+
+bool calls_builtin(const Seam& seam, const PyMethodDef* function, int arguments) {
+  return is_builtin(seam, function) && seam.stop.at->argument == arguments;
 }
 
 bool calls_method(const Seam& seam, int operand, PyObject* name) {

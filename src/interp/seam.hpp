@@ -52,6 +52,7 @@ constexpr int a_calls = -1;
 
 // The rules, by what they are about.
 std::span<const Rule> call_rules() noexcept;
+std::span<const Rule> code_rules() noexcept;
 std::span<const Rule> attribute_rules() noexcept;
 std::span<const Rule> operator_rules() noexcept;
 std::span<const Rule> iterator_rules() noexcept;
@@ -93,6 +94,7 @@ struct Names {
   Name positive{"__pos__"};
   Name invert{"__invert__"};
   Name close{"close"};
+  Name import{"__import__"};
 };
 inline Names names;
 
@@ -111,6 +113,10 @@ struct Builtins {
   Builtin setattr{"setattr"};
   Builtin delattr{"delattr"};
   Builtin iter{"iter"};
+  Builtin exec{"exec"};
+  Builtin eval{"eval"};
+  Builtin build_class{"__build_class__"};
+  Builtin import{"__import__"};
 };
 inline Builtins builtins;
 
@@ -150,7 +156,9 @@ bool leads_to(PyObject* callable, PyObject* function);
 // first_argument() is that of a frame which still has it; borrowed, or null.
 PyObject* first_argument(_PyInterpreterFrame* frame);
 
-// calls_builtin() tells whether a call with so many positional arguments has called that C function.
+// is_builtin() tells whether a call has called that C function; calls_builtin(), with so many arguments, all
+// of them positional.
+bool is_builtin(const Seam& seam, const PyMethodDef* function);
 bool calls_builtin(const Seam& seam, const PyMethodDef* function, int arguments);
 
 // calls_method() tells whether the operand's method has been called.

@@ -6,6 +6,8 @@
 #include <opcode.h>
 
 #include "interp/awaitables.hpp"
+#include "interp/classes.hpp"
+#include "interp/imports.hpp"
 #include "interp/internals.h"
 #include "interp/monitoring.hpp"
 #include "interp/operators.hpp"
@@ -275,6 +277,15 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
       return give(Py_NewRef(second != Py_None ? second : value));
     case Ending::closed:
       return give(Py_NewRef(PY_VERSION_HEX >= 0x030D0000 ? value : Py_None));
+    case Ending::module: {
+      PyObject* module = how.argument == 1 ? Py_NewRef(value) : finish_import(kept, second, value);
+      if (module == nullptr) {
+        cut_importlib_of_error();
+      }
+      return give(module);
+    }
+    case Ending::built:
+      return give(finish_class(how.argument, kept, second, value, outer));
   }
   return false;
 }
@@ -304,6 +315,9 @@ bool finish_exception(const EndingObject& how, PyObject* kept, PyObject* excepti
         *result = make_slot(Py_NewRef(Py_None));
         return true;
       }
+      return false;
+    case Ending::module:
+      cut_importlib(exception);
       return false;
     default:
       return false;

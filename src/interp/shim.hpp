@@ -45,7 +45,8 @@ constexpr bool waits_for_generator(Ending ending) {
          ending == Ending::drive;
 }
 constexpr bool catches_exceptions(Ending ending) {
-  return ending == Ending::item || ending == Ending::fallback || ending == Ending::closed;
+  return ending == Ending::item || ending == Ending::fallback || ending == Ending::closed ||
+         ending == Ending::module;
 }
 constexpr bool needs_shim(Ending ending) {
   return ending != Ending::push && ending != Ending::generator;

@@ -2,6 +2,23 @@
 
 namespace stackless::interp {
 
+#if PY_VERSION_HEX < 0x030D0000
+PyObject* keyword_names(_PyInterpreterFrame* frame, const Instruction* at, int) noexcept {
+#if PY_VERSION_HEX < 0x030C0000
+  const Instruction* before = at - (2 + stackless_inline_caches[PRECALL]);
+#else
+  const Instruction* before = at - 1;
+#endif
+  return before >= code_map(code_of(frame))->instructions.get() && before->opcode == KW_NAMES
+             ? PyTuple_GET_ITEM(code_of(frame)->co_consts, before->argument)
+             : nullptr;
+}
+#else
+PyObject* keyword_names(_PyInterpreterFrame* frame, const Instruction* at, int height) noexcept {
+  return at->opcode == CALL_KW ? object_in(frame->localsplus[height - 1]) : nullptr;
+}
+#endif
+
 namespace {
 
 // The index of the first instruction of the call at index `i`. Up to 3.12 the keywords' names are not on

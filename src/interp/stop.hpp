@@ -95,6 +95,10 @@ inline const PyMethodDef* function_at(_PyInterpreterFrame* frame, const Stop& st
   return nullptr;
 }
 
+// keyword_names() is the tuple of the keywords' names of the call `at`, before which the value stack is that
+// high; borrowed, null if there are none.
+PyObject* keyword_names(_PyInterpreterFrame* frame, const Instruction* at, int height) noexcept;
+
 // step_over() has the frame go on after its instruction when the frame that it has called returns.
 inline void step_over(_PyInterpreterFrame* frame) noexcept {
   const CodeMap* map = code_map(code_of(frame));
