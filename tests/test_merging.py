@@ -271,7 +271,6 @@ def waits_with_argument_lists(wait, note):
 # ---- generators ----------------------------------------------------------------------------------
 
 
-without_generators = [(3, 11)]
 
 
 def collect(items):  # list() would be C code that keeps something
@@ -286,7 +285,7 @@ def numbers(wait, n):
     return f"done {n}"
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def loops_over_generators(wait, note):
     for x in numbers(wait, 3):
         note(x)
@@ -317,7 +316,7 @@ def handles(wait):
     yield repr(sys.exc_info()[1])
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def generators_that_handle_exceptions(wait, note):
     try:
         raise IndexError("outer")
@@ -327,7 +326,7 @@ def generators_that_handle_exceptions(wait, note):
     note(sys.exc_info())
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def generators_that_fail(wait, note):
     def stops():
         wait()
@@ -341,7 +340,7 @@ def generators_that_fail(wait, note):
             note((str(error), repr(error.__cause__), repr(error.__context__), names_in(error)))
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def delegating_generators(wait, note):
     def delegates():
         note((yield from numbers(wait, 2)))
@@ -354,7 +353,7 @@ def delegating_generators(wait, note):
         note(x)
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def next_of_generators(wait, note):
     generator = numbers(wait, 2)
     note(next(generator))
@@ -370,7 +369,7 @@ def next_of_generators(wait, note):
             note((stop.value, names_in(stop)))
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def sends_to_generators(wait, note):
     generator = numbers(wait, 3)
     note(generator.send(None))
@@ -385,7 +384,7 @@ def sends_to_generators(wait, note):
         note(stop.value)
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def throws_into_generators(wait, note):
     def catches():
         try:
@@ -423,7 +422,7 @@ async def awaits(wait, note, n):
     return [await adds(wait, n), await adds(wait, n + 10)]
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def coroutines(wait, note):
     coroutine = awaits(wait, note, 1)
     note(coroutine.send(None))
@@ -465,7 +464,7 @@ async def gives(wait, note, n):
         note("finally")
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def loops_over_asynchronous_generators(wait, note):
     async def loops():
         async for value in gives(wait, note, 3):
@@ -477,7 +476,7 @@ def loops_over_asynchronous_generators(wait, note):
     run_coroutine(wait, note, loops())
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def asynchronous_generators_by_hand(wait, note):
     async def drives():
         values = gives(wait, note, 5)
@@ -509,7 +508,7 @@ def anext_with_a_default(wait, note):
     run_coroutine(wait, note, asks())
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def asynchronous_generators_that_are_closed(wait, note):
     async def ignores():
         try:
@@ -547,7 +546,7 @@ def asynchronous_generators_that_are_closed(wait, note):
     run_coroutine(wait, note, closes())
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def asynchronous_generators_driven_by_an_event_loop(wait, note):
     values = gives(wait, note, 2)
     for make in values.__anext__, values.__anext__, values.aclose, values.__anext__:
@@ -574,7 +573,7 @@ async def manages_later(wait, note, name):
         note((name, "exits", wait(), await pause(name)))
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def asynchronous_context_managers(wait, note):
     async def enters():
         async with manages_later(wait, note, 1) as value, manages_later(wait, note, 2):
@@ -593,7 +592,7 @@ def asynchronous_context_managers(wait, note):
     run_coroutine(wait, note, enters())
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def asynchronous_generators_that_handle_exceptions(wait, note):
     async def handles():
         try:
@@ -622,7 +621,7 @@ def asynchronous_generators_that_handle_exceptions(wait, note):
     run_coroutine(wait, note, loops())
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def generators_and_instances(wait, note):
     class Deep:
         def __init__(self, n):
@@ -688,7 +687,7 @@ def manages(wait, note, name):
         note(("close", name, wait()))
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def context_managers_made_of_generators(wait, note):
     with manages(wait, note, "a") as a:
         note((a, wait()))
@@ -1283,7 +1282,7 @@ def loops_over_iterators(wait, note):
     note(sys.exc_info())
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def generators_that_loop_over_iterators(wait, note):
     def loops():
         for x in Counts(wait, 2):  # noqa: UP028
@@ -1360,7 +1359,7 @@ def attributes_by_name(wait, note):
         note((str(error), names_in(error)))
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def generators_that_are_closed(wait, note):
     def closes(result=None, refuses=False, fails=False):
         try:
@@ -1927,7 +1926,7 @@ def events_of(start, name, listen, silence):
     return events
 
 
-@pytest.mark.skipif(VERSION == (3, 11), reason="generators are pinned")
+@pytest.mark.skipif(VERSION == (3, 11), reason="a trace function pins what it is told of")
 @pytest.mark.parametrize("name", ASYNCHRONOUS)
 def test_a_trace_function_is_told_the_same(name):
     def listen(events):
@@ -2193,7 +2192,6 @@ def runs(make, gate, results):
         results.append(stop.value)
 
 
-@pytest.mark.skipif(VERSION == (3, 11), reason="generators are pinned")
 @pytest.mark.parametrize("make", ASYNCHRONOUS_USES, ids=lambda make: make.__name__)
 def test_asynchronous_generators_can_be_pickled_at_every_stop(make):
     gate, results = channel(), []
@@ -2215,7 +2213,6 @@ def test_asynchronous_generators_can_be_pickled_at_every_stop(make):
     assert stops >= 2
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="beneath generators 3.11 pins")
 def test_a_generator_that_nobody_else_has_pins_no_frame_that_somebody_has_looked_at():
     def numbers(gate):
         yield gate.receive()

@@ -24,7 +24,6 @@ from support import child_lines, frame_names, in_thread
 PICKLERS = [pickle.Pickler, pickle._Pickler]
 UNPICKLERS = [pickle.Unpickler, pickle._Unpickler]
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
-OLD = sys.version_info < (3, 12)
 
 
 class Noted(tasklet):
@@ -286,8 +285,6 @@ PROGRAMS = [
     *(for_over_generators, yields_from, suspended_generator, suspended_in_except),
     *(calls, methods, expressions, groups, recursion, unbound, decorated),
 ]
-# On 3.11 a generator's frames, and a call with *args, are C calls.
-PINNED = {for_over_generators, yields_from, calls} if OLD else set()
 
 
 def name_of(value):
@@ -298,11 +295,9 @@ def snapshots_of(program):
     """Return a pickle made at each stop of a program, and its log."""
     pickles, runs = [], start(program)
     while runs.alive:
-        if program not in PINNED:
-            assert stackless.why_pinned(runs) is None
-            assert runs.restorable
-        if stackless.why_pinned(runs) is None:
-            pickles.append(pickle.dumps(runs))
+        assert stackless.why_pinned(runs) is None
+        assert runs.restorable
+        pickles.append(pickle.dumps(runs))
         runs.run()
     return pickles, runs.log
 

@@ -56,9 +56,6 @@ inline void set_height_for(_PyInterpreterFrame* copy, _PyInterpreterFrame*, int 
 }
 #endif
 
-// From 3.12 on the interpreter resumes generators by itself, and not through C.
-constexpr bool merges_generators = PY_VERSION_HEX >= 0x030C0000;
-
 constexpr std::size_t special_words = FRAME_SPECIALS_SIZE;
 
 inline std::size_t used_words(int height) {

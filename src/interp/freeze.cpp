@@ -192,8 +192,7 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept {
       }
       case End::all:
         halt->outermost = function_of(f);
-        // Up to 3.11 the interpreter has C code resume its generators.
-        return halt->merges && halt->generators > 0 && !merges_generators ? Pin::frame : Pin::none;
+        return Pin::none;
     }
   }
 }
@@ -370,33 +369,35 @@ Frozen* freeze(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
   return frozen;
 }
 
+void clear_frame(_PyInterpreterFrame* f) {
+  int height = height_of(f);
+  if (PyFrameObject* object = f->frame_obj; object != nullptr && Py_REFCNT(object) > 1) {
+    // Somebody keeps it: it gets the contents, as in Python/frame.c, take_ownership().
+    auto* kept = reinterpret_cast<_PyInterpreterFrame*>(object->_f_frame_data);
+    std::memcpy(static_cast<void*>(kept), f, used_words(height) * sizeof(Slot));
+    set_height(kept, height);
+    kept->owner = FRAME_OWNED_BY_FRAME_OBJECT;
+    kept->frame_obj = nullptr;
+    object->f_frame = kept;
+    if (PyObject_GC_IsTracked(reinterpret_cast<PyObject*>(object)) == 0) {
+      PyObject_GC_Track(object);
+    }
+    Py_DECREF(object);
+    return;
+  }
+  Py_CLEAR(f->frame_obj);
+  pop_slots(f, 0);
+  Py_CLEAR(f->f_locals);
+  drop_function_and_code(f);
+}
+
 void drop(Frozen* frozen) {
   // Innermost first, as unwinding would do it.
   for_each_frame(frozen, [](_PyInterpreterFrame* f) {
-    if (!is_on_data_stack(f)) {
-      f->previous = nullptr;  // its generator has it
-      return;
-    }
     f->previous = nullptr;
-    int height = height_of(f);
-    if (PyFrameObject* object = f->frame_obj; object != nullptr && Py_REFCNT(object) > 1) {
-      // Somebody keeps it: it gets the contents, as in Python/frame.c, take_ownership().
-      auto* kept = reinterpret_cast<_PyInterpreterFrame*>(object->_f_frame_data);
-      std::memcpy(static_cast<void*>(kept), f, used_words(height) * sizeof(Slot));
-      set_height(kept, height);
-      kept->owner = FRAME_OWNED_BY_FRAME_OBJECT;
-      kept->frame_obj = nullptr;
-      object->f_frame = kept;
-      if (PyObject_GC_IsTracked(reinterpret_cast<PyObject*>(object)) == 0) {
-        PyObject_GC_Track(object);
-      }
-      Py_DECREF(object);
-      return;
+    if (is_on_data_stack(f)) {  // else its generator has it
+      clear_frame(f);
     }
-    Py_CLEAR(f->frame_obj);
-    pop_slots(f, 0);
-    Py_CLEAR(f->f_locals);
-    drop_function_and_code(f);
   });
   Py_XDECREF(frozen->exc_item.exc_value);
   Py_XDECREF(frozen->context);

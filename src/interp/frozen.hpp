@@ -1,6 +1,7 @@
 // The block that a frozen tasklet consists of: this header, and its frames behind it.
 #pragma once
 
+#include "interp/driver.hpp"
 #include "interp/frame.hpp"
 #include "interp/freeze.hpp"
 #include "interp/switch.hpp"
@@ -41,6 +42,9 @@ _PyInterpreterFrame* copy_frame(Slot** words, _PyInterpreterFrame* f, int height
 // take_state() takes the rest: the context and the exceptions being handled. The data stack is free then.
 void take_state(Frozen* frozen, const Share& share) noexcept;
 
+// clear_frame() drops what a frame holds that nothing runs any more.
+void clear_frame(_PyInterpreterFrame* f);
+
 // ---- where loops end ------------------------------------------------------------------------------
 
 // bottom() is what stands beneath the outermost frame of the outermost loop.
@@ -63,6 +67,14 @@ inline bool is_entry_only([[maybe_unused]] _PyInterpreterFrame* f) noexcept {
   return is_entry(f);
 #endif
 }
+// ends_loop() tells whether the loop that runs a frame of a chain ends with it, and the others have none.
+inline bool ends_loop([[maybe_unused]] _PyInterpreterFrame* frame) noexcept {
+#if PY_VERSION_HEX < 0x030C0000
+  return is_driven(frame);
+#else
+  return false;
+#endif
+}
 // Whether `frame` is the last of a loop's Python frames, and whether that loop is the outermost.
 enum class End { no, loop, all };
 inline End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
@@ -75,7 +87,10 @@ inline End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
   if (!frame->is_entry) {
     return End::no;
   }
-  return caller == bottom(ts) ? End::all : End::loop;
+  if (caller == bottom(ts)) {
+    return End::all;
+  }
+  return is_driven(frame) ? End::no : End::loop;
 #else
   _PyInterpreterFrame* caller = frame->previous;
   if (caller == nullptr || !is_entry(caller)) {

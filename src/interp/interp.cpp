@@ -110,7 +110,7 @@ int loops(PyThreadState* ts, Suspended tasklet) noexcept {
   }
   int count = 0;
   for (_PyInterpreterFrame* f = top(ts, tasklet); f != nullptr; f = caller_of(f)) {
-    count += is_entry(f) ? 1 : 0;
+    count += is_entry(f) && !ends_loop(f) ? 1 : 0;
   }
   return count;
 }

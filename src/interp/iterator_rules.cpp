@@ -72,21 +72,23 @@ bool calls_next_method_with_default(const Seam& seam, Joint* joint) {
 // ---- generators ----
 
 bool is_resumable(PyObject* object) {
-  return merges_generators && (PyGen_CheckExact(object) || PyCoro_CheckExact(object));
+  return PyGen_CheckExact(object) || PyCoro_CheckExact(object);
 }
 
 // The iterator, or what is delegated to, is the generator.
 bool resumes_first(const Seam& seam, Joint* joint) {
   PyObject* generator = seam.generator();
-  joint->pops = seam.stop.at->opcode == SEND ? 1 : 0;
-  return generator != nullptr && seam.operand(0) == generator && is_resumable(generator);
+  bool sends = seam.stop.at->opcode == SEND;
+  joint->pops = sends ? 1 : 0;
+  return generator != nullptr && seam.operand(0) == generator && is_resumable(generator) &&
+         (sends || may_end_loop(seam.stop.height));
 }
 
 // What an asynchronous generator's asend(), __anext__(), athrow() or aclose() has returned drives it.
 bool drives_generator(const Seam& seam, PyObject* awaitable, Joint* joint) {
   joint->kept = awaitable;
   joint->generator = seam.generator();
-  return merges_generators && joint->generator != nullptr && awaitable != nullptr &&
+  return joint->generator != nullptr && awaitable != nullptr &&
          is_awaitable(awaitable) && generator_driven_by(awaitable) == joint->generator &&
          state_of(awaitable) == awaitable_begun;
 }

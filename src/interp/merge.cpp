@@ -69,10 +69,7 @@ void empty(_PyInterpreterFrame* f, bool innermost) {
   if (is_on_data_stack(f)) {
     set_code(f, Py_NewRef(code));
   } else {
-    set_code(f, code);  // isn't dropped with the frame (Python/ceval.c, clear_gen_frame)
-    if (innermost) {
-      hide_generator(f);
-    }
+    empty_generator(f, code, innermost);
   }
   instruction_of(f) = before_first(reinterpret_cast<PyCodeObject*>(code));
 }
@@ -143,10 +140,18 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
   _PyInterpreterFrame** link = &frozen->inner;
   Slot* words = frozen->words();
   _PyInterpreterFrame* f = top_of(share);
+  bool unwinds = true;  // whether a loop comes by there
   for (End end = End::no; end != End::all;) {
     end = end_of(ts, f);
     _PyInterpreterFrame* caller = f->previous;
     height = innermost ? height : height_of(f);
+    if (!unwinds) {
+      *link = copy_frame(&words, f, height);
+      link = &(*link)->previous;
+      f = caller;
+      continue;
+    }
+    unwinds = !ends_loop(f);
     bool on_data_stack = is_on_data_stack(f);
     _PyInterpreterFrame* moved =
         on_data_stack ? copy_frame(&words, f, height) : unwinding.generators.put(f, height);

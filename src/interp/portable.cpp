@@ -642,6 +642,9 @@ bool place_frames(Frozen* frozen, const Plan* plans, Py_ssize_t count) {
     } else if (plan.generator != nullptr) {
       f = frame_in(plan.generator);
       plan.generator->gi_frame_state = FRAME_EXECUTING;
+#if PY_VERSION_HEX < 0x030C0000
+      f->is_entry = true;
+#endif
     } else {
       f = reinterpret_cast<_PyInterpreterFrame*>(words);
       words += plan.used();

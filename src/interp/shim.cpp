@@ -474,18 +474,28 @@ bool read_shim(_PyInterpreterFrame* f, Joint* joint) noexcept {
 
 namespace {
 
+// What takes the generator off the value stack: after SEND it lies beneath what it has yielded, and from 3.12 on
+// beneath what it has returned, too.
 #if PY_VERSION_HEX >= 0x030C0000
+constexpr OwnInstruction drop_yielding[] = {{END_SEND}, {NOP}};
+constexpr OwnInstruction drop_returned = {END_SEND};
+#else
+constexpr OwnInstruction drop_yielding[] = {{SWAP, 2}, {POP_TOP}};
+constexpr OwnInstruction drop_returned = {NOP};
+#endif
+
 PyObject* assemble_waiting_shim() {
-  constexpr int returns = 6;  // index of the second END_SEND, after those that have no caches
+  constexpr int returns = 7;  // the index of `drop_returned`, after those that have no caches
   return assemble("<shim>", {{NOP},
                              {SEND, returns},
-                             {END_SEND},
+                             drop_yielding[0],
+                             drop_yielding[1],
                              {SWAP, 4},
                              {POP_TOP},
                              {POP_TOP},
                              {POP_TOP},
                              {RETURN_VALUE},
-                             {END_SEND},
+                             drop_returned,
                              {BINARY_OP},
                              {POP_TOP},
                              {POP_TOP},
@@ -496,11 +506,12 @@ PyObject* assemble_waiting_shim() {
 PyObject* assemble_driving_shim() {
   // What is raised while it stands at SEND goes to BINARY_OP, above three values. (From 3.13 on the
   // interpreter looks for the instruction before that which has made a call: Python/ceval.c, exit_unwind.)
-  const int target = 5 + stackless_inline_caches[SEND];
+  const int waiting = 2 + stackless_inline_caches[SEND];
   return assemble("<shim>",
                   {{NOP},
-                   {SEND},
-                   {END_SEND},
+                   {SEND, drop_returned.opcode == NOP ? 2 : 0},
+                   drop_yielding[0],
+                   drop_yielding[1],
                    {SWAP, 2},
                    {POP_TOP},
                    {BINARY_OP},
@@ -508,19 +519,21 @@ PyObject* assemble_driving_shim() {
                    {POP_TOP},
                    {RETURN_VALUE},
                    {RESUME}},
-                  {target - 3, target, 3});
+                  {waiting, waiting + 4, 3});
 }
 
 PyObject* assemble_closing_shim() {
+  int waiting = 2 + stackless_inline_caches[SEND];
   int operation = 1 + stackless_inline_caches[BINARY_OP];
-  int returns = 1 + operation;  // index of the second END_SEND, after those that have no caches
-  int handler = 2 + stackless_inline_caches[SEND] + returns + 1 + operation + 3;
+  int returns = 2 + operation;  // the index of `drop_returned`, after those that have no caches
+  int handler = waiting + returns + 1 + operation + 3;
   return assemble("<shim>",
                   {{NOP},
                    {SEND, returns},
-                   {END_SEND},
+                   drop_yielding[0],
+                   drop_yielding[1],
                    {BINARY_OP, NB_MULTIPLY},
-                   {END_SEND},
+                   drop_returned,
                    {BINARY_OP},
                    {POP_TOP},
                    {POP_TOP},
@@ -530,13 +543,8 @@ PyObject* assemble_closing_shim() {
                    {POP_TOP},
                    {RETURN_VALUE},
                    {RESUME}},
-                  {2 + stackless_inline_caches[SEND], handler, 3});
+                  {waiting, handler, 3});
 }
-#else
-PyObject* assemble_driving_shim() { return Py_NewRef(shim_code); }
-PyObject* assemble_waiting_shim() { return Py_NewRef(shim_code); }
-PyObject* assemble_closing_shim() { return Py_NewRef(shim_code); }
-#endif
 
 // The first instruction is there because an exception may count as that of the one before (Python/ceval.c of
 // 3.13, exception_unwind).

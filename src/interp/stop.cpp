@@ -67,8 +67,13 @@ void take_jump([[maybe_unused]] _PyInterpreterFrame* frame) noexcept {
 }
 
 #if PY_VERSION_HEX < 0x030C0000
-void skip_further(_PyInterpreterFrame*) noexcept {}
-void await_generator(_PyInterpreterFrame* frame) noexcept { step_over(frame); }
+// A SEND that has been told the last value drops whom it has asked.
+void skip_further(_PyInterpreterFrame* frame) noexcept {
+  frame->prev_instr += code_map(code_of(frame))->instructions[instruction_index(frame)].argument;
+  pop_slots(frame, height_of(frame) - 1);
+}
+
+void await_generator(_PyInterpreterFrame*) noexcept {}  // it stays there (interp/driver.hpp)
 #else
 void skip_further(_PyInterpreterFrame* frame) noexcept {
   const CodeMap* map = code_map(code_of(frame));

@@ -122,11 +122,10 @@ inline void step_over(_PyInterpreterFrame* frame) noexcept {
 void step_back(_PyInterpreterFrame* frame) noexcept;
 
 // await_generator() has a frame at FOR_ITER or SEND go on after it when the generator that it has resumed
-// yields, and where the instruction jumps to when the generator returns (3.12+).
+// yields, and where the instruction jumps to when the generator returns.
 void await_generator(_PyInterpreterFrame* frame) noexcept;
 
-// skip_further() has a frame that waits at SEND go on, when it is returned to, where the instruction jumps to
-// (3.12+).
+// skip_further() has a frame that waits at SEND go on, when it is returned to, where the instruction jumps to.
 void skip_further(_PyInterpreterFrame* frame) noexcept;
 
 // take_jump() has a frame that stands at a conditional jump take it (up to 3.12).

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "interp/code.hpp"
+#include "interp/driver.hpp"
 #include "interp/freeze.hpp"
 #include "interp/frozen.hpp"
 #include "interp/generators.hpp"
@@ -50,6 +51,7 @@ struct Thawing {
   _PyInterpreterFrame* outer;
 #if PY_VERSION_HEX < 0x030C0000
   _PyInterpreterFrame* base;
+  Departure* departure;  // what the loop is entered once more for, into `inner`; or null
 #endif
 };
 thread_local Thawing thawing;
@@ -71,17 +73,34 @@ void trace_later(PyThreadState* ts) {
 }
 #endif
 
+#if PY_VERSION_HEX < 0x030C0000
+PyObject* go_on(const Thawing& now, _PyInterpreterFrame* resume) {
+  resume->is_entry = false;
+  resume->previous = now.inner;
+  if (!now.departure->complete(now.inner, &resume->localsplus[0])) {
+    hide_error(now.ts, resume);
+    return nullptr;
+  }
+  return Py_NewRef(Py_None);
+}
+#endif
+
 // Takes the call's operands off the innermost frame's value stack and returns its result in a slot.
 PyObject* hook(PyObject*) {
   Thawing now = thawing;
   PyThreadState* ts = now.ts;
   _PyInterpreterFrame* resume = top_of(ts);
+#if PY_VERSION_HEX < 0x030C0000
+  if (now.departure != nullptr) {
+    return go_on(now, resume);
+  }
+#endif
   int depth = now.frozen->frames;
 #if PY_VERSION_HEX < 0x030C0000
   // Entry frames are cleared by C code that doesn't exist any more: so the outermost is none, and
   // returns into a frame that is.
   resume->is_entry = false;
-  now.base->previous = resume->previous;
+  now.base->previous = bottom(ts);
   now.base->is_entry = true;
   now.outer->previous = now.base;
   if (Tracing::is_any(ts)) [[unlikely]] {
@@ -174,6 +193,42 @@ _PyInterpreterFrame* place(PyThreadState* ts, Frozen* frozen, _PyInterpreterFram
   return inner;
 }
 
+// Enters a loop with a frame that calls hook().
+PyObject* enter_loop(PyThreadState* ts) {
+  _PyInterpreterFrame* resume = push_own(ts, resume_code);
+  resume->localsplus[0] = make_slot(nullptr);
+  resume->localsplus[1] = make_slot(Py_NewRef(hook_object));
+  set_height(resume, 2);
+  return _PyEval_EvalFrameDefault(ts, resume, 0);
+}
+
+#if PY_VERSION_HEX < 0x030C0000
+// The loop ends with the first generator's frame from `f` outwards: what it returns into stands beneath it.
+PyObject* enter_loop_of(PyThreadState* ts, _PyInterpreterFrame* generator) {
+  set_top(ts, generator != nullptr ? generator->previous : bottom(ts));
+  return enter_loop(ts);
+}
+
+PyObject* enter_loops(PyThreadState* ts) {
+  thawing.departure = nullptr;
+  _PyInterpreterFrame* generator = driven_from(thawing.inner);
+  PyObject* result = enter_loop_of(ts, generator);
+  while (generator != nullptr && may_merge()) {
+    _PyInterpreterFrame* waiting = generator->previous;
+    Departure departure(ts, generator, result);
+    generator = driven_from(waiting);
+    thawing.ts = ts;
+    thawing.inner = waiting;
+    thawing.departure = &departure;
+    result = enter_loop_of(ts, generator);
+  }
+  add_depth(ts, 1);  // the base frame took one off when it returned, and never put one on
+  return result;
+}
+#else
+PyObject* enter_loops(PyThreadState* ts) { return enter_loop(ts); }
+#endif
+
 }  // namespace
 
 namespace {
@@ -252,15 +307,7 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
   if (is_stale(ts, now.inner)) [[unlikely]] {
     catch_up(ts, now.inner);
   }
-  _PyInterpreterFrame* resume = push_own(ts, resume_code);
-  resume->localsplus[0] = make_slot(nullptr);
-  resume->localsplus[1] = make_slot(Py_NewRef(hook_object));
-  set_height(resume, 2);
-  PyObject* result = _PyEval_EvalFrameDefault(ts, resume, 0);
-#if PY_VERSION_HEX < 0x030C0000
-  add_depth(ts, 1);  // the base frame took one off when it returned, and never put one on
-#endif
-  return result;
+  return enter_loops(ts);
 }
 
 int init_freezing() {

@@ -93,7 +93,12 @@ inline int visit_function_and_code(_PyInterpreterFrame* frame, visitproc visit, 
   Py_VISIT(frame->f_code);
   return 0;
 }
-inline void hide_generator(_PyInterpreterFrame*) {}  // none is ever emptied
+// empty_generator() has a generator's frame be one of `code`, and keeps it out of tracebacks
+// (_PyFrame_IsIncomplete).
+inline void empty_generator(_PyInterpreterFrame* frame, PyObject* code, bool) {
+  set_code(frame, Py_NewRef(code));
+  frame->owner = FRAME_OWNED_BY_THREAD;
+}
 inline _Py_CODEUNIT* before_first(PyCodeObject* code) { return _PyCode_CODE(code) - 1; }
 inline void add_depth(PyThreadState* ts, int depth) { ts->recursion_remaining -= depth; }
 

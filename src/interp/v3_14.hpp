@@ -112,11 +112,16 @@ inline int visit_function_and_code(_PyInterpreterFrame* frame, visitproc visit, 
   }
   return 0;
 }
-// hide_generator() keeps an empty generator's frame out of tracebacks (_PyFrame_IsIncomplete). Only the
-// innermost one of a loop may look like the loop's own.
-inline void hide_generator([[maybe_unused]] _PyInterpreterFrame* frame) {
+// empty_generator() has a generator's frame be one of `code`, which isn't dropped with it (Python/ceval.c,
+// clear_gen_frame). The innermost one of a loop, and no other, may look like the loop's own: so it is kept out
+// of tracebacks (_PyFrame_IsIncomplete).
+inline void empty_generator(_PyInterpreterFrame* frame, PyObject* code,
+                            [[maybe_unused]] bool innermost) {
+  set_code(frame, code);
 #ifndef Py_DEBUG  // asserts that it is what it is; the traceback does no harm
-  frame->owner = FRAME_OWNED_BY_INTERPRETER;
+  if (innermost) {
+    frame->owner = FRAME_OWNED_BY_INTERPRETER;
+  }
 #endif
 }
 inline _Py_CODEUNIT* before_first(PyCodeObject* code) { return _PyCode_CODE(code); }
