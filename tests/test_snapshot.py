@@ -500,3 +500,32 @@ def test_classes_by_value_run_where_their_source_is_not(tmp_path):
         print("shop" in sys.modules)
     """
     assert child_lines(child, str(stored)) == ["('base', 3)", "False"]
+
+
+def declares(gate, results):
+    class Thing:
+        first = 1
+        second = gate.receive()
+
+        def told(self):
+            return self.first, self.second, __class__.__name__
+
+        third = second + gate.receive()
+
+    results.append((Thing().told(), Thing.third))
+
+
+def test_a_class_statement_goes_on_with_the_names_it_has_bound_so_far():
+    gate, results = channel(), []
+    stackless.set_stack_budget(0)
+    original = started(declares, gate, results)
+    ends = []
+    while original.alive:
+        copy, its_gate, its_results = snapshot.loads(snapshot.dumps((original, gate, results)))
+        while its_gate.balance < 0:
+            its_gate.send(5)
+        assert (copy.alive, results) == (False, [])
+        ends += its_results
+        gate.send(7)
+    assert ends == [((1, 5, "Thing"), 10), ((1, 7, "Thing"), 12)]
+    assert results == [((1, 7, "Thing"), 14)]

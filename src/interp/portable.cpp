@@ -220,13 +220,18 @@ void count_in(long* numbers, PyObject* number) {
                         static_cast<unsigned long>(PyLong_AsLongAndOverflow(number, &overflow)));
 }
 
+// Whether the local variables have no slots: those of a class statement, or of what exec() runs, are those of a
+// mapping, which is an entry's last item.
+bool has_named_locals(PyCodeObject* code) { return (code->co_flags & CO_OPTIMIZED) == 0; }
+
 // `state` is that of a suspended generator, or the check of the frame that this one has called; `height` is
 // how much of the frame is in use.
 PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int state, int height,
                      Wrap wrap) {
   PyCodeObject* code = code_of(f);
-  if ((code->co_flags & CO_OPTIMIZED) == 0) {
-    PyErr_Format(PyExc_TypeError, "%U() can't be pickled: its local variables are a dictionary's",
+  bool named = has_named_locals(code);
+  if (named && (f->f_locals == nullptr || f->f_locals == f->f_globals)) {
+    PyErr_Format(PyExc_TypeError, "%U() can't be pickled: its local variables are its global ones",
                  code->co_qualname);
     return nullptr;
   }
@@ -252,7 +257,7 @@ PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int sta
   int instruction = instruction_index(f);
   std::int32_t check =
       check_of(sort, state, instruction, offset_of(f), hash, kinds, height, numbers);
-  Owned entry(PyTuple_New(fixed_items + values));
+  Owned entry(PyTuple_New(fixed_items + values + (named ? 1 : 0)));
   if (entry == nullptr) {
     return nullptr;
   }
@@ -275,6 +280,9 @@ PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int sta
     } else if (PyObject* object = object_in(slot); object != nullptr) {
       put(place++, wrap(object));
     }
+  }
+  if (named && !failed) {
+    put(place, wrap(f->f_locals));
   }
   return failed ? nullptr : entry.release();
 }
@@ -369,6 +377,7 @@ bool read_entry(PyObject* tuple, PyObject* function, Sort sort, int state, Entry
       count_in(&numbers, value);
     }
   }
+  size -= has_named_locals(entry->code) ? 1 : 0;
   bool unaltered = next == size && check == check_of(sort, state, entry->instruction, entry->offset,
                                                      hash, entry->shape, height, numbers);
   return unaltered || altered("a frame has been altered");
@@ -392,6 +401,9 @@ bool fill(_PyInterpreterFrame* f, const Entry& entry) {
     }
     f->localsplus[i] = slot;
     set_height(f, i + 1);
+  }
+  if (has_named_locals(entry.code)) {
+    f->f_locals = Py_NewRef(look_through(PyTuple_GET_ITEM(entry.tuple, next)));
   }
   set_height(f, entry.height);
   instruction_of(f) = _PyCode_CODE(entry.code) + entry.instruction;
