@@ -517,7 +517,6 @@ def declares(gate, results):
 
 def test_a_class_statement_goes_on_with_the_names_it_has_bound_so_far():
     gate, results = channel(), []
-    stackless.set_stack_budget(0)
     original = started(declares, gate, results)
     ends = []
     while original.alive:
