@@ -46,6 +46,7 @@ void end(PyThreadState* ts) noexcept {
     CommonShare::load_context(ts, nullptr);
     Py_DECREF(context);
   }
+  Py_CLEAR(ts->exc_info->exc_value);  // None, if an exception has been handled
 }
 
 void leave_data_stack(PyThreadState* ts) noexcept {

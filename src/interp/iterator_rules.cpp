@@ -88,8 +88,8 @@ bool resumes_first(const Seam& seam, Joint* joint) {
 bool drives_generator(const Seam& seam, PyObject* awaitable, Joint* joint) {
   joint->kept = awaitable;
   joint->generator = seam.generator();
-  return joint->generator != nullptr && awaitable != nullptr &&
-         is_awaitable(awaitable) && generator_driven_by(awaitable) == joint->generator &&
+  return joint->generator != nullptr && awaitable != nullptr && is_awaitable(awaitable) &&
+         generator_driven_by(awaitable) == joint->generator &&
          state_of(awaitable) == awaitable_begun;
 }
 

@@ -164,6 +164,9 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
       set_height(f, 0);
     }
     empty(f, innermost);
+    if (!unwinds) {
+      drop_function_and_code(f);  // the C code that would have is long gone
+    }
     innermost = end == End::loop;
     f = caller;
     if (innermost) {
