@@ -5,6 +5,7 @@ Each scenario runs plainly and frozen at every stop; what it notes has to be the
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import enum
@@ -869,12 +870,32 @@ def truth_tests(wait, note):
     note(1 if it or it else 2)
 
 
-@scenario(pinned=[(3, 11)])
+class Holds:
+    """Waits in code that has nothing else on its value stack, and no variables."""
+
+    gate = None
+
+    def __bool__(self):
+        return self.gate()() > 2
+
+
+def both():
+    return Holds() and 1
+
+
+def either():
+    return Holds() or 1
+
+
+@scenario
 def logic(wait, note):
     it = Truth(wait)
+    Holds.gate = weakref.ref(wait)
     for _ in range(3):
         attempt(note, lambda: type(it and 1).__name__)
         attempt(note, lambda: type(it or 1).__name__)
+        note((type(both()).__name__, type(either()).__name__))
+    note([str((it and 1) or (it and 2)) for _ in range(3)])
 
 
 @scenario
@@ -1014,12 +1035,124 @@ def comparisons(wait, note):
         note("less" if n <= m else "not less")
 
 
-# CPython asks the right operand first if its class is derived from the left one's: a case unknown.
+class Base:
+    def __init__(self, wait):
+        self.wait = wait
+
+    def answer(self, text):
+        got = self.wait()
+        return (text, type(self).__name__, got) if got < 5 else NotImplemented
+
+    def __sub__(self, _):
+        return self.answer("-")
+
+    def __rsub__(self, _):
+        return self.answer("reflected -")
+
+    def __pow__(self, _):
+        return self.answer("**")
+
+    def __eq__(self, _):
+        return self.answer("==")
+
+    def __lt__(self, _):
+        return self.answer("<")
+
+    def __le__(self, _):
+        return self.answer("<=")
+
+    __hash__ = None
+
+
+class Inherits(Base):
+    pass
+
+
+class Overrides(Base):
+    def __rsub__(self, _):
+        return self.answer("my reflected -")
+
+    def __rpow__(self, _):
+        return self.answer("my reflected **")
+
+    def __gt__(self, _):
+        return self.answer(">")
+
+    def __eq__(self, _):
+        return self.answer("my ==")
+
+    __hash__ = None
+
+
+class MyInt(int):
+    def answer(self, text):
+        got = self.wait()
+        return (text, got) if got < 5 else NotImplemented
+
+    def __radd__(self, _):
+        return self.answer("reflected +")
+
+    def __rpow__(self, _):
+        return self.answer("reflected **")
+
+    def __lt__(self, _):
+        return self.answer("<")
+
+    def __eq__(self, _):
+        return self.answer("==")
+
+    __hash__ = None
+
+
+OPERATIONS = {
+    name: eval(f"lambda a, b: a {name} b") for name in ("-", "+", "**", "==", "!=", "<", ">", "<=")
+}
+
+
+# Where the other operand's method is called by C code of ours it is pinned.
 @scenario(pinned=[VERSION])
 def operators_of_derived_classes(wait, note):
+    mine = MyInt(5)
+    mine.wait = wait
+    for operation in OPERATIONS.values():
+        for right in Inherits(wait), Overrides(wait):
+            attempt(note, lambda: operation(Base(wait), right))  # noqa: B023
+            attempt(note, lambda: operation(Base(wait), right))  # noqa: B023
+        for left in 2, True:
+            attempt(note, lambda: operation(left, mine))  # noqa: B023
+            attempt(note, lambda: operation(left, mine))  # noqa: B023
     n, other = Number(wait, 7), Other(wait, 8)
     attempt(note, lambda: n - other)
     attempt(note, lambda: n < other)
+
+
+@scenario
+def operators_of_derived_classes_that_answer(wait, note):
+    mine = MyInt(5)
+    mine.wait = lambda: min(wait(), 4)
+    for operation in OPERATIONS.values():
+        for right in Inherits(mine.wait), Overrides(mine.wait):
+            attempt(note, lambda: operation(Base(mine.wait), right))  # noqa: B023
+        attempt(note, lambda: operation(2, mine))  # noqa: B023
+
+
+@scenario(pinned=[VERSION])
+def comparisons_within_sequences_that_contain_the_operand(wait, note):
+    """The method of one that is contained isn't the method of the operator."""
+
+    class Contained(list):
+        def __eq__(self, other):
+            return wait() > 2
+
+        __hash__ = None
+
+    class Sequence(list):
+        def __lt__(self, other):
+            return False
+
+    one = Contained([1])
+    note(Sequence([one]) == one)
+    note(Sequence([one, 1]) == one)
 
 
 @scenario
@@ -1158,6 +1291,112 @@ def attributes_all_made_up(wait, note):
     it = Whole(wait)
     note((it.one, it.two))
     note(it.call())
+
+
+# ---- containers and classes that make up what they lack ------------------------------------------
+
+
+class Makes(dict):
+    def __missing__(self, key):
+        if key == "fails":
+            raise KeyError(self["other"])
+        return key, self.get("wait")()
+
+
+class Keeps(collections.defaultdict):
+    def __setitem__(self, key, value):
+        super().__setitem__(key, ("kept", value))
+
+
+@scenario
+def items_that_are_missing(wait, note):
+    it = Makes(wait=wait)
+    note(it["a"])
+    note(it["a", "b"])
+    note(it["wait"] is wait)
+    it["fails"]
+
+
+@scenario
+def items_made_by_default(wait, note):
+    def stores():
+        got = wait()
+        dict.__setitem__(it, "x", "stored already")
+        return got
+
+    for kind in collections.defaultdict, Keeps:
+        it = kind(wait)
+        note((it["a"], it["a"], it[1, 2], dict(it)))
+        it = kind(stores)
+        note((it["x"], dict(it)))
+        it = kind(lambda: 1 / (wait() - wait()))
+        note(it["y"])
+
+
+@scenario
+def subscripts_of_classes(wait, note):
+    class Generic:
+        def __class_getitem__(cls, key):
+            return cls.__name__, key, wait()
+
+    class Derived(Generic):
+        @classmethod
+        def __class_getitem__(cls, key):
+            return super().__class_getitem__(key), wait()
+
+    note(Generic[int])
+    note(Derived[1:2, 3])
+
+
+class Kinds(type):
+    def __instancecheck__(cls, instance):
+        return instance.wait() - 1 if instance is not None else []
+
+    def __subclasscheck__(cls, subclass):
+        return subclass.wait(), None
+
+
+@scenario
+def checks_of_kinds(wait, note):
+    class Kind(metaclass=Kinds):
+        pass
+
+    class Thing:
+        pass
+
+    Thing.wait = staticmethod(wait)
+    note((isinstance(Thing(), Kind), isinstance(Thing(), Kind), isinstance(Thing(), Kind)))
+    note((isinstance(None, Kind), isinstance(Kind(), Kind)))
+    note(issubclass(Thing, Kind))
+
+
+@scenario(pinned=without_generators)
+def delegation_to_iterators(wait, note):
+    class Iterator:
+        def __init__(self, n, result=None):
+            self.n = n
+            self.result = result
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            got = wait()
+            if not self.n:
+                raise StopIteration(self.result)
+            self.n -= 1
+            return got, self.n
+
+    def delegates(iterator):
+        try:
+            note((yield from iterator))
+        except ValueError as error:
+            note(names_in(error))
+            yield wait()
+
+    for iterator in Iterator(2, "done"), Iterator(0), Iterator(1, (1, 2)):
+        for value in delegates(iterator):
+            note(value)
 
 
 class Removes:

@@ -13,6 +13,95 @@ bool sets_item(const Seam& seam, Joint*) {
 bool deletes_item(const Seam& seam, Joint*) {
   return has_rest(seam) && calls_method(seam, 0, names.delitem);
 }
+
+#if PY_VERSION_HEX >= 0x030E0000
+constexpr int subscript = BINARY_OP;
+bool is_subscript(const Seam& seam) { return seam.stop.at->argument == NB_SUBSCR; }
+#else
+constexpr int subscript = BINARY_SUBSCR;
+bool is_subscript(const Seam&) { return true; }
+#endif
+
+bool subscribes(const Seam& seam, Joint* joint) {
+  return is_subscript(seam) && gets_item(seam, joint);
+}
+
+// A class's __class_getitem__(): Objects/abstract.c, PyObject_GetItem.
+bool gets_class_item(const Seam& seam, Joint*) {
+  PyObject* object = seam.operand(0);
+  PyTypeObject* meta = Py_TYPE(object);
+  if (!is_subscript(seam) || !is_call(seam) || !PyType_Check(object) ||
+      meta->tp_getattro != PyType_Type.tp_getattro ||
+      (meta->tp_as_mapping != nullptr && meta->tp_as_mapping->mp_subscript != nullptr) ||
+      (meta->tp_as_sequence != nullptr && meta->tp_as_sequence->sq_item != nullptr) ||
+      _PyType_Lookup(meta, names.class_getitem) != nullptr) {
+    return false;
+  }
+  PyObject* method = _PyType_Lookup(reinterpret_cast<PyTypeObject*>(object), names.class_getitem);
+  // Objects/funcobject.c, classmethod: the function comes first.
+  return method != nullptr && Py_IS_TYPE(method, &PyClassMethod_Type) &&
+         leads_to(*reinterpret_cast<PyObject**>(reinterpret_cast<char*>(method) + sizeof(PyObject)),
+                  seam.function());
+}
+
+// Objects/dictobject.c, dict_subscript.
+bool looks_up_as_dict(PyTypeObject* type) {
+  return _PyType_Lookup(type, names.getitem) == _PyType_Lookup(&PyDict_Type, names.getitem);
+}
+
+// A dictionary's __missing__(); not its own hash or comparison, should it look for itself.
+bool gets_missing_item(const Seam& seam, Joint*) {
+  PyTypeObject* type = Py_TYPE(seam.operand(0));
+  return is_subscript(seam) && looks_up_as_dict(type) && calls_method(seam, 0, names.missing) &&
+         first_argument(seam.inner) == seam.operand(0) &&
+         _PyType_Lookup(type, names.hash) != seam.function() &&
+         _PyType_Lookup(type, names.equal) != seam.function();
+}
+
+// A function that takes nothing can't be a method of a key, but for a static one.
+bool is_factory(const Seam& seam, PyObject* function) {
+  auto* code = reinterpret_cast<PyCodeObject*>(
+      reinterpret_cast<PyFunctionObject*>(seam.function())->func_code);
+  PyObject* hash = _PyType_Lookup(Py_TYPE(seam.operand(1)), names.hash);
+  return code->co_argcount == 0 && (code->co_flags & CO_VARARGS) == 0 &&
+         (hash == nullptr || !Py_IS_TYPE(hash, &PyStaticMethod_Type)) &&
+         leads_to(function, seam.function());
+}
+
+// What a defaultdict's factory makes is stored: Modules/_collectionsmodule.c, defdict_missing.
+bool makes_default_item(const Seam& seam, Joint* joint) {
+  PyObject* dict = seam.operand(0);
+  PyTypeObject* type = Py_TYPE(dict);
+  if (!is_subscript(seam) || !is_call(seam) || types.default_dict == nullptr ||
+      !looks_up_as_dict(type) || PyType_IsSubtype(type, types.default_dict) == 0 ||
+      _PyType_Lookup(type, names.missing) != _PyType_Lookup(types.default_dict, names.missing)) {
+    return false;
+  }
+  joint->kept = dict;
+  joint->second = seam.operand(1);
+  joint->argument = defaults_stay ? 1 : 0;
+  // defdictobject: the dictionary, the factory.
+  PyObject* factory =
+      *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(dict) + sizeof(PyDictObject));
+  return factory != nullptr && is_factory(seam, factory);
+}
+
+// Objects/abstract.c, object_recursive_isinstance and object_issubclass.
+bool checks(const Seam& seam, const PyMethodDef* function, PyObject* name) {
+  if (!is_call(seam) || !calls_builtin(seam, function, 2)) {
+    return false;
+  }
+  PyObject* type = seam.argument(1);
+  return !PyTuple_Check(type) && method_of(Py_TYPE(type), name) == seam.function() &&
+         first_argument(seam.inner) == type;
+}
+bool checks_instance(const Seam& seam, Joint*) {
+  return checks(seam, builtins.isinstance, names.instance_check);
+}
+bool checks_subclass(const Seam& seam, Joint*) {
+  return checks(seam, builtins.issubclass, names.subclass_check);
+}
+
 bool contains(const Seam& seam, Joint* joint) {
   joint->argument = seam.stop.at->argument & 1;
   return calls_method(seam, 1, names.contains);
@@ -45,16 +134,21 @@ bool inverts(const Seam& seam, Joint* joint) {
   joint->argument = 3;
   return holds;
 }
-bool jumps_if_false(const Seam& seam, Joint* joint) {
+bool jumps_if(const Seam& seam, Joint* joint, bool truth) {
   bool holds = tests(seam, joint);
-  joint->argument = 0;
-  return holds && has_rest(seam);
-}
-bool jumps_if_true(const Seam& seam, Joint* joint) {
-  bool holds = jumps_if_false(seam, joint);
-  joint->argument = 1;
+  joint->argument = truth ? 1 : 0;
   return holds;
 }
+bool jumps_if_false(const Seam& seam, Joint* joint) {
+  return jumps_if(seam, joint, false) && has_rest(seam);
+}
+bool jumps_if_true(const Seam& seam, Joint* joint) {
+  return jumps_if(seam, joint, true) && has_rest(seam);
+}
+#if PY_VERSION_HEX < 0x030C0000
+bool jumps_if_false_or_pops(const Seam& seam, Joint* joint) { return jumps_if(seam, joint, false); }
+bool jumps_if_true_or_pops(const Seam& seam, Joint* joint) { return jumps_if(seam, joint, true); }
+#endif
 #endif
 
 // ---- operators ----
@@ -82,14 +176,10 @@ bool compares(const Seam& seam, Joint* joint) {
                                        seam.operand(0), seam.operand(1), seam.function(), first));
 }
 
-#if PY_VERSION_HEX >= 0x030E0000
-bool subscribes(const Seam& seam, Joint* joint) {
-  return seam.stop.at->argument == NB_SUBSCR && gets_item(seam, joint);
-}
-#endif
-
 const Rule rules[] = {
     {CALL, a_calls, calls_len, Ending::length},
+    {CALL, a_calls, checks_instance, Ending::truth},
+    {CALL, a_calls, checks_subclass, Ending::truth},
     {STORE_SUBSCR, 3, sets_item, Ending::nothing},
     {DELETE_SUBSCR, 2, deletes_item, Ending::nothing},
     {CONTAINS_OP, 2, contains, Ending::truth},
@@ -104,11 +194,10 @@ const Rule rules[] = {
     {BINARY_SLICE, 3, gets_item, Ending::push},
     {STORE_SLICE, 4, sets_item, Ending::nothing},
 #endif
-#if PY_VERSION_HEX >= 0x030E0000
-    {BINARY_OP, 2, subscribes, Ending::push},
-#else
-    {BINARY_SUBSCR, 2, gets_item, Ending::push},
-#endif
+    {subscript, 2, subscribes, Ending::push},
+    {subscript, 2, gets_class_item, Ending::push},
+    {subscript, 2, gets_missing_item, Ending::push},
+    {subscript, 2, makes_default_item, Ending::stored},
 #if PY_VERSION_HEX >= 0x030D0000
     {TO_BOOL, 1, tests, Ending::truth},
 #else
@@ -119,6 +208,8 @@ const Rule rules[] = {
     {POP_JUMP_FORWARD_IF_TRUE, 1, jumps_if_true, Ending::jump},
     {POP_JUMP_BACKWARD_IF_FALSE, 1, jumps_if_false, Ending::jump},
     {POP_JUMP_BACKWARD_IF_TRUE, 1, jumps_if_true, Ending::jump},
+    {JUMP_IF_FALSE_OR_POP, 1, jumps_if_false_or_pops, Ending::jump_or_pop},
+    {JUMP_IF_TRUE_OR_POP, 1, jumps_if_true_or_pops, Ending::jump_or_pop},
 #elif PY_VERSION_HEX < 0x030D0000
     {POP_JUMP_IF_FALSE, 1, jumps_if_false, Ending::jump},
     {POP_JUMP_IF_TRUE, 1, jumps_if_true, Ending::jump},

@@ -48,8 +48,28 @@ std::array<Known, operators.size()> known;
 richcmpfunc known_compare;
 std::array<PyObject*, 6> comparison_names;
 
-constexpr int which = 15, asks_right = 16, in_place = 32;
-constexpr int test_result = 8, inverts = 32;
+// An operator's argument: which it is, and what is left to do if the method returns NotImplemented.
+constexpr int which = 15, asks_right = 16, in_place = 32, asks_left = 48;
+
+// That of a comparison.
+enum class Rest { nothing, asks_right, asks_right_inverted, asks_left, asks_left_inverted };
+constexpr int rests = 5;
+struct Comparison {
+  int which;   // Py_LT to Py_GE
+  bool tests;  // the result is to be a bool
+  Rest
+      rest;  // what is left to do if the method returns NotImplemented; inverted: it is __eq__() for __ne__()
+
+  static constexpr int kinds = 6;
+  static Comparison of(int argument) {
+    return {argument % kinds, argument / kinds % 2 != 0, static_cast<Rest>(argument / (2 * kinds))};
+  }
+  int argument() const { return which + kinds * ((tests ? 1 : 0) + 2 * static_cast<int>(rest)); }
+  bool is_inverted() const {
+    return rest == Rest::asks_right_inverted || rest == Rest::asks_left_inverted;
+  }
+};
+constexpr int swapped[] = {Py_GT, Py_GE, Py_EQ, Py_NE, Py_LT, Py_LE};
 
 void* slot_of(PyTypeObject* type, int k) {
   PyNumberMethods* number = type->tp_as_number;
@@ -76,26 +96,74 @@ bool has_sequence_operator(int k, PyTypeObject* left, PyTypeObject* right) {
           ((l != nullptr && l->sq_repeat != nullptr) || (r != nullptr && r->sq_repeat != nullptr)));
 }
 
+// Whether a type whose slot is that of classes written in Python leads to a method written in Python, if to any.
+// One of C may call whatever it likes.
+bool is_written_in_python(PyObject* method) {
+  return method == nullptr || PyFunction_Check(method);
+}
+
+PyObject* call_method(PyObject* self, PyObject* name, PyObject* other) {
+  PyObject* method = _PyType_Lookup(Py_TYPE(self), name);
+  if (method == nullptr) {
+    return Py_NewRef(Py_NotImplemented);
+  }
+  descrgetfunc get = Py_TYPE(method)->tp_descr_get;
+  PyObject* bound = get != nullptr ? get(method, self, reinterpret_cast<PyObject*>(Py_TYPE(self)))
+                                   : Py_NewRef(method);
+  PyObject* result = bound != nullptr ? PyObject_CallOneArg(bound, other) : nullptr;
+  Py_XDECREF(bound);
+  return result;
+}
+
+PyObject* call_slot(int k, void* slot, PyObject* left, PyObject* right) {
+  return k == power_of ? reinterpret_cast<ternaryfunc>(slot)(left, right, Py_None)
+                       : reinterpret_cast<binaryfunc>(slot)(left, right);
+}
+
 // The right operand's turn, after the left one's method has returned NotImplemented.
 PyObject* ask_right(int k, PyObject* left, PyObject* right) {
   void *l = slot_of(Py_TYPE(left), k), *r = slot_of(Py_TYPE(right), k);
   if (r == nullptr) {
     return Py_NewRef(Py_NotImplemented);
   }
-  if (l != r) {
-    return k == power_of ? reinterpret_cast<ternaryfunc>(r)(left, right, Py_None)
-                         : reinterpret_cast<binaryfunc>(r)(left, right);
-  }
-  PyObject* method = _PyType_Lookup(Py_TYPE(right), known[k].reflected);
-  if (method == nullptr) {
+  return l != r ? call_slot(k, r, left, right) : call_method(right, known[k].reflected, left);
+}
+
+// The left operand's turn, after the right one's method, which came first, has returned NotImplemented.
+PyObject* ask_left(int k, PyObject* left, PyObject* right) {
+  void* slot = slot_of(Py_TYPE(left), k);
+  if (slot == nullptr) {
     return Py_NewRef(Py_NotImplemented);
   }
-  descrgetfunc get = Py_TYPE(method)->tp_descr_get;
-  PyObject* bound = get != nullptr ? get(method, right, reinterpret_cast<PyObject*>(Py_TYPE(right)))
-                                   : Py_NewRef(method);
-  PyObject* result = bound != nullptr ? PyObject_CallOneArg(bound, left) : nullptr;
-  Py_XDECREF(bound);
-  return result;
+  return slot == known[k].slot ? call_method(left, known[k].forward, right)
+                               : call_slot(k, slot, left, right);
+}
+
+// An operator whose right operand's class is derived from the left one's (Objects/typeobject.c, SLOT1BINFULL):
+// if it has a reflected method of its own, that comes first.
+Operation find_operator_of_derived(int k, PyObject* left, PyObject* right, PyObject* function,
+                                   PyObject* first) {
+  PyTypeObject *l = Py_TYPE(left), *r = Py_TYPE(right);
+  PyObject* reflected = _PyType_Lookup(r, known[k].reflected);
+  bool is_reflected = first == right && reflected == function;
+  void* slot = slot_of(l, k);
+  if (slot_of(r, k) != known[k].slot) {
+    return {};
+  }
+  if (slot != known[k].slot) {
+    return {is_reflected && (slot == nullptr || is_quiet(l)), k | asks_left};
+  }
+  // The two are got as attributes of the classes.
+  PyObject* inherited = _PyType_Lookup(l, known[k].reflected);
+  PyObject* forward = _PyType_Lookup(l, known[k].forward);
+  bool are_plain = Py_IS_TYPE(l, &PyType_Type) && Py_IS_TYPE(r, &PyType_Type) &&
+                   is_written_in_python(reflected) && is_written_in_python(inherited) &&
+                   is_written_in_python(forward);
+  bool right_first = reflected != inherited;
+  if (are_plain && is_reflected) {
+    return {true, k | (right_first ? asks_left : 0)};
+  }
+  return {are_plain && first == left && forward == function, k | (right_first ? 0 : asks_right)};
 }
 
 }  // namespace
@@ -116,8 +184,11 @@ Operation find_operator(int argument, PyObject* left, PyObject* right, PyObject*
       return {};
     }
   }
-  if (right_comes_first(l, r) || has_sequence_operator(k, l, r)) {
+  if (has_sequence_operator(k, l, r)) {
     return {};
+  }
+  if (right_comes_first(l, r)) {
+    return find_operator_of_derived(k, left, right, function, first);
   }
   void *left_slot = slot_of(l, k), *right_slot = slot_of(r, k);
   if (left_slot == known[k].slot && _PyType_Lookup(l, known[k].forward) == function &&
@@ -125,7 +196,9 @@ Operation find_operator(int argument, PyObject* left, PyObject* right, PyObject*
     bool last = l == r || right_slot == nullptr;
     return {true, k | (last ? 0 : asks_right)};
   }
-  bool left_is_known = left_slot == nullptr || left_slot == known[k].slot || is_quiet(l);
+  bool left_is_known =
+      left_slot == nullptr || is_quiet(l) ||
+      (left_slot == known[k].slot && is_written_in_python(_PyType_Lookup(l, known[k].forward)));
   bool reflected = right_slot == known[k].slot && l != r && left_is_known && first == right &&
                    _PyType_Lookup(r, known[k].reflected) == function;
   return {reflected, k};
@@ -135,12 +208,12 @@ PyObject* finish_operator(int argument, PyObject* left, PyObject* right, PyObjec
   if (value != Py_NotImplemented) {
     return Py_NewRef(value);
   }
-  int k = argument & which;
-  if ((argument & in_place) != 0) {
+  int k = argument & which, rest = argument & ~which;
+  if (rest == in_place) {
     return operators[k].whole(left, right);
   }
-  if ((argument & asks_right) != 0) {
-    PyObject* result = ask_right(k, left, right);
+  if (rest != 0) {
+    PyObject* result = rest == asks_left ? ask_left(k, left, right) : ask_right(k, left, right);
     if (result != Py_NotImplemented) {
       return result;
     }
@@ -151,65 +224,105 @@ PyObject* finish_operator(int argument, PyObject* left, PyObject* right, PyObjec
   return nullptr;
 }
 
-Operation find_comparison(int comparison, bool test, PyObject* left, PyObject* right,
-                          PyObject* function, PyObject* first) noexcept {
-  constexpr int swapped[] = {Py_GT, Py_GE, Py_EQ, Py_NE, Py_LT, Py_LE};
-  PyTypeObject *l = Py_TYPE(left), *r = Py_TYPE(right);
-  if (comparison < Py_LT || comparison > Py_GE || right_comes_first(l, r) || left == right) {
+namespace {
+
+// Whether the comparison that runs is the method itself, or __eq__() for object.__ne__() (Objects/typeobject.c,
+// object_richcompare).
+struct Method {
+  bool runs;
+  bool is_inverted;
+};
+Method find_method(PyTypeObject* type, int comparison, PyObject* function) {
+  if (type->tp_richcompare != known_compare) {
     return {};
   }
-  int argument = comparison | (test ? test_result : 0);
-  if (l->tp_richcompare == known_compare && first == left &&
-      _PyType_Lookup(l, comparison_names[comparison]) == function) {
-    return {true, argument | asks_right};
+  PyObject* method = _PyType_Lookup(type, comparison_names[comparison]);
+  if (method == function) {
+    return {true, false};
   }
-  // object.__ne__() calls __eq__() (Objects/typeobject.c, object_richcompare).
-  if (comparison == Py_NE && l->tp_richcompare == known_compare && first == left &&
-      _PyType_Lookup(l, comparison_names[Py_NE]) ==
-          _PyType_Lookup(&PyBaseObject_Type, comparison_names[Py_NE]) &&
-      _PyType_Lookup(l, comparison_names[Py_EQ]) == function) {
-    return {true, argument | asks_right | inverts};
+  bool inverts = comparison == Py_NE &&
+                 method == _PyType_Lookup(&PyBaseObject_Type, comparison_names[Py_NE]) &&
+                 _PyType_Lookup(type, comparison_names[Py_EQ]) == function;
+  return {inverts, inverts};
+}
+
+// Whether the type's own method calls nothing written in Python, at most its own.
+bool compares_quietly(PyTypeObject* type, int comparison) {
+  if (type->tp_richcompare != known_compare) {
+    return is_quiet(type) || type->tp_richcompare == PyBaseObject_Type.tp_richcompare;
   }
-  bool left_is_known = l->tp_richcompare == known_compare || is_quiet(l) ||
-                       l->tp_richcompare == PyBaseObject_Type.tp_richcompare;
-  bool reflected = r->tp_richcompare == known_compare && left_is_known && first == right &&
-                   _PyType_Lookup(r, comparison_names[swapped[comparison]]) == function;
-  return {reflected, argument};
+  auto is_plain = [type](int k) {
+    PyObject* method = _PyType_Lookup(type, comparison_names[k]);
+    return is_written_in_python(method) ||
+           method == _PyType_Lookup(&PyBaseObject_Type, comparison_names[k]);
+  };
+  return is_plain(comparison) && (comparison != Py_NE || is_plain(Py_EQ));
+}
+
+}  // namespace
+
+Operation find_comparison(int comparison, bool test, PyObject* left, PyObject* right,
+                          PyObject* function, PyObject* first) noexcept {
+  PyTypeObject *l = Py_TYPE(left), *r = Py_TYPE(right);
+  if (comparison < Py_LT || comparison > Py_GE || left == right) {
+    return {};
+  }
+  bool right_first = right_comes_first(l, r);
+  auto found = [=](Rest rest) {
+    return Operation{true, Comparison{comparison, test, rest}.argument()};
+  };
+  if (Method method = find_method(l, comparison, function); method.runs && first == left) {
+    if (!right_first) {
+      return found(method.is_inverted ? Rest::asks_right_inverted : Rest::asks_right);
+    }
+    return method.is_inverted || !compares_quietly(r, swapped[comparison]) ? Operation{}
+                                                                           : found(Rest::nothing);
+  }
+  Method method = find_method(r, swapped[comparison], function);
+  if (!method.runs || first != right || !compares_quietly(l, comparison)) {
+    return {};
+  }
+  if (right_first) {
+    return found(method.is_inverted ? Rest::asks_left_inverted : Rest::asks_left);
+  }
+  return method.is_inverted ? Operation{} : found(Rest::nothing);
 }
 
 namespace {
 
 // Objects/object.c, do_richcompare, from the second half on.
-PyObject* compare_otherwise(int comparison, bool asks, PyObject* left, PyObject* right) {
-  constexpr int swapped[] = {Py_GT, Py_GE, Py_EQ, Py_NE, Py_LT, Py_LE};
+PyObject* compare_otherwise(const Comparison& how, PyObject* left, PyObject* right) {
   constexpr const char* symbols[] = {"<", "<=", "==", "!=", ">", ">="};
-  if (richcmpfunc compare = Py_TYPE(right)->tp_richcompare; asks && compare != nullptr) {
-    PyObject* result = compare(right, left, swapped[comparison]);
-    if (result != Py_NotImplemented) {
-      return result;
-    }
-    Py_DECREF(result);
+  bool left_is_next = how.rest == Rest::asks_left || how.rest == Rest::asks_left_inverted;
+  PyObject* result = Py_NewRef(Py_NotImplemented);
+  if (left_is_next && Py_TYPE(left)->tp_richcompare != nullptr) {
+    Py_SETREF(result, Py_TYPE(left)->tp_richcompare(left, right, how.which));
+  } else if (how.rest != Rest::nothing && Py_TYPE(right)->tp_richcompare != nullptr) {
+    Py_SETREF(result, Py_TYPE(right)->tp_richcompare(right, left, swapped[how.which]));
   }
-  if (comparison == Py_EQ || comparison == Py_NE) {
-    return PyBool_FromLong((left == right) == (comparison == Py_EQ) ? 1 : 0);
+  if (result != Py_NotImplemented) {
+    return result;
+  }
+  Py_DECREF(result);
+  if (how.which == Py_EQ || how.which == Py_NE) {
+    return PyBool_FromLong((left == right) == (how.which == Py_EQ) ? 1 : 0);
   }
   PyErr_Format(PyExc_TypeError, "'%s' not supported between instances of '%.100s' and '%.100s'",
-               symbols[comparison], Py_TYPE(left)->tp_name, Py_TYPE(right)->tp_name);
+               symbols[how.which], Py_TYPE(left)->tp_name, Py_TYPE(right)->tp_name);
   return nullptr;
 }
 
 }  // namespace
 
 PyObject* finish_comparison(int argument, PyObject* left, PyObject* right, PyObject* value) {
-  if ((argument & inverts) != 0 && value != Py_NotImplemented) {
+  Comparison how = Comparison::of(argument);
+  if (how.is_inverted() && value != Py_NotImplemented) {
     int truth = PyObject_IsTrue(value);
     return truth < 0 ? nullptr : PyBool_FromLong(truth == 0 ? 1 : 0);
   }
   PyObject* result =
-      value != Py_NotImplemented
-          ? Py_NewRef(value)
-          : compare_otherwise(argument & 7, (argument & asks_right) != 0, left, right);
-  if (result == nullptr || (argument & test_result) == 0) {
+      value != Py_NotImplemented ? Py_NewRef(value) : compare_otherwise(how, left, right);
+  if (result == nullptr || !how.tests) {
     return result;
   }
   int truth = PyObject_IsTrue(result);
@@ -217,13 +330,10 @@ PyObject* finish_comparison(int argument, PyObject* left, PyObject* right, PyObj
   return truth < 0 ? nullptr : PyBool_FromLong(truth);
 }
 
-bool is_operator_argument(int argument) noexcept {
-  int flags = argument & ~which;
-  return (argument & which) < count && (flags == 0 || flags == asks_right || flags == in_place);
-}
+bool is_operator_argument(int argument) noexcept { return (argument & which) < count; }
 
 bool is_comparison_argument(int argument) noexcept {
-  return argument >= 0 && argument < 64 && (argument & 7) <= Py_GE;
+  return argument >= 0 && argument < 2 * Comparison::kinds * rests;
 }
 
 namespace {

@@ -35,8 +35,12 @@ enum class Ending : std::uint8_t {
            // of what is wanted from it
   built,  // V is what a class's body has returned; kept is its namespace, second the metaclass. The call's
           // operands, as many as argument says, are taken off, and the class is pushed
+  stored,  // V is stored in `kept` with the key `second`, unless (argument 1) there is something, and pushed
+  jump_or_pop,  // the jump is taken, and what is kept pushed, if V, a bool, is what argument says; else the
+                // instruction is made once more with V
+  delegated,  // V is pushed; the value of a StopIteration, after a jump
 };
-constexpr std::size_t endings = 22;
+constexpr std::size_t endings = 25;
 
 // The argument of `drive` where the instruction is a call: StopIteration comes out of it.
 constexpr int raises_when_done = 1;

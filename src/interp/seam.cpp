@@ -122,6 +122,25 @@ PyObject* attribute_of_module(const char* name, const char* attribute) {
   return found;
 }
 
+// Learns from one whose factory does that.
+bool find_defaults() {
+  PyObject* globals = PyDict_New();
+  PyObject* done = globals == nullptr ? nullptr
+                                      : PyRun_String(
+                                            "from _collections import defaultdict\n"
+                                            "def factory():\n"
+                                            "    items[1] = True\n"
+                                            "    return False\n"
+                                            "items = defaultdict(factory)\n"
+                                            "stays = items[1]\n",
+                                            Py_file_input, globals, globals);
+  defaults_stay = done != nullptr && PyDict_GetItemString(globals, "stays") == Py_True;
+  bool found = done != nullptr;
+  Py_XDECREF(done);
+  Py_XDECREF(globals);
+  return found;
+}
+
 void find_builtins() {
   auto* builtin = reinterpret_cast<Builtin*>(&builtins);
   for (std::size_t i = 0; i < sizeof(Builtins) / sizeof(Builtin); ++i) {
@@ -143,7 +162,7 @@ bool find_types() {
     return false;
   }
   types = {type_in("_functools", "partial"), type_in("types", "MethodWrapperType"),
-           Py_TYPE(iterator)};
+           Py_TYPE(iterator), type_in("_collections", "defaultdict")};
   Py_DECREF(iterator);
   return true;
 }
@@ -151,7 +170,7 @@ bool find_types() {
 }  // namespace
 
 int init_seams() {
-  if (!intern_names() || !find_slots() || !find_types()) {
+  if (!intern_names() || !find_slots() || !find_types() || !find_defaults()) {
     return -1;
   }
   find_builtins();

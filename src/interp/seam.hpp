@@ -95,6 +95,12 @@ struct Names {
   Name invert{"__invert__"};
   Name close{"close"};
   Name import{"__import__"};
+  Name class_getitem{"__class_getitem__"};
+  Name missing{"__missing__"};
+  Name instance_check{"__instancecheck__"};
+  Name subclass_check{"__subclasscheck__"};
+  Name hash{"__hash__"};
+  Name equal{"__eq__"};
 };
 inline Names names;
 
@@ -117,6 +123,8 @@ struct Builtins {
   Builtin eval{"eval"};
   Builtin build_class{"__build_class__"};
   Builtin import{"__import__"};
+  Builtin isinstance{"isinstance"};
+  Builtin issubclass{"issubclass"};
 };
 inline Builtins builtins;
 
@@ -136,8 +144,13 @@ struct Types {
       partial;  // where functools.partial is written in Python it is a class like any other
   PyTypeObject* method_wrapper;
   PyTypeObject* ascii_iterator;  // that of most strings
+  PyTypeObject* default_dict;
 };
 inline Types types;
+
+// Whether a defaultdict keeps what its factory has put there itself (Modules/_collectionsmodule.c, defdict_missing:
+// some releases of a version do, others don't).
+inline bool defaults_stay;
 
 // ---- what can be asked ---------------------------------------------------------------------------
 

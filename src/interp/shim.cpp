@@ -196,6 +196,22 @@ bool finish_drive(int argument, PyObject* awaitable, PyObject* generator, PyObje
   return true;
 }
 
+// Python/bytecodes.c, SEND, where an iterator has raised StopIteration.
+bool finish_delegation(PyObject* exception, _PyInterpreterFrame* outer, Slot* result) {
+  PyObject* value = reinterpret_cast<PyStopIterationObject*>(exception)->value;
+  *result = make_slot(Py_NewRef(value != nullptr ? value : Py_None));
+  skip_further(outer);
+  return true;
+}
+
+// Modules/_collectionsmodule.c, defdict_missing.
+PyObject* finish_default(int stays, PyObject* dict, PyObject* key, PyObject* value) {
+  if (stays != 0 && PyDict_Check(dict)) {
+    return Py_XNewRef(PyDict_SetDefault(dict, key, value));
+  }
+  return PyObject_SetItem(dict, key, value) == 0 ? Py_NewRef(value) : nullptr;
+}
+
 // Finds what the shim returns; false with an exception set.
 bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject* value,
             _PyInterpreterFrame* outer, Slot* result) {
@@ -247,16 +263,25 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
       return give(Py_NewRef(value));
     case Ending::truth:
       return give(finish_truth(how.argument, kept, value));
-    case Ending::jump: {
+    case Ending::jump:
+    case Ending::jump_or_pop: {
       PyObject* truth = finish_truth(2, kept, value);
       if (truth == nullptr) {
         return false;
       }
-      if ((truth == Py_True) == ((how.argument & 1) != 0)) {
+      bool jumps = (truth == Py_True) == ((how.argument & 1) != 0);
+      if (jumps) {
         take_jump(outer);
       }
+      if (how.ending == Ending::jump) {
+        *result = pop_off(outer);
+      } else if (jumps) {
+        *result = make_slot(Py_NewRef(kept));
+      } else {
+        jump_again(outer);
+        *result = make_slot(Py_NewRef(truth));
+      }
       Py_DECREF(truth);
-      *result = pop_off(outer);
       return true;
     }
     case Ending::length:
@@ -284,6 +309,10 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
       }
       return give(module);
     }
+    case Ending::stored:
+      return give(finish_default(how.argument, kept, second, value));
+    case Ending::delegated:
+      return give(Py_NewRef(value));
     case Ending::built:
       return give(finish_class(how.argument, kept, second, value, outer));
   }
@@ -319,6 +348,8 @@ bool finish_exception(const EndingObject& how, PyObject* kept, PyObject* excepti
     case Ending::module:
       cut_importlib(exception);
       return false;
+    case Ending::delegated:
+      return is(PyExc_StopIteration) && finish_delegation(exception, outer, result);
     default:
       return false;
   }

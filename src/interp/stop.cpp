@@ -66,6 +66,12 @@ void take_jump([[maybe_unused]] _PyInterpreterFrame* frame) noexcept {
 #endif
 }
 
+void jump_again([[maybe_unused]] _PyInterpreterFrame* frame) noexcept {
+#if PY_VERSION_HEX < 0x030C0000
+  --instruction_of(frame);
+#endif
+}
+
 #if PY_VERSION_HEX < 0x030C0000
 // A SEND that has been told the last value drops whom it has asked.
 void skip_further(_PyInterpreterFrame* frame) noexcept {

@@ -131,6 +131,9 @@ void skip_further(_PyInterpreterFrame* frame) noexcept;
 // take_jump() has a frame that stands at a conditional jump take it (up to 3.12).
 void take_jump(_PyInterpreterFrame* frame) noexcept;
 
+// jump_again() has it make the conditional jump once more, with what is pushed now.
+void jump_again(_PyInterpreterFrame* frame) noexcept;
+
 // is_at_loop() tells whether a frame stands at the FOR_ITER of a loop.
 bool is_at_loop(_PyInterpreterFrame* frame) noexcept;
 
