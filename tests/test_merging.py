@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import contextvars
 import dataclasses
 import enum
 import functools
@@ -1640,6 +1641,69 @@ def generators_that_are_closed(wait, note):
     waits.send(None)
     waits.close()
     note(sys.exc_info())
+
+
+# ---- contexts ------------------------------------------------------------------------------------
+
+NUMBER = contextvars.ContextVar("number", default=0)
+
+
+@scenario
+def functions_run_in_contexts(wait, note):
+    first, second = contextvars.copy_context(), contextvars.copy_context()
+
+    def inner(*args, **keywords):
+        NUMBER.set(NUMBER.get() + wait())
+        note((args, keywords, NUMBER.get()))
+        for context in first, second, contextvars.copy_context():
+            try:
+                note(context.run(NUMBER.get))
+            except RuntimeError as error:
+                note(str(error).startswith("cannot enter context"))
+        return wait()
+
+    def outer(context, n):
+        NUMBER.set(n)
+        try:
+            note(context.run(inner, 1, key=2))
+        finally:
+            note(NUMBER.get())
+
+    NUMBER.set(100)
+    note(first.run(inner))
+    run = first.run
+    note(run(run_partial := functools.partial(inner, 5)))
+    note(first.run(outer, second, 1000))
+    note((NUMBER.get(), first[NUMBER], second[NUMBER]))
+    note(second.run(run_partial))
+    for _ in range(2):
+        try:
+            first.run(lambda: 1 / (wait() - wait()) + second.run(lambda: {}[wait()]))
+        except KeyError as error:
+            note((str(error), names_in(error)))
+    note(NUMBER.get())
+    first.run(lambda: {}[wait()])
+
+
+def test_a_context_of_a_frozen_tasklet_is_entered():
+    gate, notes = channel(), []
+    context = contextvars.copy_context()
+
+    def run():
+        notes.append(context.run(lambda: (NUMBER.set(5), gate.receive(), NUMBER.get())[1:]))
+        notes.append(NUMBER.get())
+
+    stackless.set_stack_budget(0)
+    t = tasklet(run)()
+    t.run()
+    assert stackless.why_pinned(t) is None
+    assert stackless.statistics()["frozen"] == 1
+    with pytest.raises(RuntimeError, match="already entered"):
+        context.run(gate.send, 1)
+    assert NUMBER.get() == 0
+    gate.send(2)
+    assert notes == [(2, 5), 0]
+    assert context.run(NUMBER.get) == 5
 
 
 # ---- code with a namespace of its own ------------------------------------------------------------

@@ -83,6 +83,21 @@ bool calls_function(const Seam& seam, Joint*) {
   return is_call(seam) && leads_to(seam.callable(), seam.function());
 }
 
+// Context.run(), as a method or a bound one (Python/context.c, context_run).
+bool runs_in_context(const Seam& seam, Joint* joint) {
+  PyObject* callable = seam.callable();
+  if (!is_call(seam) || callable == nullptr || seam.stop.at->argument < 1) {
+    return false;
+  }
+  bool is_bound = PyCFunction_CheckExact(callable);
+  joint->kept = is_bound ? PyCFunction_GET_SELF(callable) : seam.self();
+  return joint->kept != nullptr && PyContext_CheckExact(joint->kept) &&
+         (is_bound ? reinterpret_cast<PyCFunctionObject*>(callable)->m_ml ==
+                         method_in(&PyContext_Type, names.run)
+                   : callable == _PyType_Lookup(&PyContext_Type, names.run)) &&
+         leads_to(seam.argument(0), seam.function());
+}
+
 // ---- with ----
 
 #if PY_VERSION_HEX >= 0x030E0000
@@ -148,12 +163,14 @@ const Rule rules[] = {
     {CALL, a_calls, makes_instance, Ending::instance},
     {CALL, a_calls, creates_instance, Ending::created},
     {CALL, a_calls, calls_function, Ending::push},
+    {CALL, a_calls, runs_in_context, Ending::leave},
 #if PY_VERSION_HEX < 0x030E0000
     {CALL, a_calls, exits_well, Ending::push},
 #endif
 #if PY_VERSION_HEX >= 0x030D0000
     {CALL_KW, a_calls, makes_instance, Ending::instance},
     {CALL_KW, a_calls, calls_function, Ending::push},
+    {CALL_KW, a_calls, runs_in_context, Ending::leave},
 #endif
     {CALL_FUNCTION_EX, a_calls, makes_instance, Ending::instance},
     {CALL_FUNCTION_EX, a_calls, calls_function, Ending::push},

@@ -1,7 +1,9 @@
 #include "interp/merge.hpp"
 
 #include <cstring>
+#include <new>
 #include <utility>
+#include <vector>
 #ifdef Py_DEBUG
 #include <unordered_map>
 #endif
@@ -34,6 +36,8 @@ struct Unwinding {
   int frames;
   PyObject* deferred;  // a list, or null
   Aside generators;
+  std::vector<PyObject*>
+      contexts;  // that Context.run() has entered, innermost first; their shims hold them
 };
 thread_local Unwinding unwinding;
 
@@ -109,6 +113,27 @@ void defer_operands(_PyInterpreterFrame* f, const Joint& joint) {
   }
 }
 
+bool reserve_contexts(std::size_t count) {
+  try {
+    unwinding.contexts.clear();
+    unwinding.contexts.reserve(count);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  return true;
+}
+
+// Context.run() leaves its context, as any C function ends. The tasklet's frames are still in there.
+void enter_contexts() {
+  for (auto context = unwinding.contexts.rbegin(); context != unwinding.contexts.rend();
+       ++context) {
+    if (PyContext_Enter(*context) < 0) {
+      PyErr_WriteUnraisable(*context);
+    }
+  }
+  unwinding.contexts.clear();
+}
+
 // Has the tools kept out while empty frames are unwound.
 void silence(PyThreadState* ts, Parked* parked) {
   ++(parked != nullptr ? parked->share.tracing : ts->tracing);
@@ -127,7 +152,9 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
   if (frozen == nullptr) {
     return nullptr;
   }
-  if (halt.generators > 0 && !unwinding.generators.reserve(halt.generators, halt.generator_words)) {
+  if (!reserve_contexts(halt.joints.size()) ||
+      (halt.generators > 0 &&
+       !unwinding.generators.reserve(halt.generators, halt.generator_words))) {
     discard(frozen);
     return nullptr;
   }
@@ -175,6 +202,9 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
       if (joint->ending == Ending::drive) {
         unwinding.generators.set_driver(joint->kept);
       }
+      if (joint->ending == Ending::leave) {
+        unwinding.contexts.push_back(joint->kept);
+      }
       if (needs_shim(joint->ending)) {
         *link = make_shim(words, *joint);
         link = &(*link)->previous;
@@ -201,6 +231,7 @@ PyObject* finish_merge(PyThreadState* ts, Frozen* frozen) noexcept {
   PyException_SetTraceback(exception, Py_None);
   PyException_SetContext(exception, nullptr);
   unwinding.generators.restore();
+  enter_contexts();
   ts->exc_info = unwinding.exc_info;
   Share share;
   share.save(ts);

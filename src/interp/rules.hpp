@@ -39,8 +39,9 @@ enum class Ending : std::uint8_t {
   jump_or_pop,  // the jump is taken, and what is kept pushed, if V, a bool, is what argument says; else the
                 // instruction is made once more with V
   delegated,  // V is pushed; the value of a StopIteration, after a jump
+  leave,      // the context that is kept is left, whatever has come; V is pushed
 };
-constexpr std::size_t endings = 25;
+constexpr std::size_t endings = 26;
 
 // The argument of `drive` where the instruction is a call: StopIteration comes out of it.
 constexpr int raises_when_done = 1;

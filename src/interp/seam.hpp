@@ -99,6 +99,7 @@ struct Names {
   Name missing{"__missing__"};
   Name instance_check{"__instancecheck__"};
   Name subclass_check{"__subclasscheck__"};
+  Name run{"run"};
   Name hash{"__hash__"};
   Name equal{"__eq__"};
 };

@@ -313,13 +313,15 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
       return give(finish_default(how.argument, kept, second, value));
     case Ending::delegated:
       return give(Py_NewRef(value));
+    case Ending::leave:
+      return PyContext_Exit(kept) == 0 && give(Py_NewRef(value));
     case Ending::built:
       return give(finish_class(how.argument, kept, second, value, outer));
   }
   return false;
 }
 
-// The same where an exception has come instead of V; false if that is to go on.
+// The same where an exception has come instead of V; false if that is to go on, or the one that is set.
 bool finish_exception(const EndingObject& how, PyObject* kept, PyObject* exception,
                       _PyInterpreterFrame* outer, Slot* result) {
   auto is = [exception](PyObject* type) {
@@ -347,6 +349,9 @@ bool finish_exception(const EndingObject& how, PyObject* kept, PyObject* excepti
       return false;
     case Ending::module:
       cut_importlib(exception);
+      return false;
+    case Ending::leave:
+      PyContext_Exit(kept);
       return false;
     case Ending::delegated:
       return is(PyExc_StopIteration) && finish_delegation(exception, outer, result);
@@ -389,8 +394,10 @@ PyObject* recover(PyObject* self, PyObject* exception) {
   Slot result;
   if (!finish_exception(*reinterpret_cast<EndingObject*>(self), kept, exception, shim->previous,
                         &result)) {
-    PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(exception))), Py_NewRef(exception),
-                  PyException_GetTraceback(exception));
+    if (PyErr_Occurred() == nullptr) {
+      PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(exception))),
+                    Py_NewRef(exception), PyException_GetTraceback(exception));
+    }
     hide_error(ts, shim);
     return nullptr;
   }

@@ -46,7 +46,7 @@ constexpr bool waits_for_generator(Ending ending) {
 }
 constexpr bool catches_exceptions(Ending ending) {
   return ending == Ending::item || ending == Ending::fallback || ending == Ending::closed ||
-         ending == Ending::module || ending == Ending::delegated;
+         ending == Ending::module || ending == Ending::delegated || ending == Ending::leave;
 }
 constexpr bool needs_shim(Ending ending) {
   return ending != Ending::push && ending != Ending::generator;
