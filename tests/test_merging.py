@@ -1021,6 +1021,28 @@ def operators_that_ask_both(wait, note):
     note(type(n).__name__)
 
 
+class Declines:
+    def __init__(self, wait):
+        self.wait = wait
+
+    def __add__(self, other):
+        self.wait()
+        return NotImplemented
+
+    __pow__ = __isub__ = __ipow__ = __add__
+
+
+@scenario(pinned=[VERSION])  # __pow__() after __ipow__() is called by C code of ours
+def augmented_assignments_of_what_can_not_be(wait, note):
+    def assign(operator):
+        values = {"it": Declines(wait)}
+        exec(f"it {operator}= None", values)
+
+    for operator in "+", "-", "**":
+        attempt(note, lambda: assign(operator))  # noqa: B023
+        attempt(note, lambda: assign(operator))  # noqa: B023
+
+
 @scenario
 def comparisons(wait, note):
     n, m = Number(wait, 7), Number(wait, 8)

@@ -1,11 +1,6 @@
 #include "interp/classes.hpp"
 
 #include "interp/code.hpp"
-#if PY_VERSION_HEX >= 0x030D0000
-#include <opcode_ids.h>
-#else
-#include <opcode.h>
-#endif
 
 namespace stackless::interp {
 
@@ -105,10 +100,7 @@ bool is_class_set(PyObject* cell, PyObject* name, PyObject* made) {
 
 PyObject* finish_class(int operands, PyObject* variables, PyObject* metaclass, PyObject* cell,
                        _PyInterpreterFrame* frame) {
-  const Instruction* at = &code_map(code_of(frame))->instructions[instruction_index(frame)];
-  while (at->opcode == CACHE) {  // 3.11
-    --at;
-  }
+  const Instruction* at = passed_instruction(frame);
   int first = height_of(frame) - operands;
   ClassStatement statement(frame, at, first, operands);
   if (!statement.is_call() || statement.name() == nullptr) {

@@ -8,11 +8,15 @@ namespace stackless::interp {
 namespace {
 
 // Whether the inner frame is one that C code has made to evaluate code in a namespace (Python/ceval.c,
-// PyEval_EvalCode): nobody else has its function, which has been made for this. A function that is called
-// belongs to whoever has called it, too.
+// PyEval_EvalCode): nobody else has its function, which has been made for this, and nothing is passed to it. What
+// these call before has a function that somebody else has, too, or is passed something: a key's __hash__(), or
+// what listens to audit events.
 bool is_evaluated(const Seam& seam) {
   constexpr Py_ssize_t owners = 2;  // the frame, and that C code
-  return is_call(seam) && seam.inner->f_locals != nullptr && Py_REFCNT(seam.function()) <= owners;
+  const PyCodeObject* code = code_of(seam.inner);
+  return is_call(seam) && seam.inner->f_locals != nullptr && code->co_argcount == 0 &&
+         code->co_kwonlyargcount == 0 && (code->co_flags & (CO_VARARGS | CO_VARKEYWORDS)) == 0 &&
+         Py_REFCNT(seam.function()) <= owners;
 }
 
 // Python/bltinmodule.c: nothing else that these call evaluates code without Python code in between.

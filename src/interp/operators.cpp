@@ -204,13 +204,53 @@ Operation find_operator(int argument, PyObject* left, PyObject* right, PyObject*
   return {reflected, k};
 }
 
-PyObject* finish_operator(int argument, PyObject* left, PyObject* right, PyObject* value) {
+namespace {
+
+PyObject* unsupported(int k, bool augmented, PyObject* left, PyObject* right) {
+  const char* symbol = augmented && k == power_of ? "**" : operators[k].symbol;
+  return PyUnicode_FromFormat("unsupported operand type(s) for %.100s%s: '%.100s' and '%.100s'",
+                              symbol, augmented ? "=" : "", Py_TYPE(left)->tp_name,
+                              Py_TYPE(right)->tp_name);
+}
+
+void complain(PyObject* message) {
+  if (message != nullptr) {
+    PyErr_SetObject(PyExc_TypeError, message);
+    Py_DECREF(message);
+  }
+}
+
+// The operator has said of itself that it can't be; it is part of an augmented assignment.
+bool complains(int k, PyObject* left, PyObject* right) {
+  PyObject *type, *value, *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  PyErr_NormalizeException(&type, &value, &traceback);
+  PyObject* text =
+      traceback == nullptr && Py_IS_TYPE(value, reinterpret_cast<PyTypeObject*>(PyExc_TypeError))
+          ? PyObject_Str(value)
+          : nullptr;
+  PyObject* message = text != nullptr ? unsupported(k, false, left, right) : nullptr;
+  bool same = message != nullptr && PyUnicode_Compare(text, message) == 0;
+  Py_XDECREF(message);
+  Py_XDECREF(text);
+  PyErr_Restore(type, value, traceback);
+  return same;
+}
+
+}  // namespace
+
+PyObject* finish_operator(int argument, int instruction, PyObject* left, PyObject* right,
+                          PyObject* value) {
   if (value != Py_NotImplemented) {
     return Py_NewRef(value);
   }
   int k = argument & which, rest = argument & ~which;
   if (rest == in_place) {
-    return operators[k].whole(left, right);
+    PyObject* result = operators[k].whole(left, right);
+    if (result == nullptr && complains(k, left, right)) {
+      complain(unsupported(k, true, left, right));
+    }
+    return result;
   }
   if (rest != 0) {
     PyObject* result = rest == asks_left ? ask_left(k, left, right) : ask_right(k, left, right);
@@ -219,8 +259,7 @@ PyObject* finish_operator(int argument, PyObject* left, PyObject* right, PyObjec
     }
     Py_DECREF(result);
   }
-  PyErr_Format(PyExc_TypeError, "unsupported operand type(s) for %.100s: '%.100s' and '%.100s'",
-               operators[k].symbol, Py_TYPE(left)->tp_name, Py_TYPE(right)->tp_name);
+  complain(unsupported(k, instruction >= count, left, right));
   return nullptr;
 }
 

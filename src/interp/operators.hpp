@@ -16,7 +16,9 @@ struct Operation {
 // argument.
 Operation find_operator(int argument, PyObject* left, PyObject* right, PyObject* function,
                         PyObject* first) noexcept;
-PyObject* finish_operator(int argument, PyObject* left, PyObject* right, PyObject* value);
+// finish_operator() is also told BINARY_OP's argument itself.
+PyObject* finish_operator(int argument, int instruction, PyObject* left, PyObject* right,
+                          PyObject* value);
 
 // The same for a comparison, Py_LT to Py_GE; `test` if the result is to be a bool.
 Operation find_comparison(int comparison, bool test, PyObject* left, PyObject* right,

@@ -287,7 +287,8 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
     case Ending::length:
       return give(finish_length(value));
     case Ending::binary:
-      return give(finish_operator(how.argument, kept, second, value));
+      return give(
+          finish_operator(how.argument, passed_instruction(outer)->argument, kept, second, value));
     case Ending::compare:
       return give(finish_comparison(how.argument, kept, second, value));
     case Ending::drive:

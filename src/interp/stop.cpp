@@ -2,6 +2,14 @@
 
 namespace stackless::interp {
 
+const Instruction* passed_instruction(_PyInterpreterFrame* frame) noexcept {
+  const Instruction* at = &code_map(code_of(frame))->instructions[instruction_index(frame)];
+  while (at->opcode == CACHE) {  // 3.11
+    --at;
+  }
+  return at;
+}
+
 #if PY_VERSION_HEX < 0x030D0000
 PyObject* keyword_names(_PyInterpreterFrame* frame, const Instruction* at, int) noexcept {
 #if PY_VERSION_HEX < 0x030C0000

@@ -95,6 +95,9 @@ inline const PyMethodDef* function_at(_PyInterpreterFrame* frame, const Stop& st
   return nullptr;
 }
 
+// passed_instruction() is the one that a frame goes on after.
+const Instruction* passed_instruction(_PyInterpreterFrame* frame) noexcept;
+
 // keyword_names() is the tuple of the keywords' names of the call `at`, before which the value stack is that
 // high; borrowed, null if there are none.
 PyObject* keyword_names(_PyInterpreterFrame* frame, const Instruction* at, int height) noexcept;
