@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <new>
+#include <ranges>
 #include <utility>
 #include <vector>
 #ifdef Py_DEBUG
@@ -125,10 +126,9 @@ bool reserve_contexts(std::size_t count) {
 
 // Context.run() leaves its context, as any C function ends. The tasklet's frames are still in there.
 void enter_contexts() {
-  for (auto context = unwinding.contexts.rbegin(); context != unwinding.contexts.rend();
-       ++context) {
-    if (PyContext_Enter(*context) < 0) {
-      PyErr_WriteUnraisable(*context);
+  for (PyObject* context : std::views::reverse(unwinding.contexts)) {
+    if (PyContext_Enter(context) < 0) {
+      PyErr_WriteUnraisable(context);
     }
   }
   unwinding.contexts.clear();
