@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import contextlib
+import ctypes
 import difflib
 import faulthandler
 import gc
@@ -178,8 +179,8 @@ class Manager:
         tick()
         <s>
         return <e>
-    def __exit__(self, *error, n=1, a=1, b=2, c=(), d=3, **e):
-        log(("exit", error[0], describe()))
+    def __exit__(self, kind, error, traceback, n=1, a=1, b=2, c=(), d=3, **e):
+        log(("exit", kind, describe()))
         tick()
         <s>
         return <e> % 3 == 0
@@ -308,12 +309,23 @@ def chain(frame: FrameType | None = None) -> list[str]:
     return found
 
 
+def without_variables(traceback: TracebackType | None) -> TracebackType | None:
+    """Return what comes of the traceback if it is pickled: it has frames of nobody's."""
+    return snapshot.loads(snapshot.dumps(traceback))
+
+
+def write_back(frame: FrameType) -> None:
+    """Set those variables that are in f_locals, which is a copy up to Python 3.12."""
+    if sys.version_info < (3, 13):
+        ctypes.pythonapi.PyFrame_LocalsToFast(ctypes.py_object(frame), 0)
+
+
 class Run:
     """Runs a program with a stack budget, and has its log."""
 
     here: Run  # the one under way in this process
 
-    def __init__(self, code: bytes, budget: int) -> None:
+    def __init__(self, code: bytes, budget: int, dice: random.Random) -> None:
         Run.here = self
         self.code = code  # marshalled: specialized code of one run is not for another
         self.budget = budget
@@ -323,10 +335,11 @@ class Run:
         self.fuel = FUEL
         self.turn = 0
         self.steps = 0
-        self.dice = random.Random(code)
+        self.dice = dice
         self.stop = self.dice.choice((*range(1, 10), *range(10, 60, 5)))
         self.tasks: list[Any] = []
         self.kept: list[FrameType] = []
+        self.told: list[dict[FrameType, Any]] = []  # what each tool keeps
         self.module = sys.modules["program"] = ModuleType("program")
         self.module.__file__ = "<program>"  # for code that no function has any more
         stackless.set_stack_budget(budget)
@@ -349,7 +362,8 @@ class Run:
                 if self.steps >= self.stop and self.may_move():
                     self.stop = sys.maxsize
                     self.forget()
-                    if move is not None:
+                    # What has been forgotten may have woken somebody.
+                    if move is not None and self.may_move():
                         move(self)
             waiting = [i for i, task in enumerate(self.tasks) if task.alive]
             helps = self.turn < TURNS
@@ -363,8 +377,12 @@ class Run:
         self.write(("kept", [chain(frame) for frame in self.kept]))
         self.tasks.clear()
         self.kept.clear()
+        # Nobody else would: the collector doesn't look into the frame object of a suspended
+        # generator, which has a reference to its trace function.
+        for each in self.told:
+            each.clear()
         del self.module, sys.modules["program"]
-        gc.collect()
+        self.collect()
         self.write("the end")
         self.muted = (
             True  # what that has not found, because it was revived, is found in another run
@@ -372,10 +390,10 @@ class Run:
         return self.log
 
     def execute(self, tasklet: Any) -> None:
-        library = (contextlib.contextmanager, contextlib.suppress, gc.collect)
+        library = (contextlib.contextmanager, contextlib.suppress)
         switches = (stackless.schedule, stackless.schedule_remove)
         own = (describe, chain, self.tick, self.poke, self.peek, self.trace, self.keep)
-        own += (self.moving,)
+        own += (self.moving, self.collect)
         names = {each.__name__: each for each in (*library, *switches, *own)}
         names |= {"c0": stackless.channel(), "c1": stackless.channel()}
         names |= {"log": self.write, "tasks": self.tasks, "tasklet": tasklet}
@@ -393,34 +411,31 @@ class Run:
     def forget(self) -> None:
         """Let go of what isn't kept in a pickle, in all runs alike.
 
-        That is frames, the variables of those that have ended, and garbage.
+        That is frames, the variables of those in tracebacks, and garbage.
         """
         self.write(("kept", [chain(frame) for frame in self.kept]))
         self.kept.clear()
-        if sys.version_info < (3, 13):
-            for frame in self.frames():
-                frame.f_locals.clear()  # it is a copy, which keeps what has been in there
-        tracebacks = [each for each in gc.get_objects() if isinstance(each, TracebackType)]
-        suspended = {frame for frame in self.frames() if frame.f_back is None}
-        for each in tracebacks:
-            frame = each.tb_frame
-            while frame is not None:
-                if is_program(frame) and frame not in suspended:
-                    with contextlib.suppress(RuntimeError):  # it is executing
-                        frame.clear()
-                frame = frame.f_back
-        self.write(("moves", bool(tracebacks)))
-        del tracebacks, suspended
-        gc.collect()
+        for each in gc.get_objects():
+            if isinstance(each, BaseException):
+                each.__traceback__ = without_variables(each.__traceback__)
+        for frame in self.frames():
+            if "traceback" in frame.f_code.co_varnames:  # an __exit__()
+                variables = frame.f_locals
+                variables["traceback"] = without_variables(variables["traceback"])
+                write_back(frame)
+            if sys.version_info < (3, 13) and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+                frame.f_locals.clear()  # it is a copy, which keeps what has been in there,
+                write_back(frame)  # and which tools would fill at the next event, once it was read
+        self.collect()
 
     def frames(self) -> Iterator[FrameType]:
         """Yield those of the tasklets, and of generators."""
         frames = [task.frame for task in self.tasks if task.alive]
-        objects = gc.get_objects()
-        frames += [each.gi_frame for each in objects if isinstance(each, GeneratorType)]
+        generators = [each for each in gc.get_objects() if isinstance(each, GeneratorType)]
+        frames += [each.gi_frame for each in generators if each.gi_frame is not None]
         for each in frames:
             frame = each
-            while frame is not None and is_program(frame):
+            while frame is not None and (frame is not each or is_program(frame)):
                 yield frame
                 frame = frame.f_back
 
@@ -437,7 +452,7 @@ class Run:
     @classmethod
     def load(cls, code: bytes, budget: int, data: bytes) -> Run:
         """Return the run whose dump this is; its log begins here."""
-        self = cls(code, budget)
+        self = cls(code, budget, random.Random(0))  # the dice come along
         self.muted = True
         self.execute(lambda _: lambda *args, **kwargs: None)
         variables, state, ring = snapshot.loads(data)
@@ -513,13 +528,31 @@ class Run:
                 what = detail[0] if event == "exception" else detail
                 told = (event, frame.f_code.co_name, frame.f_lineno, what)
                 twice = event == "line" and told == last.get(frame)
-                if not (TELLS_TWICE and (twice or event in ("exception", "return"))):
+                known = TELLS_TWICE and (twice or event in ("exception", "return"))
+                if not known and began(frame, event):
                     self.write(told)
                 if event == "line":
                     last[frame] = told
             return tell
 
+        def began(frame: FrameType, event: str) -> bool:
+            """Tell whether this isn't the end of a call that has begun before the tool came.
+
+            If another one was there then, the interpreter tells of the end whoever is there now;
+            but if the tasklet was frozen between the two, nobody knows any more.
+            """
+            if event == "c_call":
+                calls[frame] = calls.get(frame, 0) + 1
+            elif event in ("c_return", "c_exception"):
+                if calls.get(frame, 0) == 0:
+                    return not after_others
+                calls[frame] -= 1
+            return True
+
         last: dict[FrameType, Any] = {}
+        calls: dict[FrameType, int] = {}
+        self.told += last, calls
+        after_others = self.tools
         self.tools = True
         sys.settrace(tell if how == 1 else None)
         sys.setprofile(tell if how == 2 else None)
@@ -527,6 +560,11 @@ class Run:
 
     def keep(self) -> None:
         self.kept.append(sys._getframe(1))
+
+    def collect(self) -> None:
+        self.write("collects")
+        gc.collect()
+        self.write("has collected")
 
 
 def run_here() -> Run:
@@ -576,38 +614,34 @@ class Nursery:
 
 
 def as_moved(log: list[str]) -> list[str]:
-    """Return what a log has in common with that of a program which was pickled on its way."""
-    lines = [re.sub(r"(:\d+):[\d?]+'", r"\1'", line) for line in log]  # a traceback's columns
-    if has_tracebacks(lines):
-        # A traceback keeps the variables of its frames, and of their callers, until it goes; a
-        # pickled one has none. So other things live longer.
-        return [line for line in lines if not is_end(line) and not line.startswith("main ('kept',")]
-    # The collector takes what is new in another order.
-    runs = itertools.groupby(lines, is_end)
-    return [line for ends, run in runs for line in (sorted(run) if ends else run)]
+    """Return what a log has in common with that of a program which was pickled on its way.
 
-
-def has_tracebacks(log: list[str]) -> bool:
-    """Tell whether there were some when the program was pickled."""
-    return "main ('moves', True)" in log
-
-
-def regardless_of_order(log: list[str]) -> list[str]:
-    """Return what is logged. Generators are variables, too: they end when their tracebacks do."""
-    return sorted(line.partition(" ")[2] for line in log)
-
-
-def is_end(line: str) -> bool:
-    return "('gone'," in line
+    The collector takes what is old first, and all that comes out of a pickle is as old: the order
+    in which things die in one collection is its own business.
+    """
+    lines: list[str] = []
+    since, collector = 0, ""  # where the collection under way began, and the tasklet it is in
+    for line in log:
+        lines.append(line)
+        who, _, what = line.partition(" ")
+        if what == "'collects'" and not collector:
+            since, collector = len(lines), who
+        elif what == "'has collected'" and who == collector:
+            lines[since:] = sorted(lines[since:])
+            collector = ""
+    return lines
 
 
 def examine(source: str, nursery: Nursery) -> dict[str, list[str]]:
     """Run the program in each way; return the logs, and under "found" in how far they differ."""
     faulthandler.dump_traceback_later(HUNG, exit=True)
     code = marshal.dumps(compile(source, "<program>", "exec"))
-    logs = {name: Run(code, budget).start().go_on() for name, budget in BUDGETS.items()}
-    budget = random.Random(code).choice((*BUDGETS.values(),))
-    logs["moved"] = Run(code, budget).start().go_on(nursery.move)
+
+    def run(budget: int, move: Callable[[Run], None] | None = None) -> list[str]:
+        return Run(code, budget, random.Random(source)).start().go_on(move)
+
+    logs = {name: run(budget) for name, budget in BUDGETS.items()}
+    logs["moved"] = run(random.Random(source).choice((*BUDGETS.values(),)), nursery.move)
     return logs
 
 
@@ -619,8 +653,6 @@ def differences(logs: dict[str, list[str]]) -> dict[str, str]:
         one, other = first, log
         if name == "moved":
             one, other = as_moved(one), as_moved(other)
-            if has_tracebacks(one) and regardless_of_order(one) == regardless_of_order(other):
-                continue
         if one != other:
             lines = difflib.unified_diff(one, other, "mounted", name, lineterm="")
             found[name] = "\n".join(lines)
