@@ -761,6 +761,29 @@ def test_a_traceback_is_pickled_with_its_lines():
     ]
 
 
+def test_a_traceback_that_passes_a_frame_twice_is_pickled():
+    def generator():
+        yield
+
+    def throws():
+        try:
+            raise KeyError
+        except KeyError as error:
+            into = generator()
+            next(into)
+            into.throw(error)
+
+    try:
+        throws()
+    except KeyError as error:
+        expected = traceback.extract_tb(error.__traceback__)[1:]
+        got = traceback.extract_tb(copied(error.__traceback__))[1:]
+    assert [each.name for each in expected] == ["throws", "generator", "throws"]
+    assert [(each.name, each.lineno) for each in got] == [
+        (each.name, each.lineno) for each in expected
+    ]
+
+
 def catches():
     try:
         stop()

@@ -397,9 +397,12 @@ def traceback(entries):
 def _reduce_traceback(value):
     entries = []
     back = None
+    seen = set()
     while value is not None:
         stand = stand_in(value.tb_frame, _Frame)
-        stand.line, stand.back = value.tb_lineno, back
+        if stand not in seen:  # an exception may pass a frame twice, if it is thrown on from there
+            seen.add(stand)
+            stand.line, stand.back = value.tb_lineno, back
         entries.append((stand, value.tb_lasti, value.tb_lineno))
         back, value = stand, value.tb_next
     return traceback, (entries,)
