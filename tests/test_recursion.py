@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import sys
 
 import pytest
@@ -295,3 +296,145 @@ def test_recursion_in_a_thread():
         thread.join()
     """)
     assert lines == ["RecursionError"] * 3
+
+
+# ---- tasklets that are frozen beneath C code -----------------------------------------------------
+
+
+class Adds:
+    def __init__(self, then):
+        self.then = then
+
+    def __add__(self, levels):
+        if levels:
+            return self + (levels - 1)
+        self.then()
+        return 1
+
+
+class Iterates:
+    def __init__(self, levels, then):
+        self.levels, self.then = levels, then
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.levels:
+            for _ in Iterates(self.levels - 1, self.then):
+                pass
+        else:
+            self.then()
+        raise StopIteration
+
+
+class Manages:
+    def __init__(self, levels, then):
+        self.levels, self.then = levels, then
+
+    def __enter__(self):
+        if self.levels:
+            with Manages(self.levels - 1, self.then):
+                pass
+        else:
+            self.then()
+
+    def __exit__(self, *error):
+        pass
+
+
+def through_operators(levels, then):
+    assert Adds(then) + levels == 1
+
+
+def through_loops(levels, then):
+    for _ in Iterates(levels, then):
+        pass
+
+
+def through_managers(levels, then):
+    with Manages(levels, then):
+        pass
+
+
+def depth():
+    try:
+        return 1 + depth()
+    except RecursionError:
+        return 1
+
+
+def nesting():
+    """Return how deeply nested lists must be that C code can't compare them any more."""
+
+    def too_deep(levels):
+        one, other = [], []
+        for _ in range(levels):
+            one, other = [one], [other]
+        try:
+            return one != other
+        except RecursionError:
+            return True
+
+    return bisect.bisect_left(range(100_000), True, key=too_deep)
+
+
+def run_frozen_at_each_switch(work):
+    """Run it beside another tasklet; return how often it was frozen."""
+    before = stackless.set_stack_budget(0)
+    freezes = stackless.statistics()["freezes"]
+    try:
+        worker = tasklet(work)()
+
+        def neighbour():
+            while worker.alive:
+                stackless.schedule()
+
+        tasklet(neighbour)()
+        stackless.run()
+    finally:
+        stackless.set_stack_budget(before)
+    return stackless.statistics()["freezes"] - freezes
+
+
+@pytest.mark.parametrize("through_c", [through_operators, through_loops, through_managers])
+@pytest.mark.parametrize("error", [None, LookupError])
+def test_the_limit_is_where_it_was_after_freezing_beneath_c_code(through_c, error):
+    switches = 5
+    depths = []
+
+    def then():
+        depths.append(depth())
+        for _ in range(switches):
+            stackless.schedule()
+            depths.append(depth())
+        if error is not None:
+            raise error
+
+    def work():
+        depths.append(depth())
+        try:
+            through_c(200, then)
+        except LookupError:
+            assert error is LookupError
+        depths.append(depth())
+
+    assert run_frozen_at_each_switch(work) >= switches
+    outside, *inside, afterwards = depths
+    assert inside == [inside[0]] * (switches + 1)
+    assert outside - 210 < inside[0] < outside - 200
+    assert afterwards == outside
+
+
+def test_frozen_beneath_c_code_a_tasklet_has_all_of_its_c_stack_again():
+    nestings = []
+
+    def then():
+        nestings.append(nesting())
+        for _ in range(2):
+            stackless.schedule()
+            nestings.append(nesting())
+
+    assert run_frozen_at_each_switch(lambda: through_loops(100, then)) >= 2
+    mounted, first, second = nestings
+    assert mounted <= first == second

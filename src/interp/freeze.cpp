@@ -9,6 +9,7 @@
 #include "interp/frozen.hpp"
 #include "interp/internals.h"
 #include "interp/merge.hpp"
+#include "interp/own.hpp"
 #include "interp/rules.hpp"
 #include "interp/shim.hpp"
 #include "interp/stop.hpp"
@@ -326,6 +327,9 @@ _PyInterpreterFrame* copy_frame(Slot** words, _PyInterpreterFrame* f, int height
     return f;
   }
   _PyInterpreterFrame* copy = move_frame(*words, f, height);
+  if (has_level(copy)) {
+    forget_level(copy);
+  }
   *words += used_words(height);
 #if PY_VERSION_HEX < 0x030C0000
   copy->is_entry = false;

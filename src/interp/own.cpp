@@ -9,8 +9,6 @@ namespace stackless::interp {
 
 namespace {
 
-PyObject* empty_globals;
-
 // No tool is told anything while one of these lives. It goes with the frame whose local names it is.
 void speak_again(PyObject* silence) {
   --PyThreadState_Get()->tracing;
@@ -26,10 +24,12 @@ PyTypeObject SilenceType = {
     .tp_doc = "Keeps tools from seeing frames of ours.",
 };
 
+bool is_silence(PyObject* object) { return object != nullptr && Py_IS_TYPE(object, &SilenceType); }
+
 void hush_now(PyObject* hush) {
   PyThreadState* ts = PyThreadState_Get();
   _PyInterpreterFrame* frame = top_of(ts);
-  if (frame != nullptr && frame->f_globals == empty_globals && frame->f_locals == nullptr) {
+  if (frame != nullptr && is_own(frame) && !is_silence(frame->f_locals)) {
     hide_error(ts, frame);
   }
   PyObject_Free(hush);
@@ -44,7 +44,43 @@ PyTypeObject HushType = {
     .tp_doc = "Keeps tools from seeing what frames of ours handle.",
 };
 
+// The interpreter counts a frame of ours as a level of recursion when it leaves it, whichever way, and drops its
+// local names.
+void take_level(PyObject* level) {
+  add_depth(PyThreadState_Get(), 1);
+  PyObject_Free(level);
+}
+
+PyTypeObject LevelType = {
+    .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
+    .tp_name = "stackless._level",
+    .tp_basicsize = sizeof(PyObject),
+    .tp_dealloc = take_level,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "Has a frame of ours be no level of recursion.",
+};
+
 }  // namespace
+
+PyObject* own_globals;
+
+bool spare_level(_PyInterpreterFrame* frame) noexcept {
+  auto* level = static_cast<PyObject*>(PyObject_Malloc(sizeof(PyObject)));
+  if (level == nullptr) {
+    return false;
+  }
+  frame->f_locals = PyObject_Init(level, &LevelType);
+  return true;
+}
+
+bool is_level(PyObject* object) noexcept {
+  return object != nullptr && Py_IS_TYPE(object, &LevelType);
+}
+
+void forget_level(_PyInterpreterFrame* frame) noexcept {
+  add_depth(PyThreadState_Get(), -1);
+  Py_CLEAR(frame->f_locals);
+}
 
 PyObject* make_hush() noexcept {
   auto* hush = static_cast<PyObject*>(PyObject_Malloc(sizeof(PyObject)));
@@ -57,6 +93,7 @@ void hide_error([[maybe_unused]] PyThreadState* ts, [[maybe_unused]] _PyInterpre
 #if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030F0000
   auto* silence = static_cast<PyObject*>(PyObject_Malloc(sizeof(PyObject)));
   if (silence != nullptr) {
+    Py_CLEAR(frame->f_locals);
     frame->f_locals = PyObject_Init(silence, &SilenceType);
     ++ts->tracing;
   }
@@ -103,7 +140,7 @@ _PyInterpreterFrame* make_frame(Slot* place, PyObject* code) {
   std::memset(static_cast<void*>(f), 0, special_words * sizeof(Slot));
   set_function(f, Py_NewRef(Py_None));
   set_code(f, Py_NewRef(code));
-  f->f_globals = f->f_builtins = empty_globals;
+  f->f_globals = f->f_builtins = own_globals;
   f->owner = FRAME_OWNED_BY_THREAD;
   set_height(f, 0);
   instruction_of(f) = before_first(reinterpret_cast<PyCodeObject*>(code));
@@ -111,8 +148,10 @@ _PyInterpreterFrame* make_frame(Slot* place, PyObject* code) {
 }
 
 int init_own() {
-  empty_globals = PyDict_New();
-  return empty_globals != nullptr && PyType_Ready(&SilenceType) == 0 ? PyType_Ready(&HushType) : -1;
+  own_globals = PyDict_New();
+  bool ready = own_globals != nullptr && PyType_Ready(&SilenceType) == 0 &&
+               PyType_Ready(&HushType) == 0 && PyType_Ready(&LevelType) == 0;
+  return ready ? 0 : -1;
 }
 
 }  // namespace stackless::interp

@@ -31,6 +31,20 @@ PyObject* assemble(const char* name, const OwnInstruction (&instructions)[N],
 // make_frame() makes a frame in place, with an empty value stack, that is about to run `code`.
 _PyInterpreterFrame* make_frame(Slot* place, PyObject* code);
 
+// is_own() tells whether the frame is one of these.
+extern PyObject* own_globals;
+inline bool is_own(_PyInterpreterFrame* frame) noexcept { return frame->f_globals == own_globals; }
+
+// spare_level() has a frame of ours, put into an evaluation loop, not count as a level of recursion: those of the
+// program get as deep with it as they do without. False if there is no memory. forget_level() undoes that for one
+// that has it, when it is taken out.
+bool spare_level(_PyInterpreterFrame* frame) noexcept;
+bool is_level(PyObject* object) noexcept;
+inline bool has_level(_PyInterpreterFrame* frame) noexcept {
+  return is_own(frame) && is_level(frame->f_locals);
+}
+void forget_level(_PyInterpreterFrame* frame) noexcept;
+
 // hide_error() keeps tools from being told that an exception, which is about to be raised there, has passed
 // a frame of ours. Before 3.15 some events are everybody's, whatever code they happen in (3.12+; 3.11 asks
 // for the thread's functions at another place).

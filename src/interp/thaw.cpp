@@ -49,6 +49,7 @@ struct Thawing {
   PyObject* (*finish)();
   _PyInterpreterFrame* inner;
   _PyInterpreterFrame* outer;
+  int depth;  // how many of the frames count as levels of recursion
 #if PY_VERSION_HEX < 0x030C0000
   _PyInterpreterFrame* base;
   Departure* departure;  // what the loop is entered once more for, into `inner`; or null
@@ -95,7 +96,6 @@ PyObject* hook(PyObject*) {
     return go_on(now, resume);
   }
 #endif
-  int depth = now.frozen->frames;
 #if PY_VERSION_HEX < 0x030C0000
   // Entry frames are cleared by C code that doesn't exist any more: so the outermost is none, and
   // returns into a frame that is.
@@ -110,7 +110,7 @@ PyObject* hook(PyObject*) {
   now.outer->previous = resume->previous;
 #endif
   resume->previous = now.inner;
-  add_depth(ts, depth);
+  add_depth(ts, now.depth);
   int pops = now.frozen->pops;
   free_block(now.frozen);
 
@@ -170,7 +170,7 @@ _PyInterpreterFrame* push_own(PyThreadState* ts, PyObject* code) {
 }
 
 // Copies the frames to the data stack, the outermost to the bottom; returns the innermost one.
-_PyInterpreterFrame* place(PyThreadState* ts, Frozen* frozen, _PyInterpreterFrame** outer) {
+_PyInterpreterFrame* place(PyThreadState* ts, Frozen* frozen, Thawing* now) {
   for_each_frame(frozen, [&](_PyInterpreterFrame* f) {
     if (is_on_data_stack(f)) {
       ts->datastack_top += frame_words(code_of(f));
@@ -185,9 +185,12 @@ _PyInterpreterFrame* place(PyThreadState* ts, Frozen* frozen, _PyInterpreterFram
       end -= frame_words(code_of(f));
       placed = move_frame(end, f, height_of(f));
     }
+    if (!is_own(placed) || !spare_level(placed)) {
+      ++now->depth;
+    }
     *link = placed;
     link = &placed->previous;
-    *outer = placed;
+    now->outer = placed;
   });
   *link = nullptr;
   return inner;
@@ -303,7 +306,8 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
   Py_DECREF(base_code);
   Py_DECREF(Py_None);
 #endif
-  now.inner = place(ts, frozen, &now.outer);
+  now.depth = 0;
+  now.inner = place(ts, frozen, &now);
   if (is_stale(ts, now.inner)) [[unlikely]] {
     catch_up(ts, now.inner);
   }

@@ -4,6 +4,7 @@
 
 #include "interp/frozen.hpp"
 #include "interp/internals.h"
+#include "interp/own.hpp"
 #include "interp/stop.hpp"
 
 namespace stackless::interp {
@@ -52,7 +53,9 @@ void swap_frames(_PyInterpreterFrame* f, _PyInterpreterFrame* frozen, int height
 #endif
   std::swap(f->f_globals, frozen->f_globals);
   std::swap(f->f_builtins, frozen->f_builtins);
-  std::swap(f->f_locals, frozen->f_locals);
+  if (!has_level(f)) {
+    std::swap(f->f_locals, frozen->f_locals);
+  }
   std::swap(f->frame_obj, frozen->frame_obj);
   for (_PyInterpreterFrame* each : {f, frozen}) {
     if (each->frame_obj != nullptr) {
