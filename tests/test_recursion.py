@@ -438,3 +438,29 @@ def test_frozen_beneath_c_code_a_tasklet_has_all_of_its_c_stack_again():
     assert run_frozen_at_each_switch(lambda: through_loops(100, then)) >= 2
     mounted, first, second = nestings
     assert mounted <= first == second
+
+
+def test_the_limit_is_where_it_was_for_tasklets_that_trade_places_beneath_c_code():
+    depths = set()
+
+    def then():
+        for _ in range(5):
+            stackless.schedule()
+            depths.add(depth())
+
+    def work():
+        outside = depth()
+        through_loops(4, then)
+        depths.add(depth() - outside)
+
+    before = stackless.set_stack_budget(0)
+    trades = stackless.statistics()["trades"]
+    try:
+        for _ in range(3):
+            tasklet(work)()
+        stackless.run()
+    finally:
+        stackless.set_stack_budget(before)
+    assert stackless.statistics()["trades"] > trades
+    assert len(depths) == 2
+    assert 0 in depths
