@@ -328,7 +328,7 @@ class Run:
 
     here: Run  # the one under way in this process
 
-    def __init__(self, code: bytes, budget: int, dice: random.Random) -> None:
+    def __init__(self, code: bytes, budget: int, source: str = "") -> None:
         Run.here = self
         self.code = code  # marshalled: specialized code of one run is not for another
         self.budget = budget
@@ -338,8 +338,10 @@ class Run:
         self.fuel = FUEL
         self.turn = 0
         self.steps = 0
-        self.dice = dice
-        self.limit = dice.choice(LIMITS)
+        self.dice = random.Random(source)
+        self.limit = self.dice.choice(LIMITS)
+        # Objects that only a call was made with, whose death is logged.
+        self.lends = "schedule(Probe(" in source
         self.stop = self.dice.choice((*range(1, 10), *range(10, 60, 5)))
         self.tasks: list[Any] = []
         self.kept: list[FrameType] = []
@@ -410,9 +412,12 @@ class Run:
 
     def may_move(self) -> bool:
         # Nor are tools kept. They pin a tasklet with a C stack, but not one that is frozen already.
-        return not self.tools and all(
-            stackless.why_pinned(task) is None for task in self.tasks if task.alive
-        )
+        return not self.tools and all(self.can_move(task) for task in self.tasks if task.alive)
+
+    def can_move(self, task: Any) -> bool:
+        # Of a call that is about to raise what it was made with isn't kept.
+        raises = isinstance(task.tempval, stackless.bomb)
+        return stackless.why_pinned(task) is None and not (raises and self.lends)
 
     def forget(self) -> None:
         """Let go of what isn't kept in a pickle, in all runs alike.
@@ -458,7 +463,7 @@ class Run:
     @classmethod
     def load(cls, code: bytes, budget: int, data: bytes) -> Run:
         """Return the run whose dump this is; its log begins here."""
-        self = cls(code, budget, random.Random(0))  # the dice come along
+        self = cls(code, budget)
         self.muted = True
         self.execute(lambda _: lambda *args, **kwargs: None)
         variables, state, ring = snapshot.loads(data)
@@ -644,7 +649,7 @@ def examine(source: str, nursery: Nursery) -> dict[str, list[str]]:
     code = marshal.dumps(compile(source, "<program>", "exec"))
 
     def run(budget: int, move: Callable[[Run], None] | None = None) -> list[str]:
-        return Run(code, budget, random.Random(source)).start().go_on(move)
+        return Run(code, budget, source).start().go_on(move)
 
     logs = {name: run(budget) for name, budget in BUDGETS.items()}
     logs["moved"] = run(random.Random(source).choice((*BUDGETS.values(),)), nursery.move)
