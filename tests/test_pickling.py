@@ -334,6 +334,23 @@ def test_deep_copies_go_on_like_the_original_in(program):
     assert runs.log == expected
 
 
+def leaves_a_file():
+    append, written = [].append, []
+    with io.StringIO() as file:
+        append(stop())
+        file.write("written")
+        written.append(file.getvalue())
+    log(written, append.__self__, file.closed)
+
+
+@pytest.mark.parametrize("again", [copied, copy.deepcopy], ids=["pickle", "deepcopy"])
+def test_a_method_written_in_c_is_copied_with_its_object(again):
+    """The interpreter keeps file.__exit__ for the end of the block."""
+    original = start(leaves_a_file)
+    for each in (again(original), original):
+        assert finish(each) == [["written"], [None], True]
+
+
 def test_they_go_on_in_another_process(tmp_path):
     pickles = {program.__name__: snapshots_of(program) for program in PROGRAMS}
     file = tmp_path / "pickles"

@@ -3,9 +3,10 @@
 Importing ``stackless`` registers these with ``copyreg``. What a pickle names in here is part of its
 format: ``stackless._wrap.generator`` and so on.
 
-Both picklers look at the type of a function, an exception or a class before they ask ``copyreg``.
-So the frames of tasklets and generators, and cells, don't hand them over as they are, but as
-stand-ins, which are what they stand for once they are unpickled.
+Both picklers look at the type of a function, an exception or a class before they ask ``copyreg``,
+and ``copy.deepcopy()`` doesn't copy the object whose method written in C it finds. So the frames of
+tasklets and generators, and cells, don't hand them over as they are, but as stand-ins, which are
+what they stand for once they are unpickled.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class _Stand(StandIn):
     def __reduce_ex__(self, protocol):
         if isinstance(self.object, BaseException):
             return _reduce_exception(self.object, protocol)
+        if isinstance(self.object, types.BuiltinMethodType):
+            return self.object.__reduce__()
         return reduce_function(self.object)
 
 

@@ -36,10 +36,16 @@ bool is_importable(PyObject* function) {
   return result;
 }
 
-// Both picklers look at the type of these before they look at copyreg.
+// A C function's method, which deepcopy() takes for a function that has no `self`.
+bool is_bound(PyObject* function) {
+  PyObject* self = PyCFunction_Check(function) ? PyCFunction_GET_SELF(function) : nullptr;
+  return self != nullptr && !PyModule_Check(self);
+}
+
+// Both picklers, and deepcopy(), look at the type of these before they look at copyreg.
 PyObject* wrap(PyObject* object) {
-  bool needs_it =
-      PyFunction_Check(object) ? !is_importable(object) : PyExceptionInstance_Check(object) != 0;
+  bool needs_it = PyFunction_Check(object) ? !is_importable(object)
+                                           : PyExceptionInstance_Check(object) || is_bound(object);
   if (!needs_it) {
     return Py_NewRef(object);
   }
