@@ -181,7 +181,7 @@ int execute(PyObject* module) {
   init_pickling();
   if (read_stack_size() < 0 || interp::init_freezing() < 0 || interp::init_shells() < 0 ||
       find_main_thread() < 0 || add_types(module) < 0 || init_unwinding() < 0 ||
-      init_timeout() < 0 || add_tasklet_exit(module) < 0 || add_socket_type(module) < 0 ||
+      init_timeout(module) < 0 || add_tasklet_exit(module) < 0 || add_socket_type(module) < 0 ||
       make_function_that_does_nothing() < 0 || register_hooks(module) < 0) {
     return -1;
   }

@@ -71,16 +71,20 @@ class Run:
         assert not self.tasklet.alive, self.results
         return self.results
 
-    def finish_copy(self):
-        """Pickle it, and have the copy go on; None if that is refused."""
+    def pickled(self):
+        """Return a pickle of it; None if that is refused."""
         try:
-            data = pickle.dumps((self.tasklet, *self.channels, self.results))
+            return pickle.dumps((self.tasklet, *self.channels, self.results))
         except (TypeError, ValueError, pickle.PicklingError, AttributeError):
             return None
-        copy, *channels, results = pickle.loads(data)
-        go_on(copy, *channels, ())
-        assert not copy.alive, results
-        return results
+
+
+def finish_copy(data):
+    """Have what has been pickled go on."""
+    copy, *channels, results = pickle.loads(data)
+    go_on(copy, *channels, ())
+    assert not copy.alive, results
+    return results
 
 
 def go_on(tasklet, gate, sent, sockets):
@@ -118,10 +122,10 @@ def answer(constructs, program):
     run = Run(constructs, program, stacks=0)
     reason = reason_of(run)
     assert run.is_frozen == (reason is None), reason
-    copied = run.finish_copy() if run.is_frozen else None
+    data = run.pickled() if run.is_frozen else None
     results = run.finish()
-    assert copied in (None, results)
-    cell = culprit(reason) if reason else PICKLES if copied else FREEZES
+    assert data is None or finish_copy(data) == results
+    cell = culprit(reason) if reason else PICKLES if data else FREEZES
     return Answer(cell, reason, results)
 
 

@@ -1,9 +1,12 @@
 // `with stackless.timeout(seconds):` ends a wait that takes too long.
 #include "runtime/timeout.hpp"
 
+#include <algorithm>
 #include <new>
 
+#include "interp/shells.hpp"
 #include "runtime/bomb.hpp"
+#include "runtime/pickling.hpp"
 #include "runtime/wait.hpp"
 
 namespace stackless {
@@ -27,7 +30,7 @@ struct Timeout {
 Timeout* as_timeout(PyObject* object) { return reinterpret_cast<Timeout*>(object); }
 
 // What is thrown: a BaseException that only its own block knows, so that `except Exception` inside
-// can't eat it and nested blocks can't be confused.
+// can't eat it and nested blocks can't be confused. In the module for pickle to find it.
 PyObject* interruption_type = nullptr;
 
 constexpr core::Nanoseconds retry = 1'000'000;
@@ -70,24 +73,33 @@ PyObject* timeout_new(PyTypeObject* type, PyObject* args, PyObject* keywords) {
   return self;
 }
 
+bool is_free(const Timeout* self) {
+  if (self->tasklet) {
+    raise(PyExc_RuntimeError, "this timeout is in use already; make one for each block");
+  }
+  return !self->tasklet;
+}
+
+// Has the tasklet be inside the block, until the deadline; false with an exception set.
+bool start(Timeout* self, Tasklet* tasklet, core::Nanoseconds deadline) {
+  self->alarm.fire = expire;
+  self->alarm.sleeper = tasklet;
+  if (deadline != forever && set_alarm(tasklet->scheduler, &self->alarm, deadline) < 0) {
+    return false;
+  }
+  self->tasklet = Ref<Tasklet>::share(tasklet);
+  return true;
+}
+
 PyObject* enter(PyObject* object, PyObject*) {
   Timeout* self = as_timeout(object);
   Scheduler* s = scheduler();
-  if (s == nullptr) {
+  if (s == nullptr || !is_free(self)) {
     return nullptr;
-  }
-  if (self->tasklet) {
-    return raise(PyExc_RuntimeError, "this timeout is in use already; make one for each block");
   }
   core::Nanoseconds deadline = parse_timeout(self->seconds.get(), "timeout");
   self->interruption.reset();
-  self->alarm.fire = expire;
-  if (deadline == -2 || (deadline != forever && set_alarm(s, &self->alarm, deadline) < 0)) {
-    return nullptr;
-  }
-  self->tasklet = Ref<Tasklet>::share(s->current);
-  self->alarm.sleeper = s->current;
-  return Py_NewRef(object);
+  return deadline != -2 && start(self, s->current, deadline) ? Py_NewRef(object) : nullptr;
 }
 
 void disarm(Timeout* self) {
@@ -120,7 +132,54 @@ PyObject* leave(PyObject* object, PyObject* const* args, Py_ssize_t nargs) {
   return nullptr;
 }
 
+// ---- pickling ------------------------------------------------------------------------------------------
+
+// What remains of it, in seconds; None if it has no limit, or has run out.
+Object seconds_left(const Timeout* self) {
+  if (!self->alarm.alarm_set()) {
+    return none();
+  }
+  core::Nanoseconds left = std::max(self->alarm.deadline - core::monotonic_now(), {});
+  return Object::steal(PyFloat_FromDouble(static_cast<double>(left) / 1e9));
+}
+
+// The state is (seconds left, who is inside the block, what was thrown at it), or None outside of a block.
+PyObject* timeout_reduce(PyObject* object, PyObject*) {
+  Timeout* self = as_timeout(object);
+  if (!self->tasklet) {
+    return Py_BuildValue("O(O)", &TimeoutType, self->seconds.get());
+  }
+  Object left = seconds_left(self);
+  Object thrown = left ? self->interruption ? wrapped(self->interruption.get()) : none() : Object();
+  return thrown ? Py_BuildValue("O(O)(OOO)", &TimeoutType, self->seconds.get(), left.get(),
+                                self->tasklet.object(), thrown.get())
+                : nullptr;
+}
+
+PyObject* timeout_set_state(PyObject* object, PyObject* state) {
+  Timeout* self = as_timeout(object);
+  PyObject *left, *tasklet, *thrown;
+  if (!PyTuple_Check(state)) {
+    return raise(PyExc_TypeError, "a timeout's state is a tuple");
+  }
+  if (!PyArg_ParseTuple(state, "OO!O:timeout", &left, &TaskletType, &tasklet, &thrown)) {
+    return nullptr;
+  }
+  thrown = interp::look_through(thrown);
+  if (thrown != Py_None &&
+      !Py_IS_TYPE(thrown, reinterpret_cast<PyTypeObject*>(interruption_type))) {
+    return raise(PyExc_TypeError, "what a timeout throws is an exception of its own");
+  }
+  core::Nanoseconds deadline = parse_timeout(left, "what is left of a timeout");
+  if (deadline == -2 || !is_free(self) || !start(self, as_tasklet(tasklet), deadline)) {
+    return nullptr;
+  }
+  self->interruption = thrown != Py_None ? Object::share(thrown) : Object();
+  Py_RETURN_NONE;
+}
+
 int timeout_traverse(PyObject* object, visitproc visit, void* arg) {
+  Py_VISIT(as_timeout(object)->seconds.get());
   Py_VISIT(as_timeout(object)->tasklet.get());
   Py_VISIT(as_timeout(object)->interruption.get());
   return 0;
@@ -141,6 +200,13 @@ PyMethodDef timeout_methods[] = {
     {"__enter__", enter, METH_NOARGS, "__enter__($self, /)\n--\n\nStart the clock.\n"},
     {"__exit__", method(leave), METH_FASTCALL,
      "__exit__($self, /, *exc_info)\n--\n\nStop it; raise TimeoutError if it had run out.\n"},
+    {"__reduce__", timeout_reduce, METH_NOARGS,
+     "__reduce__($self, /)\n--\n\n"
+     "Return what pickle and copy need: inside its block, the seconds that are left and the tasklet.\n"},
+    {"__setstate__", timeout_set_state, METH_O,
+     "__setstate__($self, state, /)\n--\n\n"
+     "Be inside the block that __reduce__() has told of; the rest of the time runs from now on.\n\n"
+     "Raises TypeError or ValueError for a damaged state, RuntimeError if it is in use.\n"},
     {},
 };
 
@@ -156,7 +222,8 @@ PyTypeObject TimeoutType = {
         "timeout(seconds)\n--\n\n"
         "A context manager that raises TimeoutError in its block, at whatever the tasklet waits for\n"
         "(a channel, a socket, a sleep), once `seconds` (a non-negative number; None for no limit) have\n"
-        "passed since the block was entered. Blocks nest. Code that never waits is not interrupted.\n\n"
+        "passed since the block was entered. Blocks nest. Code that never waits is not interrupted.\n"
+        "A tasklet inside the block can be pickled: the rest of the time runs from unpickling.\n\n"
         "Raises TypeError or ValueError for other values, RuntimeError if entered twice at once.\n",
     .tp_traverse = timeout_traverse,
     .tp_clear = timeout_clear,
@@ -164,9 +231,12 @@ PyTypeObject TimeoutType = {
     .tp_new = timeout_new,
 };
 
-int init_timeout() {
-  interruption_type = PyErr_NewException("stackless._Interruption", PyExc_BaseException, nullptr);
-  return interruption_type == nullptr ? -1 : 0;
+int init_timeout(PyObject* module) {
+  interruption_type =
+      PyErr_NewException("stackless._stackless._Interruption", PyExc_BaseException, nullptr);
+  return interruption_type != nullptr
+             ? PyModule_AddObjectRef(module, "_Interruption", interruption_type)
+             : -1;
 }
 
 }  // namespace stackless

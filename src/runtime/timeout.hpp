@@ -7,7 +7,7 @@ namespace stackless {
 
 extern PyTypeObject TimeoutType;
 
-// init_timeout() makes the private exception class; -1 with an exception set.
-int init_timeout();
+// init_timeout() adds the private exception class to the module; -1 with an exception set.
+int init_timeout(PyObject* module);
 
 }  // namespace stackless
