@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import pickle
 import threading
 
 import pytest
@@ -332,9 +333,85 @@ def test_bind_thread_leaves_a_tasklet_on_c_frames_where_it_is():
     t.run()
 
     def body():
-        with pytest.raises(RuntimeError, match="tasklet has C state on its stack"):
+        with pytest.raises(RuntimeError, match="its stack: it was started through C code: sorted"):
             t.bind_thread()
 
     in_thread(body)
     assert t.thread_id == threading.get_ident()
     t.kill()
+
+
+class Waits:
+    """Its `+` waits, beneath C code that may be ended."""
+
+    def __add__(self, log):
+        stackless.schedule_remove()
+        return threading.get_ident()
+
+
+def adds(log):
+    log.append(Waits() + log)
+
+
+@pytest.fixture
+def plenty():
+    """Nobody is frozen unasked."""
+    before = stackless.set_stack_budget(1000)
+    yield
+    stackless.set_stack_budget(before)
+
+
+@pytest.mark.usefixtures("plenty")
+def test_only_its_own_thread_can_give_a_tasklet_beneath_c_code_away():
+    log = []
+    t = tasklet(adds)(log)
+    t.run()
+    owner = threading.get_ident()
+    reason = (
+        f"only its own thread ({owner}) can end the C functions that it waits in: do this there"
+    )
+
+    def asks_for_it():
+        pinned = stackless.statistics()["pinned"]
+        for attempt in (t.bind_thread, t.bind):
+            with pytest.raises(RuntimeError) as refused:
+                attempt()
+            assert str(refused.value) == f"tasklet has C state on its stack: {reason}"
+        restored = pickle.loads(pickle.dumps(t))
+        with pytest.raises(RuntimeError, match="can end the C functions"):
+            restored.run()
+        return stackless.why_pinned(t), t.restorable, pinned
+
+    assert in_thread(asks_for_it) == (reason, False, 0)
+    assert (stackless.why_pinned(t), t.restorable, t.thread_id) == (None, True, owner)
+
+    started, given = threading.Event(), threading.Event()
+
+    def is_given_it():
+        stackless.getcurrent()
+        started.set()
+        wait_for(given)
+        t.run()
+
+    thread = start_thread(is_given_it)
+    wait_for(started)
+    t.bind_thread(thread.ident)
+    given.set()
+    thread.join()
+    assert log == [thread.ident] != [owner]
+
+
+@pytest.mark.usefixtures("plenty")
+def test_one_that_its_thread_has_frozen_may_be_taken_beneath_c_code_too():
+    log = []
+    t = tasklet(adds)(log)
+    t.run()
+    pickle.dumps(t)
+
+    def takes_it():
+        assert (stackless.why_pinned(t), t.restorable) == (None, True)
+        t.bind_thread()
+        t.run()
+        return [threading.get_ident()]
+
+    assert in_thread(takes_it) == log

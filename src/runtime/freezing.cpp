@@ -111,6 +111,17 @@ Completion find_completion(const Tasklet* t, interp::Parked* parked, interp::Hal
   return free ? completion_of(t, *halt) : Completion::none;
 }
 
+// Whether the C functions on the tasklet's stack can be ended now, by the calling thread.
+bool can_merge(const Tasklet* t) { return t->scheduler == this_scheduler && interp::may_merge(); }
+Object why_not_merged(const Tasklet* t) {
+  if (t->scheduler != this_scheduler) {
+    return Object::steal(PyUnicode_FromFormat(
+        "only its own thread (%lu) can end the C functions that it waits in: do this there",
+        t->scheduler->thread_id));
+  }
+  return Object::steal(PyUnicode_FromString("another tasklet's C functions are being ended"));
+}
+
 // Moves the tasklet's frames out.
 Success freeze(Tasklet* t, interp::Parked* parked) {
   interp::Halt halt;
@@ -120,7 +131,7 @@ Success freeze(Tasklet* t, interp::Parked* parked) {
     return Success::pinned;
   }
   bool merges = halt.merges;
-  if (merges && (t->scheduler != this_scheduler || !interp::may_merge())) {
+  if (merges && !can_merge(t)) {
     return Success::pinned;
   }
   t->frozen = merges ? interp::merge(ts, parked, halt) : interp::freeze(ts, parked, halt);
@@ -222,6 +233,24 @@ bool is_pinned(const Tasklet* t) {
   return t->parked == nullptr || find_completion(t, t->parked, &halt) == Completion::none;
 }
 
+bool is_left_to_its_thread(const Tasklet* t) {
+  interp::Halt halt;
+  return t->scheduler != this_scheduler && t->parked != nullptr &&
+         find_completion(t, t->parked, &halt) != Completion::none && halt.merges;
+}
+
+std::nullptr_t raise_pinned(Tasklet* t) {
+  Object reason = why_pinned(t);
+  if (!reason) {
+    return nullptr;
+  }
+  if (reason.get() == Py_None) {
+    PyErr_NoMemory();
+    return nullptr;
+  }
+  return raise(PyExc_RuntimeError, "tasklet has C state on its stack: %U", reason.get());
+}
+
 namespace {
 
 // What its type says that it is called: an attribute of its own may be another's (functools.lru_cache).
@@ -310,7 +339,7 @@ Object why_pinned(Tasklet* t) {
     return because("C code is in the way: %U", describe(place));
   }
   if (is_known && is_own(t, halt.outermost)) {
-    return none();
+    return halt.merges && !can_merge(t) ? why_not_merged(t) : none();
   }
   if (!t->function) {  // an unpickled one, where no Python frame has called what it waits in
     return Object::steal(PyUnicode_FromString("it waits in C code"));

@@ -9,11 +9,15 @@ namespace stackless {
 // is pinned or there is no memory.
 bool freeze_tasklet(Tasklet* tasklet);
 
-// why_pinned() says in words why a suspended tasklet can't be frozen: a string, or None if it can.
+// why_pinned() says in words why the calling thread can't freeze a suspended tasklet: a string, or None if it
+// can. raise_pinned() raises RuntimeError for that reason; MemoryError if there is none.
 Object why_pinned(Tasklet* tasklet);
+std::nullptr_t raise_pinned(Tasklet* tasklet);
 
-// is_pinned() tells whether there is a reason, of a suspended tasklet that has frames.
+// is_pinned() tells whether there is a reason in whichever thread, of a suspended tasklet that has frames;
+// is_left_to_its_thread() whether there is one in the calling thread only.
 bool is_pinned(const Tasklet* tasklet);
+bool is_left_to_its_thread(const Tasklet* tasklet);
 
 // move_to() makes the tasklet that of another thread: one that has not started, or is frozen. It stays
 // blocked where it is, but for a descriptor, where it looks again. False with MemoryError set.

@@ -498,8 +498,9 @@ PyMethodDef functions[] = {
      "Raises TypeError for anything but an int, OverflowError for a negative one.\n"},
     {"why_pinned", why_pinned_function, METH_O,
      "why_pinned($module, tasklet, /)\n--\n\n"
-     "Return None if the tasklet can be frozen where it waits, has not started, or has finished; else a\n"
-     "string that names the C function in the way and the line that called it.\n"
+     "Return None if the calling thread can freeze the tasklet where it waits, or it has not started, or has\n"
+     "finished; else a string that says why not: it names the C function in the way and the line that\n"
+     "called it, or the tasklet's own thread, where C functions have to be ended that are no hindrance there.\n"
      "Raises TypeError for anything but a tasklet.\n"},
     {"_test_nostacklesscall", method(test_nostacklesscall), METH_VARARGS | METH_KEYWORDS,
      "_test_nostacklesscall($module, callable, /, *args, **kwargs)\n--\n\n"

@@ -78,7 +78,7 @@ bool is_restorable(const Tasklet* t) {
   if (t->started && t->scheduler->ts == nullptr) {
     return false;  // its C stack died with its thread
   }
-  return nesting_level(t) == 0 && refusal(t) == nullptr;
+  return nesting_level(t) == 0 && refusal(t) == nullptr && !is_left_to_its_thread(t);
 }
 bool is_atomic(const Tasklet* t) { return t->atomic; }
 bool ignores_nesting(const Tasklet* t) { return t->ignore_nesting; }

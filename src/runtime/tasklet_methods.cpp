@@ -53,7 +53,8 @@ int bind_tasklet(Tasklet* self, PyObject* function, PyObject* arguments, PyObjec
       return fail(PyExc_RuntimeError, "tasklet is scheduled");
     }
     if (self->started && !drop_frames(self)) {
-      return fail(PyExc_RuntimeError, "tasklet has C state on its stack");
+      raise_pinned(self);
+      return -1;
     }
   }
   bool with_arguments = arguments != nullptr || keywords != nullptr;
@@ -347,7 +348,7 @@ PyObject* bind_thread(PyObject* self, PyObject* args, PyObject* keywords) {
     return raise(PyExc_RuntimeError, "can't (re)bind a runnable tasklet");
   }
   if (t->started && !freeze_tasklet(t)) {
-    return raise(PyExc_RuntimeError, "tasklet has C state on its stack");
+    return raise_pinned(t);
   }
   if (!move_to(t, target)) {
     return nullptr;
@@ -515,7 +516,8 @@ PyMethodDef tasklet_methods[] = {
     {"bind_thread", method(bind_thread), METH_VARARGS | METH_KEYWORDS,
      "bind_thread($self, /, thread_id=-1)\n--\n\n"
      "Move the tasklet to the thread with that ident, or to the calling one (-1).\n\n"
-     "It must not be runnable, nor pinned to its C stack. The caller goes on. Returns None.\n"
+     "It must not be runnable, nor pinned to its C stack; beneath C code (see why_pinned()) only its own\n"
+     "thread can give it away. The caller goes on. Returns None.\n"
      "Raises RuntimeError otherwise, ValueError if there is no such thread.\n"},
     {"set_context", set_context, METH_O,
      "set_context($self, context, /)\n--\n\n"
