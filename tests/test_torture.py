@@ -190,6 +190,115 @@ run(program)
     assert lines == ["True (2, 1) ('caught', 1)"]
 
 
+SUSPENDED = """
+def tell(before, iterator):
+    print(id(iterator) != before)
+def steps(count):
+    iterator = iter(range(10))
+    def add():
+        nonlocal count
+        count += 1
+    for each in iterator:
+        before = id(iterator)
+        add()
+        try:
+            if each:
+                raise KeyError(each)
+            yield count
+        except KeyError as error:
+            yield count
+            assert sys.exception() is error and error.args == (each,)
+        tell(before, iterator)
+async def awaits(count):
+    await Awaited(count)
+class Awaited:
+    def __init__(self, count):
+        self.count = count
+    def __await__(self):
+        return steps(self.count)
+async def gives(count):
+    for each in steps(count):
+        yield each
+def next_of(generator):
+    try:
+        generator.asend(None).send(None)
+    except StopIteration as given:
+        return given.value
+"""
+GENERATORS = (
+    ("steps(0)", "next"),
+    ("(each for each in steps(0))", "next"),
+    ("map(abs, steps(0))", "next"),
+    ("awaits(0)", "lambda coroutine: coroutine.send(None)"),
+    ("gives(0)", "next_of"),
+)
+
+
+@pytest.mark.parametrize(("make", "step"), GENERATORS)
+def test_a_suspended_generator_of_a_frame_alone_gets_another_frame(make, step):
+    source = f"""
+def program():
+    generator, step, found = {make}, {step}, []
+    before, same = id(generator), isinstance(generator, map)
+    schedule()
+    for _ in range(3):
+        found.append(step(generator))
+        schedule()
+        assert (id(generator) == before) != same
+    print(found)
+    if hasattr(generator, "close"):
+        generator.close()
+run(program)
+"""
+    assert tortured(SUSPENDED + source) == ["True", "True", "[1, 2, 3]"]
+    if "map" not in make:
+        assert tortured(SUSPENDED + source, "1") == ["False", "False", "[1, 2, 3]"]
+
+
+def test_a_suspended_generator_that_something_else_refers_to_is_left_alone():
+    source = """
+shared = []
+def program():
+    generator = steps(0)
+    {}
+    for _ in range(3):
+        next(generator)
+        schedule()
+run(program)
+"""
+    assert tortured(SUSPENDED + source.format("shared.append(generator)")) == ["False"] * 2
+    assert tortured(SUSPENDED + source.format("weak = weakref.ref(generator)")) == ["True"] * 2
+
+
+def test_what_a_suspended_generator_shares_with_its_maker_stays_shared():
+    lines = tortured(
+        """
+def program():
+    count = 0
+    def numbers():
+        nonlocal count
+        while True:
+            count += 1
+            yield count
+    generator, frame = numbers(), None
+    del numbers
+    for _ in range(2):
+        next(generator)
+        schedule()
+        count += 10
+        schedule()
+    print(count, next(generator))
+    frame = generator.gi_frame
+    schedule()
+    assert generator.gi_frame is frame and frame.f_locals["count"] == 23
+    generator.close()
+    assert generator.gi_frame is None
+run(program)
+"""
+    )
+    assert lines == ["22 23"]
+
+
 def test_the_arguments_of_the_call_die_after_it():
     lines = tortured(
         """

@@ -7,7 +7,8 @@ ones; anything else comes back as itself, by a persistent id, so that the progra
 Nor may it find that a cell or an iterator is another one now. So only those are pickled that
 nothing outside refers to: not the cell that a function has in its closure, nor the iterator that is
 an element of a list. Generators remain themselves, and so do frame objects; the frames beneath
-these are new. And there are iterators that pickle doesn't take as they are:
+these are new, those of suspended generators if nothing outside refers to the generator. And there
+are iterators that pickle doesn't take as they are:
 
 * those of dictionaries and sets: it copies what is left;
 * those of sequences of the program's own: it calls their ``__iter__()``;
@@ -25,7 +26,11 @@ from collections import Counter
 
 from stackless import _wrap
 from stackless._path import FIXED_ITEMS
-from stackless._stackless import _set_pickle_and_unpickle
+from stackless._stackless import (
+    _generator_as_it_is,
+    _rebuild_generator,
+    _set_pickle_and_unpickle,
+)
 
 _SEQUENCES: tuple[typing.Any, ...] = (
     [],
@@ -49,6 +54,7 @@ _ITERATED: dict[typing.Any, slice] = {
 _OTHERS: tuple[typing.Any, ...] = ({}, {}.values(), {}.items(), set())
 _ITERABLE = {*_ITERATED, *map(type, _SEQUENCES), *(type(iter(each)) for each in _OTHERS)}
 _ITERABLE.add(types.GeneratorType)
+_GENERATORS = {types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType}
 
 
 class _Kept:
@@ -61,8 +67,11 @@ class _Kept:
 
 
 def _parts_of(value):
-    """Return what a cell or an iterator is made of, or None if it isn't to be pickled."""
+    """Return what a cell, an iterator or a generator's frame is made of; None for anything else."""
     kind = type(value)
+    if kind in _GENERATORS:
+        entry = _generator_as_it_is(value)[0]
+        return _values_in(entry) if type(entry) is tuple else None
     if kind is types.CellType:
         try:
             return (value.cell_contents,)
@@ -79,7 +88,7 @@ def _values_in(entry):
 
 
 def _find(values, found):
-    """Note, by id, the cells and iterators among the values, with the ids of their parts."""
+    """Note, by id, those of the values that have parts, with the ids of these."""
     for value in values:
         if id(value) not in found and (parts := _parts_of(value)) is not None:
             found[id(value)] = value, [id(each) for each in parts]
@@ -87,7 +96,7 @@ def _find(values, found):
 
 
 def _sole(entries):
-    """Return, by id, the cells and iterators that nothing but the entries and they refer to."""
+    """Return, by id, what has parts and nothing refers to but the entries and other such parts."""
     found = {}
     for entry in entries:
         _find(_values_in(entry), found)
@@ -100,7 +109,7 @@ def _sole(entries):
             references.update(found[key][1])
         lost = [key for key in found if sys.getrefcount(found[key][0]) - own != references[key]]
         if not lost:
-            return found.keys()
+            return {key: value for key, (value, _) in found.items()}
         for key in lost:
             del found[key]
 
@@ -115,6 +124,10 @@ class _Pickler(pickle.Pickler):
 
     def keep(self, value):
         return value if id(value) in self.sole else _Kept(value)
+
+    def keep_state(self, state):
+        entry, frame_state, exception, other, flags = state
+        return self.keep_values(entry), frame_state, _Kept(exception), _Kept(other), flags
 
     def keep_values(self, entry):
         if len(entry) < FIXED_ITEMS:
@@ -152,11 +165,22 @@ class _Unpickler(pickle.Unpickler):
 
 def pickle_and_unpickle(entries):
     """Return what becomes of the entries of a tasklet's frames that is pickled and unpickled."""
+    sole = _sole(entries)
+    generators = [each for each in sole.values() if type(each) in _GENERATORS]
+    states = [_generator_as_it_is(each) for each in generators]
     file = io.BytesIO()
-    pickler = _Pickler(file, _sole(entries))
-    pickler.dump([pickler.keep_values(entry) for entry in entries])
+    pickler = _Pickler(file, sole.keys() - set(map(id, generators)))
+    pickler.dump(
+        (
+            [pickler.keep_values(entry) for entry in entries],
+            [pickler.keep_state(state) for state in states],
+        )
+    )
     file.seek(0)
-    return _Unpickler(file, pickler.kept).load()
+    entries, states = _Unpickler(file, pickler.kept).load()
+    for generator, state in zip(generators, states, strict=True):
+        _rebuild_generator(generator, state)
+    return entries
 
 
 def install():

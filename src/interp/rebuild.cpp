@@ -17,16 +17,26 @@ PyObject* operands_of(const Frozen* frozen) {
   return result;
 }
 
+namespace {
+
+// Leaves the frame of a generator ready to be filled.
+void strip_in_place(_PyInterpreterFrame* f) {
+  pop_slots(f, 0);
+  instruction_of(f) = before_first(code_of(f));
+}
+
+}  // namespace
+
 void strip(Frozen* frozen) {
   // put_together() links the generators' frames anew: of the old chain only the others remain.
   _PyInterpreterFrame** link = &frozen->inner;
   int remaining = 0;
   for_each_frame(frozen, [&](_PyInterpreterFrame* f) {
-    pop_slots(f, 0);
     if (!is_on_data_stack(f)) {
-      instruction_of(f) = before_first(code_of(f));
+      strip_in_place(f);
       return;
     }
+    pop_slots(f, 0);
     *link = f;
     link = &f->previous;
     ++remaining;
@@ -51,6 +61,17 @@ void replace(Frozen* old, Frozen* fresh) {
     from = from->previous;
   });
   drop(old);
+}
+
+int rebuild(PyObject* object, PyObject* state) {
+  auto* generator = reinterpret_cast<PyGenObject*>(object);
+  if (generator->gi_frame_state >= FRAME_EXECUTING) {
+    PyErr_SetString(PyExc_ValueError, "only a suspended generator can be rebuilt");
+    return -1;
+  }
+  strip_in_place(reinterpret_cast<_PyInterpreterFrame*>(&generator->gi_iframe));
+  generator->gi_frame_state = FRAME_EXECUTING;  // nobody runs it before it is filled
+  return fill_generator(object, state);
 }
 
 }  // namespace stackless::interp

@@ -1,5 +1,6 @@
-// Rebuild: a frozen tasklet's frames are replaced by others, made of what they were taken apart into. This
-// is for $STACKLESS_TORTURE=pickle (runtime/torture.hpp); what a program unpickles is a tasklet of its own.
+// Rebuild: the frames of a frozen tasklet, or of a suspended generator, are replaced by others, made of what
+// they were taken apart into. This is for $STACKLESS_TORTURE=pickle (runtime/torture.hpp); what a program
+// unpickles is a tasklet, or a generator, of its own.
 #pragma once
 
 #include "interp/portable.hpp"
@@ -17,5 +18,9 @@ void strip(Frozen* frozen);
 // replace() hands over what isn't in the entries, such as the frame objects that somebody holds, from frames
 // which have been stripped to those which have been put together instead, and consumes the former.
 void replace(Frozen* old, Frozen* fresh);
+
+// rebuild() empties a suspended generator and fills it anew, with a state as generator_state() gives it; -1
+// with an exception set.
+int rebuild(PyObject* generator, PyObject* state);
 
 }  // namespace stackless::interp

@@ -1,6 +1,7 @@
 #include "runtime/torture.hpp"
 
 #include "interp/rebuild.hpp"
+#include "interp/shells.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"
 
@@ -69,12 +70,36 @@ PyObject* set_pickle_and_unpickle(PyObject*, PyObject* function) {
   Py_RETURN_NONE;
 }
 
+PyObject* generator_as_it_is(PyObject*, PyObject* generator) {
+  if (!interp::is_generator(generator)) {
+    return raise(PyExc_TypeError, "a generator is needed");
+  }
+  return interp::generator_state(generator, keep);
+}
+
+PyObject* rebuild_generator(PyObject*, PyObject* args) {
+  PyObject *generator, *state;
+  if (!PyArg_ParseTuple(args, "OO!", &generator, &PyTuple_Type, &state)) {
+    return nullptr;
+  }
+  if (!interp::is_generator(generator)) {
+    return raise(PyExc_TypeError, "a generator is needed");
+  }
+  return interp::rebuild(generator, state) == 0 ? Py_NewRef(Py_None) : nullptr;
+}
+
 }  // namespace
 
 PyMethodDef torture_functions[] = {
     {"_set_pickle_and_unpickle", set_pickle_and_unpickle, METH_O,
      "_set_pickle_and_unpickle($module, function, /)\n--\n\n"
      "Have that done to the frames of each tasklet that is thawed.\n"},
+    {"_generator_as_it_is", generator_as_it_is, METH_O,
+     "_generator_as_it_is($module, generator, /)\n--\n\n"
+     "Return what _generator_state() does, without stand-ins.\n"},
+    {"_rebuild_generator", rebuild_generator, METH_VARARGS,
+     "_rebuild_generator($module, generator, state, /)\n--\n\n"
+     "Give a suspended generator that state in place of its own.\n"},
     {},
 };
 
