@@ -727,3 +727,20 @@ def test_the_wait_for_a_socket_can_not_be_pickled(pair):
     theirs.send(b"data")
     stackless.run()
     assert results == [b"data"]
+
+
+def test_what_the_call_keeps_is_part_of_what_a_frozen_one_weighs(pair):
+    ours, theirs = pair
+    gate = channel()
+
+    def weight(function):
+        before = stackless.statistics()["frozen_bytes"]
+        t = tasklet(function)()
+        stackless.pump()
+        assert stackless.why_pinned(t) is None
+        return stackless.statistics()["frozen_bytes"] - before
+
+    assert weight(lambda: ours.recv(8)) > weight(lambda: gate.send(8)) > 0
+    theirs.send(b"data")
+    gate.receive()
+    stackless.run()

@@ -71,6 +71,7 @@ struct Call final : Operation {
     Py_VISIT(arguments.get());
     return 0;
   }
+  std::size_t memory() const noexcept override { return sizeof *this; }
 
   Nanoseconds deadline = forever;
   Buffer buffer;        // to send or to receive into

@@ -331,6 +331,7 @@ PyObject* statistics(PyObject*, PyObject*) {
       if (t->frozen != nullptr) {
         ++frozen;
         frozen_bytes += interp::memory_of(t->frozen);
+        frozen_bytes += t->operation != nullptr ? t->operation->memory() : 0;
       } else {
         ++mounted;
         pinned += t->parked != nullptr && is_pinned(t) ? 1 : 0;

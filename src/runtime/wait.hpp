@@ -35,6 +35,7 @@ struct Operation : Wait {
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;
   virtual int traverse(visitproc visit, void* arg) = 0;
+  virtual std::size_t memory() const noexcept = 0;  // in bytes
 
   PyObject* self = nullptr;    // whose method it is, which the caller holds, and
   const void* call = nullptr;  // which one
