@@ -865,6 +865,20 @@ def disjunctions():
 
 
 @construct("truth: `__len__()`")
+def lengths_negated():
+    return not Length()
+
+
+@construct("truth: `__len__()`")
+def lengths_as_loop_conditions():
+    items, rounds = Length(), 0
+    while items:
+        rounds += 1
+        items = ()
+    return rounds
+
+
+@construct("truth: `__len__()`")
 def lengths_as_conditions():
     length = Length()
     return "yes" if length else "no"
@@ -1813,6 +1827,8 @@ class Converts:
     def __divmod__(self, other):
         return other, wait()
 
+    __rdivmod__ = __divmod__
+
     def __pow__(self, other, modulus=None):
         return other, modulus, wait()
 
@@ -1822,12 +1838,29 @@ class Converts:
     __floor__ = __ceil__ = __trunc__
 
 
+class HasStr:
+    def __str__(self):
+        return f"str {wait()}"
+
+
+class HasRepr:
+    def __repr__(self):
+        return f"repr {wait()}"
+
+
 CONSTRUCTS["Conversions"] = {}
 for _title, _programs in {
-    "`str()`": ["str(Converts())"],
+    "`str()`": ["str(Converts())", "str(HasRepr())"],
     "`repr()`, `ascii()`": ["repr(Converts())", "ascii(Converts())"],
-    "`format()`": ["format(Converts(), 'spec')"],
-    "f-strings": ["f'{Converts()}'", "f'{Converts():spec}'", "f'{Converts()!r}'"],
+    "`format()`": ["format(Converts(), 'spec')", "format(Converts())", "format(HasStr())"],
+    "f-strings": [
+        "f'{Converts()}'",
+        "f'{Converts():spec}'",
+        "f'{Converts()!r}'",
+        "f'{Converts()!s:>20}'",
+        "f'{Converts()!a}'",
+        "f'{HasStr()}'",
+    ],
     "`%`, `str.format()`": ["'%s' % Converts()", "'{}'.format(Converts())"],
     "`int()`, `float()`, `complex()`": [
         "int(Converts())",
@@ -1837,19 +1870,22 @@ for _title, _programs in {
     "`bool()`": ["bool(Converts())"],
     "`bytes()`": ["bytes(Converts())"],
     "`hash()`": ["hash(Converts())"],
-    "`abs()`, `round()`, `divmod()`, `pow()`": [
+    "`abs()`, `round()`, `divmod()`, `pow(x, y)`": [
         "abs(Converts())",
         "round(Converts())",
+        "round(Converts(), 1)",
         "divmod(Converts(), 1)",
-        "pow(Converts(), 1, 2)",
+        "divmod(1, Converts())",
+        "pow(Converts(), 1)",
     ],
+    "`pow(x, y, z)`": ["pow(Converts(), 1, 2)"],
     "`math.floor()`, `ceil()`, `trunc()`": [
         "math.floor(Converts())",
         "math.ceil(Converts())",
         "math.trunc(Converts())",
     ],
-    "`__index__()`: `operator.index()`, `list[x]`, `range()`, slices": [
-        "operator.index(Converts())",
+    "`operator.index()`": ["operator.index(Converts())"],
+    "`__index__()`: `list[x]`, `range()`, slices": [
         "'abcdefgh'[Converts()]",
         "len(range(Converts()))",
         "'abcdefgh'[Converts():]",

@@ -15,10 +15,14 @@ import gc
 import importlib
 import importlib.abc
 import importlib.machinery
+import math
+import operator
+import os
 import pickle
 import sys
 import traceback
 import types
+import warnings
 import weakref
 
 import pytest
@@ -841,10 +845,10 @@ def containers(wait, note):
     note(len(it))
 
 
-def attempt(note, function):
+def attempt(note, function, *errors):
     try:
         note(function())
-    except TypeError as error:
+    except (TypeError, *errors) as error:
         note((str(error), names_in(error)))
 
 
@@ -936,6 +940,163 @@ def wrong_results(wait, note):
             pass
     except KeyError as error:
         note((repr(error), names_in(error)))
+
+
+@scenario
+def truth_by_length(wait, note):
+    class Sized:
+        def __len__(self):
+            got = wait()
+            return results.get(got, got)
+
+    results = {3: 0, 4: -1, 5: "five", 9: 2**70, 2: Index(wait)}
+    it = Sized()
+    for _ in range(8):
+        for tested in (
+            lambda: "yes" if it else "no",
+            lambda: "no" if not it else "yes",
+            lambda: not it,
+            lambda: bool(it),
+            lambda: [1 for _ in "a" if it],
+        ):
+            attempt(note, tested, TypeError, ValueError, OverflowError)
+    while it:
+        note("again")
+
+
+class Index:
+    def __init__(self, wait):
+        self.wait = wait
+
+    def __index__(self):
+        return 0
+
+
+# ---- conversions ---------------------------------------------------------------------------------
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __format__(self, spec):
+        return f"formatted {str(self)!r} with {spec!r}"
+
+
+class Whole(int):
+    pass
+
+
+class Real(float):
+    pass
+
+
+class Imaginary(complex):
+    pass
+
+
+class Raw(bytes):
+    pass
+
+
+CONVERTED = [
+    "text",
+    "t\xe9xt \u20ac",
+    Text("more text"),
+    Text("m\xf6re"),
+    7,
+    -1,
+    True,
+    Whole(8),
+    2**200,
+    0.5,
+    Real(1.5),
+    1j,
+    Imaginary(2j),
+    b"raw",
+    Raw(b"rawer"),
+    None,
+    ["b", "a"],
+    [1, "a"],
+    NotImplemented,
+    ValueError,
+]
+
+
+def method_that_waits(self, *_):
+    value = CONVERTED[self.number]
+    self.wait()
+    if value is ValueError:
+        raise ValueError("raised")
+    return value
+
+
+METHODS = (
+    *("str", "repr", "format", "int", "float", "complex", "bytes", "index", "fspath", "dir"),
+    *("hash", "abs", "round", "reversed", "floor", "ceil", "trunc", "divmod", "rdivmod", "pow"),
+)
+Converted = type("Converted", (), {f"__{name}__": method_that_waits for name in METHODS})
+Converted.__qualname__ = "Inside.Converted"
+HasStr = type("HasStr", (), {"__str__": method_that_waits})
+HasRepr = type("HasRepr", (), {"__repr__": method_that_waits})
+
+CONVERSIONS = {
+    "str": lambda x: str(x),
+    "repr": lambda x: repr(x),
+    "ascii": lambda x: ascii(x),
+    "format": lambda x: (format(x), format(x, ""), format(x, ">9")),
+    "fstring": lambda x: f"{x}",
+    "fstring_with_spec": lambda x: f"{x:>{5 + 4}}",
+    "fstring_str": lambda x: f"{x!s}",
+    "fstring_repr": lambda x: f"{x!r}",
+    "fstring_ascii": lambda x: f"{x!a}",
+    "fstring_repr_with_spec": lambda x: f"{x!r:>20}",
+    "fstring_of_many": lambda x: f"{x} {x!r:>20} {x!a}",
+    "int": lambda x: int(x),
+    "float": lambda x: float(x),
+    "complex": lambda x: complex(x),
+    "bytes": lambda x: bytes(x),
+    "index": lambda x: operator.index(x),
+    "fspath": lambda x: os.fspath(x),
+    "dir": lambda x: dir(x),
+    "hash": lambda x: hash(x),
+    "abs": lambda x: abs(x),
+    "round": lambda x: (round(x), round(x, 2)),
+    "reversed": lambda x: reversed(x),
+    "floor": lambda x: math.floor(x),
+    "ceil": lambda x: math.ceil(x),
+    "trunc": lambda x: math.trunc(x),
+    "divmod": lambda x: divmod(x, 1),
+    "divmod_by": lambda x: divmod(1, x),
+    "divmod_of_two": lambda x: divmod(x, HasStr()),
+    "pow": lambda x: pow(x, 2),
+}
+
+
+def converts(convert, types, wait, note):
+    for type_ in types:
+        for number in range(len(CONVERTED)):
+            it = type_()
+            it.wait, it.number = wait, number
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always")
+                try:
+                    result = convert(it)
+                    note((type(result).__name__, ascii(result)))
+                except (TypeError, ValueError) as error:
+                    note((repr(error), names_in(error), error.__context__))
+            note([(str(each.message), each.lineno, each.filename) for each in warned])
+
+
+for _name, _convert in CONVERSIONS.items():
+    _types = [Converted]
+    if _name in ("str", "format", "fstring", "fstring_str"):
+        _types += [HasStr, HasRepr]
+
+    def _scenario(wait, note, *, _convert=_convert, _types=_types):
+        converts(_convert, _types, wait, note)
+
+    _scenario.__name__ = f"conversions_{_name}"
+    scenario(_scenario)
 
 
 class Number:

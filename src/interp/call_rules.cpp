@@ -54,10 +54,6 @@ bool makes_instance(const Seam& seam, Joint* joint) {
   return joint->kept != nullptr && Py_TYPE(joint->kept) == type;
 }
 
-bool has_keywords(const Seam& seam) {
-  return keyword_names(seam.outer, seam.stop.at, seam.stop.height) != nullptr;
-}
-
 // The same at its first step; __init__() is to come yet.
 bool creates_instance(const Seam& seam, Joint* joint) {
   PyObject* callable = seam.callable();

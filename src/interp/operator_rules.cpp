@@ -123,55 +123,70 @@ bool calls_len(const Seam& seam, Joint*) {
          method_of(Py_TYPE(seam.argument(0)), names.length) == seam.function();
 }
 
-bool tests(const Seam& seam, Joint* joint) {
-  joint->argument = 2;
-  joint->kept = seam.operand(0);
-  return calls_method(seam, 0, names.truth);
+// Objects/object.c, PyObject_IsTrue: __bool__(), or else __len__().
+bool tests_object(const Seam& seam, PyObject* object, Joint* joint) {
+  PyTypeObject* type = Py_TYPE(object);
+  bool has_truth = type->tp_as_number != nullptr && type->tp_as_number->nb_bool != nullptr;
+  joint->argument = has_truth ? tells_truth : tells_length;
+  joint->kept = object;
+  return is_call(seam) &&
+         method_of(type, has_truth ? names.truth : names.length) == seam.function();
 }
+
+bool tests(const Seam& seam, Joint* joint) { return tests_object(seam, seam.operand(0), joint); }
 #if PY_VERSION_HEX < 0x030D0000
 bool inverts(const Seam& seam, Joint* joint) {
   bool holds = tests(seam, joint);
-  joint->argument = 3;
+  joint->argument |= 1;
   return holds;
 }
-bool jumps_if(const Seam& seam, Joint* joint, bool truth) {
-  bool holds = tests(seam, joint);
-  joint->argument = truth ? 1 : 0;
-  return holds;
-}
-bool jumps_if_false(const Seam& seam, Joint* joint) {
-  return jumps_if(seam, joint, false) && has_rest(seam);
-}
+bool jumps_if_false(const Seam& seam, Joint* joint) { return has_rest(seam) && tests(seam, joint); }
 bool jumps_if_true(const Seam& seam, Joint* joint) {
-  return jumps_if(seam, joint, true) && has_rest(seam);
+  return has_rest(seam) && inverts(seam, joint);
 }
-#if PY_VERSION_HEX < 0x030C0000
-bool jumps_if_false_or_pops(const Seam& seam, Joint* joint) { return jumps_if(seam, joint, false); }
-bool jumps_if_true_or_pops(const Seam& seam, Joint* joint) { return jumps_if(seam, joint, true); }
 #endif
-#endif
+
+bool calls_bool(const Seam& seam, Joint* joint) {
+  return seam.callable() == reinterpret_cast<PyObject*>(&PyBool_Type) && has_arguments(seam, 1) &&
+         tests_object(seam, seam.argument(0), joint);
+}
 
 // ---- operators ----
 
-bool use_operation(const Seam& seam, Joint* joint, Operation operation) {
-  joint->kept = seam.operand(0);
-  joint->second = seam.operand(1);
+bool use_operation(PyObject* left, PyObject* right, Joint* joint, Operation operation) {
+  joint->kept = left;
+  joint->second = right;
   joint->argument = operation.argument;
   return operation.known;
 }
 
-bool operates(const Seam& seam, Joint* joint) {
+bool operates_on(const Seam& seam, Joint* joint, int argument, PyObject* left, PyObject* right) {
   PyObject* first = is_call(seam) ? first_argument(seam.inner) : nullptr;
-  return first != nullptr && use_operation(seam, joint,
-                                           find_operator(seam.stop.at->argument, seam.operand(0),
-                                                         seam.operand(1), seam.function(), first));
+  return first != nullptr &&
+         use_operation(left, right, joint,
+                       find_operator(argument, left, right, seam.function(), first));
+}
+
+bool operates(const Seam& seam, Joint* joint) {
+  return operates_on(seam, joint, seam.stop.at->argument, seam.operand(0), seam.operand(1));
+}
+
+bool calls_operator(const Seam& seam, Joint* joint, const PyMethodDef* function, int argument) {
+  return calls_builtin(seam, function, 2) && !has_keywords(seam) &&
+         operates_on(seam, joint, argument, seam.argument(0), seam.argument(1));
+}
+bool calls_divmod(const Seam& seam, Joint* joint) {
+  return calls_operator(seam, joint, builtins.divmod, divmod_operator);
+}
+bool calls_pow(const Seam& seam, Joint* joint) {
+  return calls_operator(seam, joint, builtins.pow, NB_POWER);
 }
 
 bool compares(const Seam& seam, Joint* joint) {
   PyObject* first = is_call(seam) ? first_argument(seam.inner) : nullptr;
   int argument = seam.stop.at->argument;
   return first != nullptr &&
-         use_operation(seam, joint,
+         use_operation(seam.operand(0), seam.operand(1), joint,
                        find_comparison(comparison_of(argument), makes_bool(argument),
                                        seam.operand(0), seam.operand(1), seam.function(), first));
 }
@@ -180,6 +195,9 @@ const Rule rules[] = {
     {CALL, a_calls, calls_len, Ending::length},
     {CALL, a_calls, checks_instance, Ending::truth},
     {CALL, a_calls, checks_subclass, Ending::truth},
+    {CALL, a_calls, calls_bool, Ending::truth},
+    {CALL, a_calls, calls_divmod, Ending::binary},
+    {CALL, a_calls, calls_pow, Ending::binary},
     {STORE_SUBSCR, 3, sets_item, Ending::nothing},
     {DELETE_SUBSCR, 2, deletes_item, Ending::nothing},
     {CONTAINS_OP, 2, contains, Ending::truth},
@@ -208,8 +226,8 @@ const Rule rules[] = {
     {POP_JUMP_FORWARD_IF_TRUE, 1, jumps_if_true, Ending::jump},
     {POP_JUMP_BACKWARD_IF_FALSE, 1, jumps_if_false, Ending::jump},
     {POP_JUMP_BACKWARD_IF_TRUE, 1, jumps_if_true, Ending::jump},
-    {JUMP_IF_FALSE_OR_POP, 1, jumps_if_false_or_pops, Ending::jump_or_pop},
-    {JUMP_IF_TRUE_OR_POP, 1, jumps_if_true_or_pops, Ending::jump_or_pop},
+    {JUMP_IF_FALSE_OR_POP, 1, tests, Ending::jump_or_pop},
+    {JUMP_IF_TRUE_OR_POP, 1, inverts, Ending::jump_or_pop},
 #elif PY_VERSION_HEX < 0x030D0000
     {POP_JUMP_IF_FALSE, 1, jumps_if_false, Ending::jump},
     {POP_JUMP_IF_TRUE, 1, jumps_if_true, Ending::jump},

@@ -18,8 +18,8 @@ struct Operator {
   Binary whole;
 };
 
-// In the order of BINARY_OP's argument (Include/opcode.h, NB_ADD ...).
-constexpr std::array<Operator, 13> operators = {{
+// In the order of BINARY_OP's argument (Include/opcode.h, NB_ADD ...), but for the last one.
+constexpr std::array<Operator, 14> operators = {{
     {"add", "+", offsetof(PyNumberMethods, nb_add), PyNumber_Add},
     {"and", "&", offsetof(PyNumberMethods, nb_and), PyNumber_And},
     {"floordiv", "//", offsetof(PyNumberMethods, nb_floor_divide), PyNumber_FloorDivide},
@@ -33,9 +33,11 @@ constexpr std::array<Operator, 13> operators = {{
     {"sub", "-", offsetof(PyNumberMethods, nb_subtract), PyNumber_Subtract},
     {"truediv", "/", offsetof(PyNumberMethods, nb_true_divide), PyNumber_TrueDivide},
     {"xor", "^", offsetof(PyNumberMethods, nb_xor), PyNumber_Xor},
+    {"divmod", "divmod()", offsetof(PyNumberMethods, nb_divmod), PyNumber_Divmod},
 }};
-constexpr int add = 0, multiply = 5, power_of = 8;
-constexpr int count = static_cast<int>(operators.size());
+constexpr int add = 0, multiply = 5, power_of = 8, divmod_of = 13;
+constexpr int count = 13;  // of BINARY_OP's
+constexpr int all_count = static_cast<int>(operators.size());
 
 // What CPython puts into the slots of classes that are written in Python, and the methods' names.
 struct Known {
@@ -170,12 +172,13 @@ Operation find_operator_of_derived(int k, PyObject* left, PyObject* right, PyObj
 
 Operation find_operator(int argument, PyObject* left, PyObject* right, PyObject* function,
                         PyObject* first) noexcept {
-  if (argument >= 2 * count) {
+  bool is_divmod = argument == divmod_operator;
+  if (argument >= 2 * count && !is_divmod) {
     return {};
   }
-  int k = argument % count;
+  int k = is_divmod ? divmod_of : argument % count;
   PyTypeObject *l = Py_TYPE(left), *r = Py_TYPE(right);
-  if (argument >= count) {
+  if (argument >= count && !is_divmod) {
     PyObject* method = _PyType_Lookup(l, known[k].in_place);
     if (method == function && first == left) {
       return {true, k | in_place};
@@ -369,7 +372,7 @@ PyObject* finish_comparison(int argument, PyObject* left, PyObject* right, PyObj
   return truth < 0 ? nullptr : PyBool_FromLong(truth);
 }
 
-bool is_operator_argument(int argument) noexcept { return (argument & which) < count; }
+bool is_operator_argument(int argument) noexcept { return (argument & which) < all_count; }
 
 bool is_comparison_argument(int argument) noexcept {
   return argument >= 0 && argument < 2 * Comparison::kinds * rests;
@@ -410,7 +413,7 @@ int init_operators() {
                                                  "All", members);
   if (all != nullptr) {
     auto* type = reinterpret_cast<PyTypeObject*>(all);
-    for (int k = 0; k < count; ++k) {
+    for (int k = 0; k < all_count; ++k) {
       known[static_cast<std::size_t>(k)].slot = slot_of(type, k);
     }
     known_compare = type->tp_richcompare;

@@ -6,13 +6,15 @@
 
 namespace stackless::interp {
 
+constexpr int divmod_operator = 100;
+
 // A method that an operator has called, and how the operator goes on if that returns NotImplemented.
 struct Operation {
   bool known;
   int argument;  // for finish_operator() or finish_comparison()
 };
 
-// find_operator() is told BINARY_OP's argument, the operands, and what runs: a function and its first
+// find_operator() is told BINARY_OP's argument or that of divmod(), which has none of BINARY_OP's, the operands, and what runs: a function and its first
 // argument.
 Operation find_operator(int argument, PyObject* left, PyObject* right, PyObject* function,
                         PyObject* first) noexcept;

@@ -5,6 +5,7 @@
 
 #include <opcode.h>
 
+#include "interp/conversions.hpp"
 #include "interp/internals.h"
 #include "interp/operators.hpp"
 #include "interp/seam.hpp"
@@ -17,7 +18,8 @@ namespace {
 // Whether one of the rules of the instruction is like that.
 template <typename Predicate>
 bool any_rule(int opcode, Predicate predicate) {
-  std::array tables{call_rules(), code_rules(), attribute_rules(), operator_rules(),
+  std::array tables{call_rules(),     code_rules(),       attribute_rules(),
+                    operator_rules(), conversion_rules(),
                     iterator_rules()};
   return std::ranges::any_of(tables, [&](std::span<const Rule> table) {
     return std::ranges::any_of(
@@ -42,7 +44,12 @@ bool is_argument(Ending ending, int argument) {
     case Ending::compare:
       return is_comparison_argument(argument);
     case Ending::truth:
-      return argument >= 0 && argument < 4;
+      return (argument >= 0 && argument < 4) || (argument & ~1) == tells_length;
+    case Ending::jump:
+    case Ending::jump_or_pop:
+      return (argument & ~1) == tells_truth || (argument & ~1) == tells_length;
+    case Ending::convert:
+      return is_conversion_argument(argument);
     case Ending::created:
     case Ending::built:
       return argument >= 2 && argument <= largest_argument;

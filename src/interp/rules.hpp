@@ -18,15 +18,15 @@ enum class Ending : std::uint8_t {
   enter,      // the context manager's __exit__() is pushed, then V
   attribute,  // V is pushed as an attribute that may be called as a method, but is none
   iterator,   // V has to be an iterator; argument 1: it is what a call returns
-  truth,      // V's truth is pushed; argument & 1: its opposite; & 2: V has to be a bool
-  jump,       // nothing is pushed; the jump is taken if V, a bool, is what argument says
-  length,     // V as len() returns it
-  binary,     // finish_operator(argument, kept, second, V) is pushed
-  compare,    // finish_comparison(argument, kept, second, V) is pushed
-  none,       // None is pushed
-  item,       // V is pushed; StopIteration ends the loop
-  fallback,   // V is pushed, or second if there is one; what is kept if StopIteration (argument 1:
-              // AttributeError) is raised
+  truth,    // V's truth is pushed; argument & 1: its opposite; tells_truth, tells_length: what V is
+  jump,     // nothing is pushed; the jump is taken if what the former would push is false
+  length,   // V as len() returns it
+  binary,   // finish_operator(argument, kept, second, V) is pushed
+  compare,  // finish_comparison(argument, kept, second, V) is pushed
+  none,     // None is pushed
+  item,     // V is pushed; StopIteration ends the loop
+  fallback,  // V is pushed, or second if there is one; what is kept if StopIteration (argument 1:
+             // AttributeError) is raised
   created,  // V is initialised if that is what calling `kept`, a class, does; then the call's operands,
             // as many as argument says, are taken off, and V is pushed
   drive,  // what is kept has driven an asynchronous generator: it makes of V what the instruction gets
@@ -36,12 +36,16 @@ enum class Ending : std::uint8_t {
   built,  // V is what a class's body has returned; kept is its namespace, second the metaclass. The call's
           // operands, as many as argument says, are taken off, and the class is pushed
   stored,  // V is stored in `kept` with the key `second`, unless (argument 1) there is something, and pushed
-  jump_or_pop,  // the jump is taken, and what is kept pushed, if V, a bool, is what argument says; else the
-                // instruction is made once more with V
+  jump_or_pop,  // the same, but what is kept is pushed if the jump is taken; else the instruction is made once
+                // more, with a bool
   delegated,  // V is pushed; the value of a StopIteration, after a jump
   leave,      // the context that is kept is left, whatever has come; V is pushed
+  convert,    // finish_conversion(argument, kept, second, V) is pushed
 };
-constexpr std::size_t endings = 26;
+constexpr std::size_t endings = 27;
+
+// What V has to be whose truth counts: a bool from __bool__(), or a length from __len__().
+constexpr int tells_truth = 2, tells_length = 4;
 
 // The argument of `drive` where the instruction is a call: StopIteration comes out of it.
 constexpr int raises_when_done = 1;

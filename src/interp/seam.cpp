@@ -1,6 +1,7 @@
 #include "interp/seam.hpp"
 
 #include "interp/code.hpp"
+#include "interp/internals.h"
 
 namespace stackless::interp {
 
@@ -67,6 +68,14 @@ bool is_builtin(const Seam& seam, const PyMethodDef* function) {
 
 bool calls_builtin(const Seam& seam, const PyMethodDef* function, int arguments) {
   return is_builtin(seam, function) && seam.stop.at->argument == arguments;
+}
+
+bool has_keywords(const Seam& seam) {
+  return keyword_names(seam.outer, seam.stop.at, seam.stop.height) != nullptr;
+}
+
+bool has_arguments(const Seam& seam, int count) {
+  return seam.self() == nullptr && seam.stop.at->argument == count && !has_keywords(seam);
 }
 
 bool calls_method(const Seam& seam, int operand, PyObject* name) {

@@ -55,6 +55,7 @@ std::span<const Rule> call_rules() noexcept;
 std::span<const Rule> code_rules() noexcept;
 std::span<const Rule> attribute_rules() noexcept;
 std::span<const Rule> operator_rules() noexcept;
+std::span<const Rule> conversion_rules() noexcept;
 std::span<const Rule> iterator_rules() noexcept;
 
 // ---- what is to be known by name -----------------------------------------------------------------
@@ -126,6 +127,8 @@ struct Builtins {
   Builtin import{"__import__"};
   Builtin isinstance{"isinstance"};
   Builtin issubclass{"issubclass"};
+  Builtin divmod{"divmod"};
+  Builtin pow{"pow"};
 };
 inline Builtins builtins;
 
@@ -174,6 +177,11 @@ PyObject* first_argument(_PyInterpreterFrame* frame);
 // of them positional.
 bool is_builtin(const Seam& seam, const PyMethodDef* function);
 bool calls_builtin(const Seam& seam, const PyMethodDef* function, int arguments);
+
+// has_keywords() tells whether a call of one of its instructions, CALL, has been made with keyword arguments.
+bool has_keywords(const Seam& seam);
+// has_arguments() tells whether a call has so many positional arguments, and nothing else.
+bool has_arguments(const Seam& seam, int count);
 
 // calls_method() tells whether the operand's method has been called.
 bool calls_method(const Seam& seam, int operand, PyObject* name);

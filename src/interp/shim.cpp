@@ -7,6 +7,7 @@
 
 #include "interp/awaitables.hpp"
 #include "interp/classes.hpp"
+#include "interp/conversions.hpp"
 #include "interp/imports.hpp"
 #include "interp/internals.h"
 #include "interp/monitoring.hpp"
@@ -91,16 +92,6 @@ void complain_of_iterator(PyObject*, PyObject* value) {
 }
 #endif
 
-// Objects/typeobject.c, slot_nb_bool and slot_sq_contains.
-PyObject* finish_truth(int argument, PyObject* object, PyObject* value) {
-  if ((argument & 2) != 0 && !PyBool_Check(value)) {
-    complain_of_truth(object, value);
-    return nullptr;
-  }
-  int truth = PyObject_IsTrue(value);
-  return truth < 0 ? nullptr : PyBool_FromLong(truth ^ (argument & 1));
-}
-
 // Objects/typeobject.c, slot_sq_length; Python/bltinmodule.c, builtin_len.
 PyObject* finish_length(PyObject* value) {
   PyObject* index = PyNumber_Index(value);
@@ -116,6 +107,18 @@ PyObject* finish_length(PyObject* value) {
   Py_ssize_t length = negative == 0 ? PyNumber_AsSsize_t(index, PyExc_OverflowError) : -1;
   Py_DECREF(index);
   return length < 0 ? nullptr : PyLong_FromSsize_t(length);
+}
+
+// Objects/object.c, PyObject_IsTrue; Objects/typeobject.c, slot_nb_bool and slot_sq_contains.
+PyObject* finish_truth(int argument, PyObject* object, PyObject* value) {
+  if ((argument & tells_truth) != 0 && !PyBool_Check(value)) {
+    complain_of_truth(object, value);
+    return nullptr;
+  }
+  PyObject* told = (argument & tells_length) != 0 ? finish_length(value) : Py_NewRef(value);
+  int truth = told != nullptr ? PyObject_IsTrue(told) : -1;
+  Py_XDECREF(told);
+  return truth < 0 ? nullptr : PyBool_FromLong(truth ^ (argument & 1));
 }
 
 // Some instructions push something else than one value. What a shim returns is pushed; so for two, it
@@ -265,11 +268,11 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
       return give(finish_truth(how.argument, kept, value));
     case Ending::jump:
     case Ending::jump_or_pop: {
-      PyObject* truth = finish_truth(2, kept, value);
+      PyObject* truth = finish_truth(how.argument, kept, value);
       if (truth == nullptr) {
         return false;
       }
-      bool jumps = (truth == Py_True) == ((how.argument & 1) != 0);
+      bool jumps = truth == Py_False;
       if (jumps) {
         take_jump(outer);
       }
@@ -279,7 +282,7 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
         *result = make_slot(Py_NewRef(kept));
       } else {
         jump_again(outer);
-        *result = make_slot(Py_NewRef(truth));
+        *result = make_slot(PyBool_FromLong(1 ^ (how.argument & 1)));
       }
       Py_DECREF(truth);
       return true;
@@ -301,6 +304,8 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
       return give(Py_NewRef(value));
     case Ending::fallback:
       return give(Py_NewRef(second != Py_None ? second : value));
+    case Ending::convert:
+      return give(finish_conversion(how.argument, kept, second, value));
     case Ending::closed:
       return give(Py_NewRef(PY_VERSION_HEX >= 0x030D0000 ? value : Py_None));
     case Ending::module: {
@@ -613,7 +618,8 @@ int init_shims() {
   driving_shim_code = waiting_shim_code != nullptr ? assemble_driving_shim() : nullptr;
   catching_shim_code = driving_shim_code != nullptr ? assemble_catching_shim() : nullptr;
   closing_shim_code = catching_shim_code != nullptr ? assemble_closing_shim() : nullptr;
-  if (closing_shim_code == nullptr || PyType_Ready(&EndingType) < 0 || init_operators() < 0) {
+  if (closing_shim_code == nullptr || PyType_Ready(&EndingType) < 0 || init_operators() < 0 ||
+      init_conversions() < 0) {
     return -1;
   }
   for (std::size_t i = 0; i < endings; ++i) {
