@@ -1079,6 +1079,9 @@ class Indexed:
             raise IndexError
         return wait()
 
+    def __len__(self):
+        return 1
+
 
 def once():
     yield wait()
@@ -1133,29 +1136,90 @@ def callable_iterators():
         return item
 
 
-@construct("`map`, `filter` as an iterator")
+@construct("`map`: its function")
 def mapped():
     return collect(map(weighs, [1]))
 
 
-@construct("`map`, `filter` as an iterator")
+@construct("`map`: its function")
+def next_of_mapped():
+    return next(map(weighs, [1]), None)
+
+
+@construct("`filter`, `itertools.takewhile`, ...: their function")
 def filtered():
     return collect(filter(lambda x: wait() > x, [1]))
 
 
-@construct("`enumerate`, `zip`, `reversed`, `itertools` over an iterator or a sequence")
-def enumerated():
-    return collect(enumerate(Iterator()))
+def is_odd(x):
+    return x % 2
 
 
-@construct("`enumerate`, `zip`, `reversed`, `itertools` over an iterator or a sequence")
-def zipped():
-    return collect(zip(Iterator(), [1], strict=False))
+WRAPPERS = {
+    "`enumerate`": ["enumerate({})"],
+    "`zip`, while it asks the first": ["zip({}, [1], strict=False)", "zip({}, 'a', strict=True)"],
+    "`zip`, while it asks another one": ["zip('a', {}, strict=False)"],
+    "`map`, `filter`": ["map(is_odd, {})", "filter(is_odd, {})", "filter(None, {})"],
+    "`itertools`: `chain`, `islice`, `takewhile`, `dropwhile`, `filterfalse`": [
+        "itertools.chain({}, [1])",
+        "itertools.islice({}, 9)",
+        "itertools.takewhile(is_odd, {})",
+        "itertools.dropwhile(is_odd, {})",
+        "itertools.filterfalse(None, {})",
+        "enumerate(itertools.islice(filter(None, itertools.chain([], {})), 2))",
+    ],
+    "`itertools`: `accumulate`, `starmap`, `cycle`": [
+        "itertools.accumulate({})",
+        "itertools.starmap(is_odd, zip({}))",
+        "[next(itertools.cycle({}))]",
+    ],
+    "`itertools`: `batched`, `groupby`, `pairwise`, `tee`, `zip_longest`, ...": [
+        "(key for key, _ in itertools.groupby({}))",
+        "itertools.pairwise({})",
+        "itertools.tee({})[0]",
+        "itertools.zip_longest({}, [1])",
+    ],
+    "one of these around another": ["zip(enumerate(filter(is_odd, {})), [1], strict=False)"],
+}
 
 
-@construct("`enumerate`, `zip`, `reversed`, `itertools` over an iterator or a sequence")
-def chained():
-    return collect(itertools.chain(Iterator(), [1]))
+def add_wrapped(asked):
+    """Add the programs that ask one of these iterators for the next item."""
+    for title, wrappers in WRAPPERS.items():
+        for number, wrapper in enumerate(wrappers):
+            name = "wrapped_" + re.sub("[^a-z]+", "_", f"{title} {asked}".lower()) + str(number)
+            generate(title + WRAPPED[asked], name, f"collect({wrapper.format(asked)})")
+
+
+WRAPPED = {"Iterator()": " over an object with `__next__()`", "once()": " over a generator"}
+add_wrapped("Iterator()")
+
+
+@construct("the same over a sequence: `__getitem__()`")
+def enumerated_sequences():
+    return collect(enumerate(Indexed()))
+
+
+@construct("`reversed` of a sequence: `__getitem__()`")
+def reversed_sequences():
+    return collect(reversed(Indexed()))
+
+
+@construct("`next()` of one of these, with and without a default")
+def next_of_wrapped():
+    return next(enumerate(Iterator()))
+
+
+@construct("`next()` of one of these, with and without a default")
+def next_of_wrapped_or_default():
+    wrapped = itertools.islice(Iterator(), 1)
+    return next(wrapped, None), next(wrapped, None)
+
+
+@construct("the same over a channel")
+def enumerated_channels():
+    for item in enumerate(GATE):
+        return item
 
 
 @construct("unpacking: `a, b = iterator`, `f(*iterator)`, `[*iterator]`")
@@ -1213,6 +1277,9 @@ def generator_expressions():
 @construct("generator expressions, comprehensions over a generator")
 def comprehensions_over_generators():
     return [x for x in (y for y in once())]  # noqa: C416
+
+
+add_wrapped("once()")
 
 
 @construct("`yield from`")

@@ -15,6 +15,7 @@ import gc
 import importlib
 import importlib.abc
 import importlib.machinery
+import itertools
 import math
 import operator
 import os
@@ -275,8 +276,6 @@ def waits_with_argument_lists(wait, note):
 
 
 # ---- generators ----------------------------------------------------------------------------------
-
-
 
 
 def collect(items):  # list() would be C code that keeps something
@@ -1072,9 +1071,9 @@ CONVERSIONS = {
 }
 
 
-def converts(convert, types, wait, note):
+def converts(convert, types, numbers, wait, note):
     for type_ in types:
-        for number in range(len(CONVERTED)):
+        for number in numbers:
             it = type_()
             it.wait, it.number = wait, number
             with warnings.catch_warnings(record=True) as warned:
@@ -1087,16 +1086,31 @@ def converts(convert, types, wait, note):
             note([(str(each.message), each.lineno, each.filename) for each in warned])
 
 
-for _name, _convert in CONVERSIONS.items():
-    _types = [Converted]
-    if _name in ("str", "format", "fstring", "fstring_str"):
-        _types += [HasStr, HasRepr]
+def types_for(name):
+    by_str = name in ("str", "format", "fstring", "fstring_str")
+    return [Converted, HasStr, HasRepr] if by_str else [Converted]
 
-    def _scenario(wait, note, *, _convert=_convert, _types=_types):
-        converts(_convert, _types, wait, note)
 
-    _scenario.__name__ = f"conversions_{_name}"
-    scenario(_scenario)
+@scenario
+def conversions(wait, note):
+    for name, convert in CONVERSIONS.items():
+        for type_ in types_for(name):
+            converts(convert, [type_], [0], wait, note)
+
+
+@pytest.mark.parametrize("name", CONVERSIONS)
+def test_a_conversion_makes_the_same_of_any_result(name):
+    def convert(wait, note):
+        converts(CONVERSIONS[name], types_for(name), range(len(CONVERTED)), wait, note)
+
+    is_as_with_a_c_stack(convert)
+
+
+def is_as_with_a_c_stack(scenario, rounds=3):
+    expected = plainly(scenario).finish()
+    for _ in range(rounds):
+        stops = frozen(scenario)
+        assert (stops.finish(), stops.pins) == (expected, [])
 
 
 class Number:
@@ -1742,6 +1756,238 @@ def loops_over_maps_of_maps(wait, note):
 
     for x in map(adds, map(adds, [1, 2])):
         note(x)
+
+
+# ---- iterators that ask another one --------------------------------------------------------------
+
+
+class Waiting:
+    """An iterator whose last deed is what the last value sent to it says."""
+
+    def __init__(self, wait, n):
+        self.wait = wait
+        self.left = n
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        got = self.wait()
+        self.left -= 1
+        if self.left >= 0:
+            return got
+        raise (StopIteration("no more") if got % 2 else KeyError("failed"))
+
+
+def waiting(wait, n):
+    for _ in range(n):
+        yield wait()
+    if not wait() % 2:
+        raise KeyError("failed")
+    return "returned"
+
+
+class Items:
+    def __init__(self, wait, n):
+        self.wait = wait
+        self.length = n
+
+    def __getitem__(self, i):
+        got = self.wait()
+        if i < self.length:
+            return i, got
+        raise (IndexError if got % 2 else KeyError)("no more")
+
+
+def is_odd(x):
+    return x % 2
+
+
+def joins(x, y):
+    return x * 10 + y
+
+
+def fails_at_four(x):
+    if x == 4:
+        raise ValueError("four")
+    return x
+
+
+class Stateful:
+    """A callable that fails now and then."""
+
+    def __init__(self, wait):
+        self.wait = wait
+
+    def call(self):
+        got = self.wait()
+        if got == 5:
+            raise KeyError("five")
+        return got
+
+
+WRAPPERS = {
+    "enumerate": lambda asked: enumerate(asked, 5),
+    "zip": lambda asked: zip(asked, "abcdef", strict=False),
+    "zip_with_a_short_one": lambda asked: zip(asked, "a", strict=False),
+    "zip_strictly": lambda asked: zip(asked, "abc", strict=True),
+    "zip_of_one": lambda asked: zip(asked, strict=True),
+    "zip_with_a_generator": lambda asked: zip(asked, (x for x in "abcdef"), strict=False),
+    "map": lambda asked: map(joins, asked, [1, 2, 3, 4]),
+    "map_that_fails": lambda asked: map(fails_at_four, asked),
+    "filter": lambda asked: filter(is_odd, asked),
+    "filter_that_fails": lambda asked: filter(fails_at_four, asked),
+    "filter_by_truth": lambda asked: filter(None, asked),
+    "filterfalse": lambda asked: itertools.filterfalse(is_odd, asked),
+    "takewhile": lambda asked: itertools.takewhile(is_odd, asked),
+    "dropwhile": lambda asked: itertools.dropwhile(is_odd, asked),
+    "chain": lambda asked: itertools.chain([0], asked, "a"),
+    "islice": lambda asked: itertools.islice(asked, 1, 6, 2),
+    "islice_to_its_end": lambda asked: itertools.islice(asked, 2),
+    "accumulate": lambda asked: itertools.accumulate(asked),
+    "accumulate_from": lambda asked: itertools.accumulate(asked, joins, initial=1),
+    "starmap": lambda asked: itertools.starmap(joins, zip(asked, [1, 2, 3], strict=False)),
+    "cycle": lambda asked: itertools.islice(itertools.cycle(asked), 8),
+    "nested": lambda asked: enumerate(
+        itertools.islice(filter(None, itertools.chain(zip(asked, "abc", strict=False))), 2)
+    ),
+    "of_maps": lambda asked: map(fails_at_four, map(joins, asked, [1, 2, 3])),
+}
+
+
+def tries(note, function):
+    try:
+        note(function())
+    except (StopIteration, KeyError, ValueError, TypeError) as error:
+        note((repr(error), names_in(error), repr(error.__context__)))
+
+
+# These look at what they know before they ask: they must not be anybody else's, too.
+ALONE = ["chain", "islice", "islice_to_its_end", "takewhile", "cycle", "nested"]
+
+
+def goes_through(wrapper):
+    items = []
+    for item in wrapper:
+        items += [item]
+    return items
+
+
+def goes_step_by_step(wrapper):
+    return [next(wrapper), next(wrapper, "end"), next(wrapper, "end"), next(wrapper)]
+
+
+def goes_through_later(wrapper):
+    return [next(wrapper, "end"), *goes_through(iter(wrapper))]
+
+
+WAYS = [goes_through, goes_step_by_step, goes_through_later]
+ASKED = {"object": Waiting, "generator": waiting}
+
+
+@scenario
+def iterators_that_ask_an_object(wait, note):
+    for wrap in WRAPPERS.values():
+        tries(note, lambda wrap=wrap: goes_through(wrap(Waiting(wait, 1))))
+
+
+@scenario(pinned=without_generators)
+def iterators_that_ask_a_generator(wait, note):
+    for wrap in WRAPPERS.values():
+        tries(note, lambda wrap=wrap: goes_through(wrap(waiting(wait, 1))))
+
+
+def can_be_frozen_beneath(kind):
+    return kind != "generator" or VERSION not in without_generators
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ASKED if can_be_frozen_beneath(kind)])
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_an_iterator_goes_on_with_any_answer(name, kind):
+    def goes_on(wait, note):
+        for n in range(4):
+            for way in WAYS:
+                tries(note, lambda n=n, way=way: way(WRAPPERS[name](ASKED[kind](wait, n))))
+
+    is_as_with_a_c_stack(goes_on)
+
+
+@scenario
+def iterators_of_sequences(wait, note):
+    for n in range(3):
+        for way in WAYS:
+            tries(note, lambda n=n, way=way: way(iter(Items(wait, n))))
+            tries(note, lambda n=n, way=way: way(enumerate(Items(wait, n))))
+
+
+@scenario
+def iterators_that_call(wait, note):
+    for sentinel in (2, 9, 1):
+        for way in WAYS:
+            call = Stateful(wait).call
+            tries(note, lambda sentinel=sentinel, way=way, call=call: way(iter(call, sentinel)))
+            tries(
+                note,
+                lambda sentinel=sentinel, way=way, call=call: way(
+                    zip(iter(call, sentinel), "abc", strict=False)
+                ),
+            )
+    tries(note, lambda: collect(iter(functools.partial(wait), 4)))
+
+
+@scenario
+def iterators_after_they_have_failed(wait, note):
+    """An exception isn't their end, but for some."""
+
+    def goes_on_after_failures(wrapper):
+        for _ in range(3):
+            tries(note, lambda: collect(enumerate(wrapper)))
+            try:
+                note(next(wrapper))
+            except (StopIteration, KeyError, ValueError) as error:
+                note(repr(error))
+
+    for name, wrap in WRAPPERS.items():
+        if name not in ALONE:
+            goes_on_after_failures(wrap(Waiting(wait, 2)))
+    for name in ALONE:
+        wrapper = WRAPPERS[name](Waiting(wait, 2))
+        for _ in range(3):
+            try:
+                for item in wrapper:
+                    note(item)
+            except (KeyError, ValueError) as error:
+                note(repr(error))
+
+
+@scenario(pinned=[VERSION])
+def functions_of_iterators(wait, note):
+    def odd(x):
+        return x + wait() & 1
+
+    tries(note, lambda: collect(filter(odd, iter([1, 2, 3]))))
+    tries(note, lambda: collect(enumerate(itertools.takewhile(odd, Waiting(wait, 3)))))
+    tries(note, lambda: collect(zip([1, 2], Waiting(wait, 3), strict=False)))
+    tries(note, lambda: next(map(odd, [1])))
+    tries(note, lambda: collect(enumerate(map(odd, [1, 2, 3]))))
+
+
+# A generator that is asked twice for an item: the second time the first item is C's.
+@scenario(pinned=[VERSION])
+def pairs_from_one_iterator(wait, note):
+    asked = waiting(wait, 5)
+    tries(note, lambda: collect(zip(asked, asked, strict=False)))
+    asked = Waiting(wait, 5)
+    tries(note, lambda: collect(zip(asked, asked, strict=False)))
+    tries(note, lambda: collect(zip(Waiting(wait, 2), Waiting(wait, 2), strict=False)))
+
+
+@scenario(pinned=[VERSION])
+def functions_that_ask_the_same_iterator(wait, note):
+    asked = waiting(wait, 9)
+    tries(note, lambda: collect(filter(lambda x: next(asked) > x, asked)))
+    asked = Waiting(wait, 9)
+    tries(note, lambda: len(collect(filter(type(asked).__next__, iter([asked, asked])))))
 
 
 @scenario
@@ -2697,6 +2943,41 @@ def test_asynchronous_generators_can_be_pickled_at_every_stop(make):
         stops += 1
     assert results == [ASYNCHRONOUS_USES[make]]
     assert stops >= 2
+
+
+def takes_next(wrapper, name, seen):
+    try:
+        seen.append((name, next(wrapper)))
+    except (StopIteration, KeyError, ValueError) as error:
+        seen.append((name, repr(error)))
+
+
+SHARED = [name for name in WRAPPERS if name not in ("nested", "zip_with_a_generator", "of_maps")]
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_an_iterator_may_be_asked_by_several_tasklets(name):
+    def asks_together(stacks):
+        gate, seen, pins = channel(), [], []
+        wrapper = WRAPPERS[name](Waiting(gate.receive, 6))
+        stackless.set_stack_budget(stacks)
+        asking = [tasklet(takes_next)(wrapper, i, seen) for i in range(4)]
+        stackless.run()
+        pins += [stackless.why_pinned(each) is not None for each in asking if each.alive]
+        for value in VALUES * 3:
+            if gate.balance == 0:
+                break
+            gate.send(value)
+        for rest in range(3):
+            tasklet(takes_next)(wrapper, rest, seen)
+            stackless.run()
+            while gate.balance < 0:
+                gate.send(3)
+        return seen, pins
+
+    seen, pins = asks_together(0)
+    assert seen == asks_together(PLENTY)[0]
+    assert set(pins) == {name in ALONE}
 
 
 def test_a_generator_that_nobody_else_has_pins_no_frame_that_somebody_has_looked_at():

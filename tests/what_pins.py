@@ -11,6 +11,7 @@ import importlib
 import pickle
 import re
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,14 +75,21 @@ class Run:
     def pickled(self):
         """Return a pickle of it; None if that is refused."""
         try:
-            return pickle.dumps((self.tasklet, *self.channels, self.results))
+            return without_warnings(pickle.dumps, (self.tasklet, *self.channels, self.results))
         except (TypeError, ValueError, pickle.PicklingError, AttributeError):
             return None
 
 
+def without_warnings(function, argument):
+    with warnings.catch_warnings():
+        # Of itertools, whose objects can't be pickled from 3.14 on.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return function(argument)
+
+
 def finish_copy(data):
     """Have what has been pickled go on."""
-    copy, *channels, results = pickle.loads(data)
+    copy, *channels, results = without_warnings(pickle.loads, data)
     go_on(copy, *channels, ())
     assert not copy.alive, results
     return results

@@ -187,8 +187,9 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept {
           halt->pinned_by = f;
           return pin;
         }
-        f = outer;
-        height = halt->joints.back().height - halt->joints.back().pops;
+        const Joint& joint = halt->joints.back();
+        f = joint.again ? outer->previous : outer;
+        height = joint.again ? height_of(f) : joint.height - joint.pops;
         break;
       }
       case End::all:

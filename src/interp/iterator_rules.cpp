@@ -1,9 +1,8 @@
 // Iterators, generators, and what drives asynchronous generators.
 #include "interp/seam.hpp"
 
-#include <algorithm>
-
 #include "interp/awaitables.hpp"
+#include "interp/wrappers.hpp"
 
 namespace stackless::interp {
 
@@ -30,30 +29,29 @@ bool steps(const Seam& seam, Joint* joint) {
   return may_end_loop(seam.stop.height) && calls_method(seam, 0, names.next);
 }
 
-// Whether to ask it for its next item runs no Python function, but for a generator.
-bool is_quiet_iterator(PyObject* iterator) {
-  std::array quiet{types.ascii_iterator,  &PyListIter_Type,     &PyTupleIter_Type,
-                   &PyRangeIter_Type,     &PyUnicodeIter_Type,  &PyDictIterKey_Type,
-                   &PyDictIterValue_Type, &PyDictIterItem_Type, &PySetIter_Type,
-                   &PyBytesIter_Type,     &PyGen_Type};
-  return std::ranges::find(quiet, Py_TYPE(iterator)) != quiet.end();
+// An iterator of C waits for one that it asks (interp/wrappers.hpp).
+bool asks(const Seam& seam, PyObject* iterator, bool by_generator, AskedBy by, Joint* joint) {
+  Asked asked = find_asked(iterator, seam.outer, seam.stop.height, false, seam.inner);
+  joint->kept = iterator;
+  joint->generator = asked.generator;
+  joint->argument = asking(by, asked.depth);
+  return asked.known && (asked.generator != nullptr) == by_generator;
 }
 
-// Python/bltinmodule.c, map_next: the items that it passes on are its last deed.
-bool maps(const Seam& seam, Joint* joint) {
-  PyObject* map = seam.operand(0);
+template <bool by_generator>
+bool loops_over_wrapper(const Seam& seam, Joint* joint) {
   joint->pops = 0;
-  if (!is_call(seam) || !Py_IS_TYPE(map, &PyMap_Type) || !may_end_loop(seam.stop.height)) {
-    return false;
-  }
-  // mapobject: the tuple of the iterators, the function.
-  auto* items = reinterpret_cast<PyObject**>(reinterpret_cast<char*>(map) + sizeof(PyObject));
-  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items[0]); ++i) {
-    if (!is_quiet_iterator(PyTuple_GET_ITEM(items[0], i))) {
-      return false;
-    }
-  }
-  return leads_to(items[1], seam.function());
+  return may_end_loop(seam.stop.height) &&
+         asks(seam, seam.operand(0), by_generator, AskedBy::loop, joint);
+}
+
+template <bool by_generator>
+bool calls_next_of_wrapper(const Seam& seam, Joint* joint) {
+  bool has_default = calls_builtin(seam, builtins.next, 2);
+  joint->second = has_default ? seam.argument(1) : nullptr;
+  return (has_default || calls_builtin(seam, builtins.next, 1)) &&
+         asks(seam, seam.argument(0), by_generator, has_default ? AskedBy::next_or : AskedBy::next,
+              joint);
 }
 
 bool calls_next_method(const Seam& seam, Joint*) {
@@ -190,10 +188,13 @@ const Rule rules[] = {
     {CALL, a_calls, closes, Ending::closed},
     {CALL, a_calls, calls_next_method, Ending::push},
     {CALL, a_calls, calls_next_method_with_default, Ending::fallback},
+    {CALL, a_calls, calls_next_of_wrapper<false>, Ending::wrapped},
+    {CALL, a_calls, calls_next_of_wrapper<true>, Ending::wrapped_generator},
     {CALL, a_calls, calls_iter, Ending::iterator},
     {FOR_ITER, 1 + index_slot, resumes_first, Ending::generator},
     {FOR_ITER, 1 + index_slot, steps, Ending::item},
-    {FOR_ITER, 1 + index_slot, maps, Ending::item},
+    {FOR_ITER, 1 + index_slot, loops_over_wrapper<false>, Ending::wrapped},
+    {FOR_ITER, 1 + index_slot, loops_over_wrapper<true>, Ending::wrapped_generator},
     {SEND, 2 + index_slot, resumes_first, Ending::generator},
     {SEND, 2 + index_slot, drives, Ending::drive},
 #if PY_VERSION_HEX >= 0x030C0000

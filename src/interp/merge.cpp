@@ -17,6 +17,7 @@
 #include "interp/shim.hpp"
 #include "interp/stop.hpp"
 #include "interp/switch.hpp"
+#include "interp/wrappers.hpp"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>
 #else
@@ -39,6 +40,7 @@ struct Unwinding {
   Aside generators;
   std::vector<PyObject*>
       contexts;  // that Context.run() has entered, innermost first; their shims hold them
+  Held wrappers;
 };
 thread_local Unwinding unwinding;
 
@@ -158,6 +160,13 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
     discard(frozen);
     return nullptr;
   }
+  for (const Joint& joint : halt.joints) {
+    if (is_wrapped(joint.ending) && !unwinding.wrappers.hold(joint.kept)) {
+      unwinding.wrappers.let_go();
+      discard(frozen);
+      return nullptr;
+    }
+  }
   unwinding.under_way = true;
   unwinding.exc_info = share.exc_info;
   auto joint = halt.joints.begin();
@@ -212,6 +221,12 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
       }
       defer_operands(f, *joint);
       height = joint->height - joint->pops;
+      if (joint->again) {
+        drop_function_and_code(f);
+        empty(f, true);
+        f = f->previous;
+        innermost = false;
+      }
       ++joint;
     }
   }
@@ -231,6 +246,7 @@ PyObject* finish_merge(PyThreadState* ts, Frozen* frozen) noexcept {
   PyException_SetTraceback(exception, Py_None);
   PyException_SetContext(exception, nullptr);
   unwinding.generators.restore();
+  unwinding.wrappers.let_go();
   enter_contexts();
   ts->exc_info = unwinding.exc_info;
   Share share;

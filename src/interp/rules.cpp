@@ -9,7 +9,9 @@
 #include "interp/internals.h"
 #include "interp/operators.hpp"
 #include "interp/seam.hpp"
+#include "interp/shim.hpp"
 #include "interp/stop.hpp"
+#include "interp/wrappers.hpp"
 
 namespace stackless::interp {
 
@@ -19,8 +21,7 @@ namespace {
 template <typename Predicate>
 bool any_rule(int opcode, Predicate predicate) {
   std::array tables{call_rules(),     code_rules(),       attribute_rules(),
-                    operator_rules(), conversion_rules(),
-                    iterator_rules()};
+                    operator_rules(), conversion_rules(), iterator_rules()};
   return std::ranges::any_of(tables, [&](std::span<const Rule> table) {
     return std::ranges::any_of(
         table, [&](const Rule& rule) { return rule.opcode == opcode && predicate(rule); });
@@ -50,6 +51,9 @@ bool is_argument(Ending ending, int argument) {
       return (argument & ~1) == tells_truth || (argument & ~1) == tells_length;
     case Ending::convert:
       return is_conversion_argument(argument);
+    case Ending::wrapped:
+    case Ending::wrapped_generator:
+      return argument >= 0 && argument <= largest_argument && (argument & 3) <= 2;
     case Ending::created:
     case Ending::built:
       return argument >= 2 && argument <= largest_argument;
@@ -107,8 +111,31 @@ bool may_have_dropped(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
   return Py_REFCNT(generator) == 1 && outer->frame_obj != nullptr && !is_operand;
 }
 
+namespace {
+
+// A frame of ours has asked an iterator to go on, and that has asked whom it wraps once more.
+bool find_joint_again(const Joint& before, _PyInterpreterFrame* caller, _PyInterpreterFrame* inner,
+                      Joint* joint) {
+  Asked asked = is_wrapped(before.ending)
+                    ? find_asked(before.kept, caller, height_of(caller), true, inner)
+                    : Asked{};
+  *joint = before;
+  joint->height = 4;  // the object of the ending, and V, come last
+  joint->pops = 2;
+  joint->ending = asked.generator != nullptr ? Ending::wrapped_generator : Ending::wrapped;
+  joint->argument = asking(asked_by(before.argument), asked.depth);
+  joint->generator = asked.generator;
+  joint->again = true;
+  return asked.known && (!is_on_data_stack(inner) || !is_finalizer(inner));
+}
+
+}  // namespace
+
 bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* joint) noexcept {
   Seam seam{outer, inner, {}, 0};
+  if (Joint before; read_shim(outer, &before)) {
+    return find_joint_again(before, outer->previous, inner, joint);
+  }
   if (find_stop(outer, &seam.stop) != Pin::none || may_have_dropped(outer, inner, seam.stop)) {
     return false;
   }
@@ -149,12 +176,17 @@ bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint
       !is_argument(joint.ending, joint.argument)) {
     return false;
   }
+  bool loops = is_wrapped(joint.ending) && asked_by(joint.argument) == AskedBy::loop;
+  if (is_wrapped(joint.ending) &&
+      (loops != (opcode == FOR_ITER) || (loops && !may_end_loop(height)))) {
+    return false;
+  }
   if (joint.ending == Ending::drive && (joint.argument == raises_when_done) != (opcode == CALL)) {
     return false;
   }
   return any_rule(opcode, [&](const Rule& rule) { return rule.ending == joint.ending; });
 }
 
-int init_rules() { return init_seams(); }
+int init_rules() { return init_seams() < 0 ? -1 : init_wrappers(); }
 
 }  // namespace stackless::interp

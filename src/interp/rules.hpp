@@ -41,8 +41,19 @@ enum class Ending : std::uint8_t {
   delegated,  // V is pushed; the value of a StopIteration, after a jump
   leave,      // the context that is kept is left, whatever has come; V is pushed
   convert,    // finish_conversion(argument, kept, second, V) is pushed
+  wrapped,    // what is kept, an iterator, goes on with V or an exception (interp/wrappers.hpp)
+  wrapped_generator,  // the same if a generator has yielded V, returned or raised
 };
-constexpr std::size_t endings = 27;
+constexpr std::size_t endings = 29;
+
+constexpr bool is_wrapped(Ending ending) {
+  return ending == Ending::wrapped || ending == Ending::wrapped_generator;
+}
+// Who wants the next item of such an iterator: a loop, next(), or next() with a default, which is the second object.
+enum class AskedBy : std::uint8_t { loop, next, next_or };
+constexpr int asking(AskedBy by, int depth) { return static_cast<int>(by) | depth << 2; }
+constexpr AskedBy asked_by(int argument) { return static_cast<AskedBy>(argument & 3); }
+constexpr int depth_in(int argument) { return argument >> 2; }
 
 // What V has to be whose truth counts: a bool from __bool__(), or a length from __len__().
 constexpr int tells_truth = 2, tells_length = 4;
@@ -61,6 +72,8 @@ struct Joint {
   PyObject* kept;
   PyObject* second;
   PyObject* generator;
+  // The outer frame is one of ours that completes such an instruction (interp/shim.hpp). Another takes its place.
+  bool again;
 };
 
 // is_finalizer() tells whether an object's destructor, or that of one which a weak reference was to, has

@@ -13,6 +13,7 @@
 #include "interp/monitoring.hpp"
 #include "interp/operators.hpp"
 #include "interp/stop.hpp"
+#include "interp/wrappers.hpp"
 
 #if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has them
 extern "C" PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);
@@ -215,6 +216,25 @@ PyObject* finish_default(int stays, PyObject* dict, PyObject* key, PyObject* val
   return PyObject_SetItem(dict, key, value) == 0 ? Py_NewRef(value) : nullptr;
 }
 
+// Python/bytecodes.c, FOR_ITER; Python/bltinmodule.c, builtin_next.
+bool finish_wrapped(int argument, PyObject* iterator, PyObject* otherwise, Answer answer,
+                    PyObject* value, _PyInterpreterFrame* outer, Slot* result) {
+  AskedBy by = asked_by(argument);
+  PyObject* item = go_on(iterator, depth_in(argument), answer, value);
+  *result = make_slot(item);
+  if (item != nullptr || (PyErr_Occurred() != nullptr &&
+                          (by == AskedBy::next || !PyErr_ExceptionMatches(PyExc_StopIteration)))) {
+    return item != nullptr;
+  }
+  if (by == AskedBy::next) {
+    PyErr_SetNone(PyExc_StopIteration);
+    return false;
+  }
+  PyErr_Clear();
+  *result = by == AskedBy::loop ? end_loop(outer) : make_slot(Py_NewRef(otherwise));
+  return true;
+}
+
 // Finds what the shim returns; false with an exception set.
 bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject* value,
             _PyInterpreterFrame* outer, Slot* result) {
@@ -304,6 +324,10 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
       return give(Py_NewRef(value));
     case Ending::fallback:
       return give(Py_NewRef(second != Py_None ? second : value));
+    case Ending::wrapped:
+      return finish_wrapped(how.argument, kept, second, Answer::item, value, outer, result);
+    case Ending::wrapped_generator:
+      return finish_wrapped(how.argument, kept, second, Answer::end, value, outer, result);
     case Ending::convert:
       return give(finish_conversion(how.argument, kept, second, value));
     case Ending::closed:
@@ -327,49 +351,63 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
   return false;
 }
 
-// The same where an exception has come instead of V; false if that is to go on, or the one that is set.
-bool finish_exception(const EndingObject& how, PyObject* kept, PyObject* exception,
-                      _PyInterpreterFrame* outer, Slot* result) {
+void raise_again(PyObject* exception) {
+  PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(exception))), Py_NewRef(exception),
+                PyException_GetTraceback(exception));
+}
+
+// The same where an exception has come instead of V.
+bool finish_exception(const EndingObject& how, PyObject* kept, PyObject* second,
+                      PyObject* exception, _PyInterpreterFrame* outer, Slot* result) {
   auto is = [exception](PyObject* type) {
     return PyErr_GivenExceptionMatches(exception, type) != 0;
   };
-  switch (how.ending) {
-    case Ending::item:
-      if (is(PyExc_StopIteration)) {
-        *result = end_loop(outer);
-        return true;
-      }
-      return false;
-    case Ending::fallback:
-      *result = make_slot(nullptr);
-      if (is(how.argument == 0 ? PyExc_StopIteration : PyExc_AttributeError)) {
-        *result = make_slot(Py_NewRef(kept));
-        return true;
-      }
-      return false;
-    case Ending::closed:
-      if (is(PyExc_GeneratorExit)) {
-        *result = make_slot(Py_NewRef(Py_None));
-        return true;
-      }
-      return false;
-    case Ending::module:
-      cut_importlib(exception);
-      return false;
-    case Ending::leave:
-      PyContext_Exit(kept);
-      return false;
-    case Ending::delegated:
-      return is(PyExc_StopIteration) && finish_delegation(exception, outer, result);
-    default:
-      return false;
+  if (is_wrapped(how.ending)) {
+    return finish_wrapped(how.argument, kept, second, Answer::exception, exception, outer, result);
   }
+  if (how.ending == Ending::leave && PyContext_Exit(kept) < 0) {
+    return false;
+  }
+  if (how.ending == Ending::module) {
+    cut_importlib(exception);
+  }
+  if (how.ending == Ending::delegated && is(PyExc_StopIteration)) {
+    return finish_delegation(exception, outer, result);
+  }
+  if (how.ending == Ending::item && is(PyExc_StopIteration)) {
+    *result = end_loop(outer);
+    return true;
+  }
+  if (how.ending == Ending::fallback &&
+      is(how.argument == 0 ? PyExc_StopIteration : PyExc_AttributeError)) {
+    *result = make_slot(Py_NewRef(kept));
+    return true;
+  }
+  if (how.ending == Ending::closed && is(PyExc_GeneratorExit)) {
+    *result = make_slot(Py_NewRef(Py_None));
+    return true;
+  }
+  raise_again(exception);
+  return false;
+}
+
+// The same where a generator has yielded V that was to end, or is wrapped.
+bool finish_yielded(const EndingObject& how, PyObject* kept, PyObject* second, PyObject* value,
+                    _PyInterpreterFrame* outer, Slot* result) {
+  if (is_wrapped(how.ending)) {
+    return finish_wrapped(how.argument, kept, second, Answer::item, value, outer, result);
+  }
+  // Objects/genobject.c, gen_close.
+  PyErr_Format(PyExc_RuntimeError, "%s ignored GeneratorExit",
+               how.argument != 0 ? "coroutine" : "generator");
+  return false;
 }
 
 bool is_ending(PyObject* object);
 
-// The shim's BINARY_OP.
-PyObject* complete(PyObject* self, PyObject* value) {
+// What the shim's instructions have in common: `finish` finds what lies at the bottom of its value stack afterwards.
+template <auto finish>
+PyObject* conclude(PyObject* self, PyObject* value) {
   if (!is_ending(self)) {
     Py_RETURN_NOTIMPLEMENTED;
   }
@@ -389,43 +427,10 @@ PyObject* complete(PyObject* self, PyObject* value) {
   return Py_NewRef(Py_None);
 }
 
-// The BINARY_OP of its handler.
-PyObject* recover(PyObject* self, PyObject* exception) {
-  if (!is_ending(self)) {
-    Py_RETURN_NOTIMPLEMENTED;
-  }
-  PyThreadState* ts = PyThreadState_Get();
-  _PyInterpreterFrame* shim = top_of(ts);
-  PyObject* kept = object_in(shim->localsplus[0]);
-  Slot result;
-  if (!finish_exception(*reinterpret_cast<EndingObject*>(self), kept, exception, shim->previous,
-                        &result)) {
-    if (PyErr_Occurred() == nullptr) {
-      PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(exception))),
-                    Py_NewRef(exception), PyException_GetTraceback(exception));
-    }
-    hide_error(ts, shim);
-    return nullptr;
-  }
-  shim->localsplus[0] = result;
-  Py_DECREF(kept);
-  return Py_NewRef(Py_None);
-}
-
-// What a generator yields that is being closed (Objects/genobject.c, gen_close).
-PyObject* refuse(PyObject* self, PyObject*) {
-  if (!is_ending(self)) {
-    Py_RETURN_NOTIMPLEMENTED;
-  }
-  PyThreadState* ts = PyThreadState_Get();
-  bool coroutine = reinterpret_cast<EndingObject*>(self)->argument != 0;
-  PyErr_Format(PyExc_RuntimeError, "%s ignored GeneratorExit",
-               coroutine ? "coroutine" : "generator");
-  hide_error(ts, top_of(ts));
-  return nullptr;
-}
-
-PyNumberMethods ending_number = {.nb_add = complete, .nb_subtract = recover, .nb_multiply = refuse};
+// + the value that has been returned, - the exception, * the value that has been yielded.
+PyNumberMethods ending_number = {.nb_add = conclude<finish>,
+                                 .nb_subtract = conclude<finish_exception>,
+                                 .nb_multiply = conclude<finish_yielded>};
 PyTypeObject EndingType = {
     .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
     .tp_name = "stackless._ending",
@@ -569,7 +574,7 @@ PyObject* assemble_driving_shim() {
 PyObject* assemble_closing_shim() {
   int waiting = 2 + stackless_inline_caches[SEND];
   int operation = 1 + stackless_inline_caches[BINARY_OP];
-  int returns = 2 + operation;  // the index of `drop_returned`, after those that have no caches
+  int returns = 2 + operation + 3;  // the index of `drop_returned`, as SEND counts
   int handler = waiting + returns + 1 + operation + 3;
   return assemble("<shim>",
                   {{NOP},
@@ -577,6 +582,9 @@ PyObject* assemble_closing_shim() {
                    drop_yielding[0],
                    drop_yielding[1],
                    {BINARY_OP, NB_MULTIPLY},
+                   {POP_TOP},
+                   {POP_TOP},
+                   {RETURN_VALUE},
                    drop_returned,
                    {BINARY_OP},
                    {POP_TOP},

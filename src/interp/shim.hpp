@@ -2,7 +2,7 @@
 // inner one returns. It is a frame of our own, to which V is returned like to any other:
 //
 //     value stack   kept or None, second or None, an Ending, V
-//     code          BINARY_OP      (an Ending) + V: complete() does it, and leaves the result at the bottom
+//     code          BINARY_OP      (an Ending) + V: conclude() does it, and leaves the result at the bottom
 //                   POP_TOP        its None
 //                   POP_TOP        what lies above the result
 //                   RETURN_VALUE
@@ -18,7 +18,7 @@
 //                   END_SEND       and here with what is returned
 //                   BINARY_OP      ... as above
 //
-// Beneath an asynchronous generator complete() deals with whatever comes of it, exceptions too:
+// Beneath an asynchronous generator conclude() deals with whatever comes of it, exceptions too:
 //
 //     value stack   what drives it, the generator, an Ending, a hush, the generator (3.15: null), V
 //     code          NOP
@@ -29,10 +29,20 @@
 //
 // One that catches exceptions has a handler, which gets V, and the exception in its place:
 //
-//     code          NOP, NOP       where it stands from the beginning (or, beneath a generator, a SEND)
+//     code          NOP, NOP       where it stands from the beginning
 //                   BINARY_OP      ... as above
-//                   BINARY_OP      (an Ending) - the exception: recover() does it, or raises it again
+//                   BINARY_OP      (an Ending) - the exception: conclude() does it, or raises it again
 //                   POP_TOP ...    as above
+//
+// Beneath a generator there are three ways:
+//
+//     code          NOP
+//                   SEND           where it stands from the beginning; goes on here with what is yielded
+//                   END_SEND
+//                   BINARY_OP      (an Ending) * V: conclude() does it
+//                   POP_TOP ...    as above
+//                   END_SEND       and here with what is returned
+//                   BINARY_OP      ... as above, with a handler
 #pragma once
 
 #include "interp/own.hpp"
@@ -42,11 +52,12 @@ namespace stackless::interp {
 
 constexpr bool waits_for_generator(Ending ending) {
   return ending == Ending::next || ending == Ending::next_or || ending == Ending::closed ||
-         ending == Ending::drive;
+         ending == Ending::drive || ending == Ending::wrapped_generator;
 }
 constexpr bool catches_exceptions(Ending ending) {
   return ending == Ending::item || ending == Ending::fallback || ending == Ending::closed ||
-         ending == Ending::module || ending == Ending::delegated || ending == Ending::leave;
+         ending == Ending::module || ending == Ending::delegated || ending == Ending::leave ||
+         is_wrapped(ending);
 }
 constexpr bool needs_shim(Ending ending) {
   return ending != Ending::push && ending != Ending::generator;

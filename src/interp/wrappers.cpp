@@ -1,0 +1,446 @@
+#include "interp/wrappers.hpp"
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <utility>
+
+#include "interp/frozen.hpp"
+#include "interp/seam.hpp"
+
+#if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has it
+extern "C" PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);
+#endif
+
+namespace stackless::interp {
+
+namespace {
+
+// How a wrapper asks.
+enum class Manner : char {
+  iterator,  // for the next item; before it asks others, if it does
+  sequence,  // for the item of an index
+  callable,  // by a call
+};
+
+// One of the types (Objects/enumobject.c, Objects/iterobject.c, Python/bltinmodule.c, Modules/itertoolsmodule.c;
+// 3.11 to 3.15).
+struct Wrapper {
+  const char* sample;  // an expression that makes one, of `asked` and `function`
+  Manner manner = Manner::iterator;
+  // It looks at its own state before it asks. So nobody else may have it, who could alter that in the meantime.
+  bool is_alone = false;
+  PyTypeObject* type = nullptr;  // null where it isn't known well enough
+  std::ptrdiff_t place = 0;      // of whom it asks, or of a tuple which begins with that,
+  bool in_tuple = false;
+  std::ptrdiff_t function = 0;  // and of a function of the program that it calls as well, 0: none
+};
+
+std::array table = {
+    Wrapper{"enumerate(asked)"},
+    Wrapper{"zip(asked)"},
+    Wrapper{"map(function, asked)"},
+    Wrapper{"filter(function, asked)"},
+    Wrapper{"iter(asked_for_items)", Manner::sequence},
+    Wrapper{"iter(asked_by_call, None)", Manner::callable},
+    Wrapper{"begun(itertools.chain(asked))", Manner::iterator, true},
+    Wrapper{"itertools.islice(asked, 9)", Manner::iterator, true},
+    Wrapper{"itertools.takewhile(function, asked)", Manner::iterator, true},
+    Wrapper{"itertools.dropwhile(function, asked)"},
+    Wrapper{"itertools.filterfalse(function, asked)"},
+    Wrapper{"itertools.accumulate(asked, function)"},
+    Wrapper{"itertools.starmap(function, asked)"},
+    Wrapper{"itertools.cycle(asked)"},
+};
+
+const Wrapper* wrapper_of(PyObject* object) {
+  const auto* found = std::ranges::find(table, Py_TYPE(object), &Wrapper::type);
+  return found != table.end() ? found : nullptr;
+}
+
+PyObject** field(PyObject* object, std::ptrdiff_t offset) {
+  return reinterpret_cast<PyObject**>(reinterpret_cast<char*>(object) + offset);
+}
+
+// Those that it asks, as a tuple; null if it is only one.
+PyObject* asked_by(const Wrapper& wrapper, PyObject* object) {
+  return wrapper.in_tuple ? *field(object, wrapper.place) : nullptr;
+}
+
+// Where it has whom it asks; null if that is nowhere.
+PyObject** place_in(const Wrapper& wrapper, PyObject* object) {
+  if (!wrapper.in_tuple) {
+    return field(object, wrapper.place);
+  }
+  PyObject* tuple = asked_by(wrapper, object);
+  return tuple != nullptr && PyTuple_CheckExact(tuple) && PyTuple_GET_SIZE(tuple) > 0
+             ? &PyTuple_GET_ITEM(tuple, 0)
+             : nullptr;
+}
+
+// ---- what runs ---------------------------------------------------------------------------------------
+
+// Whether what runs is the iterator itself.
+bool is_own_frame(PyObject* iterator, _PyInterpreterFrame* inner) {
+  if (!is_on_data_stack(inner)) {
+    return PyGen_CheckExact(iterator) &&
+           reinterpret_cast<PyObject*>(generator_of(inner)) == iterator;
+  }
+  return method_of(Py_TYPE(iterator), names.next) == function_of(inner) &&
+         first_argument(inner) == iterator;
+}
+
+bool runs_function(PyObject* callable, _PyInterpreterFrame* inner) {
+  return is_on_data_stack(inner) && leads_to(callable, function_of(inner));
+}
+
+// Whether to ask the iterator runs no Python function.
+bool is_quiet(PyObject* iterator) {
+  std::array quiet{types.ascii_iterator,  &PyListIter_Type,     &PyTupleIter_Type,
+                   &PyRangeIter_Type,     &PyUnicodeIter_Type,  &PyDictIterKey_Type,
+                   &PyDictIterValue_Type, &PyDictIterItem_Type, &PySetIter_Type,
+                   &PyBytesIter_Type};
+  return std::ranges::find(quiet, Py_TYPE(iterator)) != quiet.end();
+}
+
+// Whether to ask the iterator enters no frame but its own, and that isn't what runs.
+bool is_another(PyObject* iterator, _PyInterpreterFrame* inner) {
+  bool has_frame =
+      PyGen_CheckExact(iterator) || method_of(Py_TYPE(iterator), names.next) != nullptr;
+  return is_quiet(iterator) || (has_frame && !is_own_frame(iterator, inner));
+}
+
+bool are_others(PyObject* tuple, Py_ssize_t first, _PyInterpreterFrame* inner) {
+  for (Py_ssize_t i = first; i < PyTuple_GET_SIZE(tuple); ++i) {
+    if (!is_another(PyTuple_GET_ITEM(tuple, i), inner)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// The same for a call of what a wrapper calls with the items.
+bool is_another_function(PyObject* callable, _PyInterpreterFrame* inner) {
+  if (callable == nullptr || callable == Py_None ||
+      callable == reinterpret_cast<PyObject*>(&PyBool_Type)) {
+    return true;
+  }
+  PyObject* function =
+      Py_IS_TYPE(callable, &PyMethod_Type) ? PyMethod_GET_FUNCTION(callable) : callable;
+  return PyFunction_Check(function) && !runs_function(function, inner);
+}
+
+// Python/bltinmodule.c, map_next: a call of its function is its last deed.
+bool has_called(PyObject* object, _PyInterpreterFrame* inner) {
+  const Wrapper& map = *wrapper_of(object);
+  return Py_IS_TYPE(object, &PyMap_Type) && are_others(asked_by(map, object), 0, inner) &&
+         runs_function(*field(object, map.function), inner);
+}
+
+// Whether what runs, if it is whom the wrapper asks, can't have been called by it for something else.
+bool only_asks(const Wrapper& wrapper, PyObject* object, _PyInterpreterFrame* inner) {
+  PyObject* tuple = asked_by(wrapper, object);
+  return (tuple == nullptr || are_others(tuple, 1, inner)) &&
+         (wrapper.function == 0 || is_another_function(*field(object, wrapper.function), inner));
+}
+
+// How many references to the object the tasklet's frames have. None of them runs before the call is over.
+int count_references(_PyInterpreterFrame* f, int height, PyObject* object) {
+  int count = 0;
+  _PyInterpreterFrame* end = bottom(PyThreadState_Get());
+  for (; f != end && f != nullptr; f = f->previous) {
+    if (!is_entry_only(f)) {
+      int known = height >= 0 ? height : code_of(f)->co_nlocalsplus;
+      count += static_cast<int>(std::count_if(f->localsplus, f->localsplus + known, [=](Slot slot) {
+        return object_in(slot) == object && owns(slot);
+      }));
+    }
+    height = f->previous != nullptr && f->previous != end && !is_entry_only(f->previous)
+                 ? height_of(f->previous)
+                 : 0;
+  }
+  return count;
+}
+
+bool is_asked(const Wrapper& wrapper, PyObject* object, _PyInterpreterFrame* inner) {
+  switch (wrapper.manner) {
+    case Manner::sequence:
+      return is_on_data_stack(inner) &&
+             method_of(Py_TYPE(object), names.getitem) == function_of(inner) &&
+             first_argument(inner) == object;
+    case Manner::callable:
+      return runs_function(object, inner);
+    case Manner::iterator:
+      return is_own_frame(object, inner);
+  }
+  return false;
+}
+
+}  // namespace
+
+Asked find_asked(PyObject* object, _PyInterpreterFrame* caller, int height, bool again,
+                 _PyInterpreterFrame* inner) noexcept {
+  PyObject* generator =
+      is_on_data_stack(inner) ? nullptr : reinterpret_cast<PyObject*>(generator_of(inner));
+  for (int depth = 0; depth <= deepest; ++depth) {
+    const Wrapper* wrapper = wrapper_of(object);
+    if (wrapper == nullptr) {
+      return {};
+    }
+    if (has_called(object, inner)) {
+      return {true, depth, nullptr};
+    }
+    PyObject** place = place_in(*wrapper, object);
+    // Another wrapper has it, or a frame of ours.
+    int others = depth > 0 || again ? 1 : 0;
+    if (place == nullptr || *place == nullptr || !only_asks(*wrapper, object, inner) ||
+        (wrapper->is_alone &&
+         Py_REFCNT(object) > count_references(caller, height, object) + others)) {
+      return {};
+    }
+    if (is_asked(*wrapper, *place, inner)) {
+      return {depth < deepest, depth + 1, generator};
+    }
+    object = *place;
+  }
+  return {};
+}
+
+// ---- the answer --------------------------------------------------------------------------------------
+
+namespace {
+
+// Whom a wrapper asks instead. It answers once; what it is asked further it passes on. From its answer on it isn't
+// where it was put any more, unless `stays`, but some have remembered it (filter_next).
+struct StandIn {
+  PyObject_HEAD
+  PyObject** place;  // null when `asked` is back there
+  PyObject* asked;
+  PyObject* value;
+  Answer answer;
+  bool stays;
+  bool has_answered;
+};
+
+StandIn* as_stand_in(PyObject* object) { return reinterpret_cast<StandIn*>(object); }
+
+// Nobody else refers to it but the place, if that still exists.
+void put_back(StandIn* self) {
+  PyObject** place = std::exchange(self->place, nullptr);
+  if (place != nullptr && Py_REFCNT(self) > 1) {
+    *place = Py_XNewRef(self->asked);
+    Py_DECREF(self);
+  }
+}
+
+PyObject* give(PyObject* object) {
+  StandIn* self = as_stand_in(object);
+  if (self->has_answered) {
+    return self->asked != nullptr && PyIter_Check(self->asked)
+               ? Py_TYPE(self->asked)->tp_iternext(self->asked)
+               : nullptr;
+  }
+  self->has_answered = true;
+  if (!self->stays) {
+    put_back(self);
+  }
+  switch (self->answer) {
+    case Answer::item:
+      return Py_NewRef(self->value);
+    case Answer::end:
+      if (self->value != Py_None) {
+        _PyGen_SetStopIterationValue(self->value);
+      }
+      return nullptr;
+    case Answer::exception:
+      PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(self->value))),
+                    Py_NewRef(self->value), PyException_GetTraceback(self->value));
+      return nullptr;
+  }
+  return nullptr;
+}
+PyObject* give_item(PyObject* self, Py_ssize_t) { return give(self); }
+PyObject* give_for_call(PyObject* self, PyObject*, PyObject*) { return give(self); }
+
+void drop_stand_in(PyObject* object) {
+  StandIn* self = as_stand_in(object);
+  Py_XDECREF(self->asked);
+  Py_DECREF(self->value);
+  PyObject_Free(self);
+}
+
+PySequenceMethods stand_in_sequence = {.sq_item = give_item};
+PyTypeObject StandInType = {
+    .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
+    .tp_name = "stackless._asked",
+    .tp_basicsize = sizeof(StandIn),
+    .tp_dealloc = drop_stand_in,
+    .tp_as_sequence = &stand_in_sequence,
+    .tp_call = give_for_call,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "Has the answer that an iterator waits for.",
+    .tp_iternext = give,
+};
+
+// Puts one there; the reference that lies there becomes its own.
+StandIn* put(PyObject** place, bool stays, Answer answer, PyObject* value) {
+  StandIn* self = PyObject_New(StandIn, &StandInType);
+  if (self != nullptr) {
+    self->place = place;
+    self->asked = std::exchange(*place, Py_NewRef(reinterpret_cast<PyObject*>(self)));
+    self->value = Py_NewRef(value);
+    self->answer = answer;
+    self->stays = stays;
+    self->has_answered = false;
+  }
+  return self;
+}
+
+}  // namespace
+
+PyObject* go_on(PyObject* object, int depth, Answer answer, PyObject* value) {
+  PyObject* last = object;
+  PyObject** place = nullptr;
+  const Wrapper* wrapper = nullptr;
+  for (int i = 0; i < depth; ++i) {
+    last = place != nullptr ? *place : object;
+    wrapper = last != nullptr ? wrapper_of(last) : nullptr;
+    place = wrapper != nullptr ? place_in(*wrapper, last) : nullptr;
+    if (place == nullptr) {
+      PyErr_SetString(PyExc_ValueError, "the snapshot is damaged: an iterator asks nobody");
+      return nullptr;
+    }
+  }
+  PyObject* nowhere = nullptr;
+  StandIn* stand_in = put(place != nullptr ? place : &nowhere,
+                          wrapper != nullptr && wrapper->manner == Manner::sequence, answer, value);
+  if (stand_in == nullptr) {
+    return nullptr;
+  }
+  PyObject* result = place != nullptr ? Py_TYPE(object)->tp_iternext(object)
+                                      : give(reinterpret_cast<PyObject*>(stand_in));
+  put_back(stand_in);
+  Py_DECREF(stand_in);
+  return result;
+}
+
+// ---- being left by an exception ----------------------------------------------------------------------
+
+bool Held::hold(PyObject* object) noexcept {
+  const Wrapper* wrapper = wrapper_of(object);
+  for (int i = 0; i < deepest && wrapper != nullptr; ++i) {
+    PyObject** place = place_in(*wrapper, object);
+    if (place == nullptr || *place == nullptr) {
+      return true;
+    }
+    try {
+      links_.push_back({object, place, *place});
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+    Py_INCREF(object);
+    Py_INCREF(*place);
+    object = *place;
+    wrapper = wrapper_of(object);
+  }
+  return true;
+}
+
+void Held::let_go() noexcept {
+  for (const Link& link : links_) {
+    if (*link.place == nullptr) {
+      *link.place = Py_NewRef(link.asked);
+    }
+  }
+  for (const Link& link : links_) {
+    Py_DECREF(link.asked);
+    Py_DECREF(link.wrapper);
+  }
+  links_.clear();
+}
+
+// ---- learning from samples ---------------------------------------------------------------------------
+
+namespace {
+
+int note_reference(PyObject* object, void* list) {
+  return PyList_Append(static_cast<PyObject*>(list), object);
+}
+
+// Where the object has a reference to that one, or to a tuple that begins with it; 0 if nowhere.
+std::ptrdiff_t find_place(PyObject* object, PyObject* wanted, bool* in_tuple) {
+  PyObject* references = PyList_New(0);
+  if (references == nullptr || Py_TYPE(object)->tp_traverse == nullptr ||
+      Py_TYPE(object)->tp_traverse(object, note_reference, references) != 0) {
+    Py_XDECREF(references);
+    return 0;
+  }
+  PyObject* target = nullptr;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(references); ++i) {
+    PyObject* each = PyList_GET_ITEM(references, i);
+    bool leads = PyTuple_CheckExact(each) && PyTuple_GET_SIZE(each) > 0 &&
+                 PyTuple_GET_ITEM(each, 0) == wanted;
+    if (each == wanted || leads) {
+      target = each;
+      *in_tuple = leads;
+    }
+  }
+  Py_DECREF(references);
+  constexpr auto word = static_cast<std::ptrdiff_t>(sizeof(PyObject*));
+  for (std::ptrdiff_t offset = sizeof(PyObject);
+       target != nullptr && offset + word <= Py_TYPE(object)->tp_basicsize; offset += word) {
+    if (*field(object, offset) == target) {
+      return offset;
+    }
+  }
+  return 0;
+}
+
+constexpr const char* preparation =
+    "import itertools\n"
+    "asked = iter([1, 2])\n"
+    "def function(*_): return True\n"
+    "def asked_by_call(): return 1\n"
+    "class Items:\n"
+    "    def __getitem__(self, i): return i\n"
+    "asked_for_items = Items()\n"
+    "def begun(wrapper):\n"
+    "    next(wrapper)\n"
+    "    return wrapper\n";
+
+void learn(Wrapper* wrapper, PyObject* sample, PyObject* globals) {
+  const char* name = wrapper->manner == Manner::sequence   ? "asked_for_items"
+                     : wrapper->manner == Manner::callable ? "asked_by_call"
+                                                           : "asked";
+  bool in_tuple = false;
+  wrapper->function = find_place(sample, PyDict_GetItemString(globals, "function"), &in_tuple);
+  in_tuple = false;
+  wrapper->place = find_place(sample, PyDict_GetItemString(globals, name), &in_tuple);
+  wrapper->in_tuple = in_tuple;
+  wrapper->type = wrapper->place != 0 ? Py_TYPE(sample) : nullptr;
+  Py_XINCREF(wrapper->type);
+}
+
+}  // namespace
+
+int init_wrappers() {
+  PyObject* globals = PyDict_New();
+  PyObject* done =
+      globals != nullptr ? PyRun_String(preparation, Py_file_input, globals, globals) : nullptr;
+  for (Wrapper& wrapper : table) {
+    PyObject* sample =
+        done != nullptr ? PyRun_String(wrapper.sample, Py_eval_input, globals, globals) : nullptr;
+    if (sample == nullptr) {
+      Py_CLEAR(done);
+      break;
+    }
+    learn(&wrapper, sample, globals);
+    Py_DECREF(sample);
+  }
+  Py_XDECREF(globals);
+  bool known = done != nullptr;
+  Py_XDECREF(done);
+  return known ? PyType_Ready(&StandInType) : -1;
+}
+
+}  // namespace stackless::interp
