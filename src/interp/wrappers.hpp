@@ -19,16 +19,16 @@ struct Asked {
 };
 constexpr int deepest = 15;
 
-// find_asked() is told who has called the wrapper, a frame with a value stack of that height, and what runs: the
+// find_asked() is told who has called the wrapper `object`, a frame with a value stack of that height, and what runs: the
 // frame that this call has entered, perhaps through other wrappers. `again`: the caller is a frame of ours.
-Asked find_asked(PyObject* wrapper, _PyInterpreterFrame* caller, int height, bool again,
+Asked find_asked(PyObject* object, _PyInterpreterFrame* caller, int height, bool again,
                  _PyInterpreterFrame* inner) noexcept;
 
 // How the answer has come: as a value, as the end (the value is what a generator has returned), or as an exception.
 enum class Answer : char { item, end, exception };
 
 // go_on() returns what the wrapper returns then: null for its end, perhaps without an exception.
-PyObject* go_on(PyObject* wrapper, int depth, Answer answer, PyObject* value);
+PyObject* go_on(PyObject* object, int depth, Answer answer, PyObject* value);
 
 // Wrappers whose calls are about to be left by an exception, which some take for the end: they forget whom they
 // ask. They are made to remember, and kept, until let_go().
@@ -39,7 +39,7 @@ class Held {
   Held& operator=(const Held&) = delete;
   ~Held() { let_go(); }
   // False if there is no memory.
-  bool hold(PyObject* wrapper) noexcept;
+  bool hold(PyObject* object) noexcept;
   void let_go() noexcept;
 
  private:
