@@ -50,9 +50,6 @@ DIED = 1 << (len(BUDGETS) + 1)  # what --run exits with is less, a bit for each 
 HUNG = 60.0  # seconds, for one program
 FUEL = 400  # calls and turns of loops in a program
 TURNS = 60  # how often the main tasklet helps those that wait
-# Levels of recursion. Python 3.11 counts C code, too, of which a thawed tasklet has less.
-PLENTY = 100_000
-LIMITS = (PLENTY, PLENTY, PLENTY, 250) if sys.version_info >= (3, 12) else (PLENTY,)
 MOVED = ("c0", "c1", "shared", "tasks", "thing")  # a program's global variables
 # Known faults, see CHANGELOG.md: up to 3.14 tools are told of an exception that passes what stands
 # between merged frames, and 3.12's of its return, if they come while it runs. And after a call of
@@ -339,7 +336,6 @@ class Run:
         self.turn = 0
         self.steps = 0
         self.dice = random.Random(source)
-        self.limit = self.dice.choice(LIMITS)
         # Objects that only a call was made with, whose death is logged.
         self.lends = "schedule(Probe(" in source
         self.stop = self.dice.choice((*range(1, 10), *range(10, 60, 5)))
@@ -361,7 +357,6 @@ class Run:
 
     def go_on(self, move: Callable[[Run], None] | None = None) -> list[str]:
         """Run to the end. Somewhere on the way `move` may have it run on elsewhere."""
-        sys.setrecursionlimit(self.limit)
         while self.turn < 2 * TURNS:
             while stackless.getruncount() > 1:
                 stackless.schedule()
@@ -380,7 +375,6 @@ class Run:
                 how = self.dice.choice(GRAMMAR["help"])
                 self.poke(self.dice.choice(waiting), how if helps else "kill")
             self.turn += 1
-        sys.setrecursionlimit(PLENTY)
         self.write([task.alive for task in self.tasks])
         self.write(("kept", [chain(frame) for frame in self.kept]))
         self.tasks.clear()
@@ -457,7 +451,7 @@ class Run:
             ring.append(task)
             task = task.next
         variables = {name: vars(self.module).get(name) for name in MOVED}
-        state = {each: getattr(self, each) for each in ("tasks", "fuel", "turn", "dice", "limit")}
+        state = {each: getattr(self, each) for each in ("tasks", "fuel", "turn", "dice")}
         return snapshot.dumps((variables, state, ring))
 
     @classmethod
@@ -778,7 +772,8 @@ def main() -> int:
     options = parser.parse_args()
     gc.freeze()  # programs collect a lot,
     gc.disable()  # and nobody else does
-    sys.setrecursionlimit(PLENTY)
+    # Known, too: what was frozen may reach the limit some calls later. None comes near this.
+    sys.setrecursionlimit(100_000)
     warnings.simplefilter("ignore", SyntaxWarning)  # for what stands in a `finally`
     if options.show is not None:
         print(Author(options.show).program(), end="")

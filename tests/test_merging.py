@@ -1209,13 +1209,13 @@ class Declines:
 
 @scenario(pinned=[VERSION])  # __pow__() after __ipow__() is called by C code of ours
 def augmented_assignments_of_what_can_not_be(wait, note):
-    def assign(operator):
+    def assign(symbol):
         values = {"it": Declines(wait)}
-        exec(f"it {operator}= None", values)
+        exec(f"it {symbol}= None", values)
 
-    for operator in "+", "-", "**":
-        attempt(note, lambda: assign(operator))  # noqa: B023
-        attempt(note, lambda: assign(operator))  # noqa: B023
+    for symbol in "+", "-", "**":
+        attempt(note, lambda: assign(symbol))  # noqa: B023
+        attempt(note, lambda: assign(symbol))  # noqa: B023
 
 
 @scenario
@@ -1568,7 +1568,7 @@ def checks_of_kinds(wait, note):
     note(issubclass(Thing, Kind))
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def delegation_to_iterators(wait, note):
     class Iterator:
         def __init__(self, n, result=None):
@@ -1891,17 +1891,13 @@ def iterators_that_ask_an_object(wait, note):
         tries(note, lambda wrap=wrap: goes_through(wrap(Waiting(wait, 1))))
 
 
-@scenario(pinned=without_generators)
+@scenario()
 def iterators_that_ask_a_generator(wait, note):
     for wrap in WRAPPERS.values():
         tries(note, lambda wrap=wrap: goes_through(wrap(waiting(wait, 1))))
 
 
-def can_be_frozen_beneath(kind):
-    return kind != "generator" or VERSION not in without_generators
-
-
-@pytest.mark.parametrize("kind", [kind for kind in ASKED if can_be_frozen_beneath(kind)])
+@pytest.mark.parametrize("kind", ASKED)
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_an_iterator_goes_on_with_any_answer(name, kind):
     def goes_on(wait, note):
