@@ -21,7 +21,7 @@ struct Instruction {
 struct CodeMap {
   std::unique_ptr<Instruction[]> instructions;  // by index of the code unit
   int size;
-  mutable std::int32_t hash = 0;  // interp/portable.hpp; 0 until somebody asks
+  mutable std::int32_t hash = 0;  // interp/hash.hpp; 0 until somebody asks
   bool keeps_first_argument;      // there is one, and nothing is ever stored in its place
   bool first_argument_in_cell;
 };

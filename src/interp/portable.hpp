@@ -14,18 +14,12 @@
 
 #include <Python.h>
 
-#include <cstdint>
-
 #include "interp/freeze.hpp"
 
 namespace stackless::interp {
 
 // What stands for an object that pickle can't write as it is: a new reference, or null with an exception.
 using Wrap = PyObject* (*)(PyObject*);
-
-// code_hash() is the same for the same code, in any process and wherever its source file is; 0 with an
-// exception set.
-std::int32_t code_hash(PyCodeObject* code);
 
 // take_apart() returns a list of the frozen frames' entries, outermost first. The call at which the
 // innermost one stands keeps no operands.

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "interp/entry.hpp"
 #include "interp/frozen.hpp"
 
 namespace stackless::interp {
@@ -64,12 +65,12 @@ void replace(Frozen* old, Frozen* fresh) {
 }
 
 int rebuild(PyObject* object, PyObject* state) {
-  auto* generator = reinterpret_cast<PyGenObject*>(object);
+  PyGenObject* generator = as_generator(object);
   if (generator->gi_frame_state >= FRAME_EXECUTING) {
     PyErr_SetString(PyExc_ValueError, "only a suspended generator can be rebuilt");
     return -1;
   }
-  strip_in_place(reinterpret_cast<_PyInterpreterFrame*>(&generator->gi_iframe));
+  strip_in_place(frame_in(generator));
   generator->gi_frame_state = FRAME_EXECUTING;  // nobody runs it before it is filled
   return fill_generator(object, state);
 }

@@ -21,6 +21,6 @@ void replace(Frozen* old, Frozen* fresh);
 
 // rebuild() empties a suspended generator and fills it anew, with a state as generator_state() gives it; -1
 // with an exception set.
-int rebuild(PyObject* generator, PyObject* state);
+int rebuild(PyObject* object, PyObject* state);
 
 }  // namespace stackless::interp

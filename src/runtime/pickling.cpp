@@ -1,6 +1,7 @@
 #include "runtime/pickling.hpp"
 
 #include "interp/freeze.hpp"
+#include "interp/hash.hpp"
 #include "interp/portable.hpp"
 #include "interp/shells.hpp"
 #include "runtime/deadlock.hpp"
