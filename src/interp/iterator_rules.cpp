@@ -67,14 +67,12 @@ bool calls_next_method_with_default(const Seam& seam, Joint* joint) {
   return method_of(Py_TYPE(seam.argument(0)), names.next) == seam.function();
 }
 
-#if PY_VERSION_HEX >= 0x030C0000
 // `yield from` an iterator that isn't sent anything.
 bool delegates(const Seam& seam, Joint* joint) {
   joint->pops = 1;
   return object_in(seam.outer->localsplus[seam.stop.height - 1]) == Py_None &&
          calls_method(seam, 0, names.next);
 }
-#endif
 
 // ---- generators ----
 
@@ -197,9 +195,7 @@ const Rule rules[] = {
     {FOR_ITER, 1 + index_slot, loops_over_wrapper<true>, Ending::wrapped_generator},
     {SEND, 2 + index_slot, resumes_first, Ending::generator},
     {SEND, 2 + index_slot, drives, Ending::drive},
-#if PY_VERSION_HEX >= 0x030C0000
     {SEND, 2 + index_slot, delegates, Ending::delegated},
-#endif
     {GET_ITER, 1, gets_iterator, Ending::iterator},
 };
 
