@@ -14,8 +14,6 @@ PyGenObject* generator_of(_PyInterpreterFrame* frame) {
                                         offsetof(PyGenObject, gi_iframe));
 }
 
-Aside::~Aside() { PyMem_Free(words_); }
-
 bool Aside::reserve(std::size_t frames, std::size_t words) noexcept {
   try {
     items_.reserve(frames);

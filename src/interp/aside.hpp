@@ -13,7 +13,7 @@ PyGenObject* generator_of(_PyInterpreterFrame* frame);
 class Aside {
  public:
   Aside() = default;
-  ~Aside();
+  ~Aside() = default;  // restore() has left nothing; at a thread's end nobody has the GIL
   Aside(const Aside&) = delete;
   Aside& operator=(const Aside&) = delete;
 

@@ -22,7 +22,8 @@ bool resumes(_PyInterpreterFrame* frame) {
 void replace_stop(PyGenObject* generator) {
   bool is_async = PyAsyncGen_CheckExact(generator) != 0;
   bool stops = PyErr_ExceptionMatches(PyExc_StopIteration) != 0;
-  if (!stops && !(is_async && PyErr_ExceptionMatches(PyExc_StopAsyncIteration) != 0)) {
+  bool stops_too = is_async && PyErr_ExceptionMatches(PyExc_StopAsyncIteration) != 0;
+  if (!stops && !stops_too) {
     return;
   }
   const char* kind = is_async                       ? "async generator"
