@@ -239,12 +239,12 @@ def test_a_suspended_generator_of_a_frame_alone_gets_another_frame(make, step):
     source = f"""
 def program():
     generator, step, found = {make}, {step}, []
-    before, same = id(generator), isinstance(generator, map)
+    before, replaced = id(generator), isinstance(generator, map)
     schedule()
     for _ in range(3):
         found.append(step(generator))
         schedule()
-        assert (id(generator) == before) != same
+        assert replaced or id(generator) == before
     print(found)
     if hasattr(generator, "close"):
         generator.close()
