@@ -54,7 +54,9 @@ void replace(Frozen* old, Frozen* fresh) {
     if (!is_on_data_stack(f)) {
       return;
     }
-    f->f_locals = std::exchange(from->f_locals, nullptr);
+    if (f->f_locals == nullptr) {  // else it has been pickled
+      f->f_locals = std::exchange(from->f_locals, nullptr);
+    }
     f->frame_obj = std::exchange(from->frame_obj, nullptr);
     if (f->frame_obj != nullptr) {
       f->frame_obj->f_frame = f;
