@@ -60,40 +60,33 @@ bool gets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
   return found != nullptr && calls_getter(seam, found);
 }
 
-bool sets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
+// Whether what runs sets or deletes that attribute of the object: its class's `own` method, the property's function of
+// that number, or the descriptor's method.
+bool changes_attribute(const Seam& seam, PyObject* object, PyObject* name, PyObject* own,
+                       int property, PyObject* descriptor) {
   PyTypeObject* type = Py_TYPE(object);
   if (!is_call(seam)) {
     return false;
   }
   if (type->tp_setattro != PyObject_GenericSetAttr) {
-    return method_of(type, names.setattr) == seam.function();
+    return method_of(type, own) == seam.function();
   }
   PyObject* found = _PyType_Lookup(type, name);
   if (found == nullptr) {
     return false;
   }
   if (Py_IS_TYPE(found, &PyProperty_Type)) {
-    return leads_to(property_function(found, 1), seam.function());
+    return leads_to(property_function(found, property), seam.function());
   }
-  return method_of(Py_TYPE(found), names.set) == seam.function();
+  return method_of(Py_TYPE(found), descriptor) == seam.function();
+}
+
+bool sets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
+  return changes_attribute(seam, object, name, names.setattr, 1, names.set);
 }
 
 bool deletes_attribute(const Seam& seam, PyObject* object, PyObject* name) {
-  PyTypeObject* type = Py_TYPE(object);
-  if (!is_call(seam)) {
-    return false;
-  }
-  if (type->tp_setattro != PyObject_GenericSetAttr) {
-    return method_of(type, names.delattr) == seam.function();
-  }
-  PyObject* found = _PyType_Lookup(type, name);
-  if (found == nullptr) {
-    return false;
-  }
-  if (Py_IS_TYPE(found, &PyProperty_Type)) {
-    return leads_to(property_function(found, 2), seam.function());
-  }
-  return method_of(Py_TYPE(found), names.remove) == seam.function();
+  return changes_attribute(seam, object, name, names.delattr, 2, names.remove);
 }
 
 PyObject* name_in(const Seam& seam, int i) {

@@ -95,8 +95,6 @@ PyObject* hook(PyObject*) {
   if (now.departure != nullptr) {
     return go_on(now, resume);
   }
-#endif
-#if PY_VERSION_HEX < 0x030C0000
   // Entry frames are cleared by C code that doesn't exist any more: so the outermost is none, and
   // returns into a frame that is.
   resume->is_entry = false;
@@ -206,7 +204,7 @@ PyObject* enter_loop(PyThreadState* ts) {
 }
 
 #if PY_VERSION_HEX < 0x030C0000
-// The loop ends with the first generator's frame from `f` outwards: what it returns into stands beneath it.
+// The loop ends with that generator's frame, or the outermost one: what it leaves for stands beneath.
 PyObject* enter_loop_of(PyThreadState* ts, _PyInterpreterFrame* generator) {
   set_top(ts, generator != nullptr ? generator->previous : bottom(ts));
   return enter_loop(ts);
