@@ -6,6 +6,7 @@ import contextlib
 import gc
 import pickle
 import threading
+import weakref
 
 import pytest
 import stackless
@@ -78,6 +79,28 @@ def test_tasklets_that_a_dead_thread_left_behind():
             t.throw(ValueError)
         assert t.remove() is t
         assert t.kill() is None
+
+
+class Blow(Exception):
+    """Something thrown."""
+
+
+@pytest.mark.parametrize(
+    "end",
+    [lambda t: t.kill(), lambda t: t.throw(TaskletExit)],
+    ids=["kill", "throw"],
+)
+def test_a_tasklet_that_never_started_and_is_killed_drops_what_was_thrown_at_it(end):
+    def body():
+        t = tasklet(nothing)()
+        t.throw(Blow(t), pending=True)
+        return t.remove()
+
+    t = in_thread(body)
+    blow = weakref.ref(t.tempval.value)
+    assert blow().args == (t,)
+    end(t)
+    assert (blow(), t.tempval) == (None, None)
 
 
 @pytest.mark.parametrize("arguments", [None, ("argument",)], ids=["bound", "with arguments"])

@@ -23,6 +23,14 @@ void forget_function(Tasklet* tasklet) {
   tasklet->keywords.reset();
 }
 
+void cancel_start(Tasklet* tasklet) {
+  take_away(tasklet);
+  if (!tasklet->started && tasklet->function) {
+    forget_function(tasklet);
+    tasklet->tempval.reset();
+  }
+}
+
 Object claim(Tasklet* tasklet) {
   Object mail = std::move(tasklet->tempval);
   if (!mail) {
@@ -56,10 +64,7 @@ Object throw_at_dead(Tasklet* tasklet, PyObject* exception) {
     return raise(PyExc_RuntimeError, "tasklet has no thread");
   }
   if (is_exit(exception)) {
-    take_away(tasklet);
-    if (cut_off) {
-      forget_function(tasklet);
-    }
+    cancel_start(tasklet);
     return none();
   }
   return raise(PyExc_RuntimeError, tasklet->scheduler->ts == nullptr

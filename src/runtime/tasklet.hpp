@@ -99,6 +99,9 @@ void take_away(Tasklet* tasklet);
 
 // forget_function() drops what the tasklet was going to run.
 void forget_function(Tasklet* tasklet);
+// cancel_start() ends a tasklet that has not started: it isn't queued any more, and holds nothing that it was
+// to run or to be told.
+void cancel_start(Tasklet* tasklet);
 
 // tasklet_methods.cpp and tasklet_attributes.cpp
 extern PyMethodDef tasklet_methods[];

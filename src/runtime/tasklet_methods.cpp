@@ -273,10 +273,7 @@ PyObject* kill(PyObject* self, PyObject* args, PyObject* keywords) {
   Tasklet* t = as_tasklet(self);
   if (t->scheduler->ts == nullptr && t->frozen == nullptr) {
     // Its frames went with its thread; there is nothing left to raise it in.
-    take_away(t);
-    if (!t->started) {
-      forget_function(t);
-    }
+    cancel_start(t);
     Py_RETURN_NONE;
   }
   return throw_exception(t, std::move(exit), pending != 0).release();
