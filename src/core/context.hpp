@@ -26,7 +26,7 @@ extern "C" void stackless_switch_context(StackPointer* parked, StackPointer targ
 
 // The floating-point control words belong to a context.
 using FloatingControl = arch::FloatingControl;
-inline FloatingControl floating_control_of(StackPointer parked) noexcept {
+inline FloatingControl& floating_control_of(StackPointer parked) noexcept {
   return static_cast<arch::ParkedFrame*>(parked)->floating;
 }
 

@@ -1,5 +1,6 @@
 #include "interp/trade.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "interp/frozen.hpp"
@@ -11,33 +12,38 @@ namespace stackless::interp {
 
 namespace {
 
-bool is_plain(PyThreadState* ts, const Frozen* frozen) {
+_PyErr_StackItem* handled_by(PyThreadState* ts, Parked* parked) {
+  return parked != nullptr ? parked->share.exc_info : ts->exc_info;
+}
+
+// Whether there is nothing to either of them but frames and an exception that is being handled.
+bool is_plain(PyThreadState* ts, Parked* parked, const Frozen* frozen) {
 #if PY_VERSION_HEX >= 0x030E0000
-  if (ts->current_executor != nullptr) {
+  if ((parked != nullptr ? parked->share.executor : ts->current_executor) != nullptr) {
     return false;
   }
 #endif
+  bool traced = parked != nullptr ? parked->share.traced : Tracing::is_any(ts);
   return frozen->exc_info == &frozen->exc_item && frozen->room == nullptr &&
-         frozen->tracing == nullptr && !Tracing::is_any(ts) &&
-         ts->exc_info->previous_item == nullptr;
+         frozen->tracing == nullptr && !traced && handled_by(ts, parked)->previous_item == nullptr;
 }
 
-// Whether the innermost frames, of the same code, stand at the same call. That of the frozen one has been
-// made to step over it.
-bool stand_at_one_call(_PyInterpreterFrame* f, _PyInterpreterFrame* frozen) {
+// Where the code goes on that has called. The innermost frame of a frozen tasklet has been made to step over
+// the call.
+_Py_CODEUNIT* after_call(_PyInterpreterFrame* f) {
 #if PY_VERSION_HEX < 0x030C0000
   _Py_CODEUNIT* instruction = instruction_of(f);
   step_over(f);
-  return std::exchange(instruction_of(f), instruction) == instruction_of(frozen);
+  return std::exchange(instruction_of(f), instruction);
 #else
-  return instruction_of(f) == instruction_of(frozen);
+  return instruction_of(f);
 #endif
 }
 
 // The instruction tells the height of the value stack; where frames know it, they have to agree.
 bool stand_alike(_PyInterpreterFrame* f, _PyInterpreterFrame* frozen, bool innermost) {
   return is_on_data_stack(f) && is_on_data_stack(frozen) && code_of(f) == code_of(frozen) &&
-         (innermost ? stand_at_one_call(f, frozen) : instruction_of(f) == instruction_of(frozen)) &&
+         (innermost ? after_call(f) : instruction_of(f)) == instruction_of(frozen) &&
          (height_of(f) == height_of(frozen) || height_of(f) < 0);
 }
 
@@ -67,10 +73,12 @@ void swap_frames(_PyInterpreterFrame* f, _PyInterpreterFrame* frozen, int height
 
 }  // namespace
 
-Trade::Trade(PyThreadState* ts, Frozen* frozen) noexcept : ts_(ts), frozen_(frozen) {
-  _PyInterpreterFrame* f = top_of(ts);
+Trade::Trade(PyThreadState* ts, Parked* parked, Frozen* frozen) noexcept
+    : ts_(ts), parked_(parked), frozen_(frozen) {
+  _PyInterpreterFrame* const top = parked != nullptr ? top_of(parked->share) : top_of(ts);
+  _PyInterpreterFrame* f = top;
   if (f == bottom(ts) || is_entry_only(f) || code_of(f) != code_of(frozen->inner) ||
-      !is_plain(ts, frozen) || frozen->pops == 0 || frozen->pops > most_operands ||
+      !is_plain(ts, parked, frozen) || frozen->pops == 0 || frozen->pops > most_operands ||
       opcode_at(instruction_of(f)) >= stackless_first_instrumented) {
     return;
   }
@@ -82,7 +90,7 @@ Trade::Trade(PyThreadState* ts, Frozen* frozen) noexcept : ts_(ts), frozen_(froz
       return;
     }
     if (i == 0) {
-      const PyMethodDef* function = function_at(top_of(ts), {nullptr, height}, frozen->pops);
+      const PyMethodDef* function = function_at(top, {nullptr, height}, frozen->pops);
       bool same = function == function_at(frozen->inner, {nullptr, height}, frozen->pops);
       function_ = same ? function : nullptr;
       outermost_ = function_of(f);
@@ -91,19 +99,25 @@ Trade::Trade(PyThreadState* ts, Frozen* frozen) noexcept : ts_(ts), frozen_(froz
   }
 }
 
+int Trade::drops() const noexcept {
+  _PyInterpreterFrame* f = frozen_->inner;
+  return static_cast<int>(std::count_if(
+      f->localsplus + height_of(f) - frozen_->pops, f->localsplus + height_of(f),
+      [](Slot slot) { return owns(slot) && Py_REFCNT(object_in(slot)) == 1; }));
+}
+
 void Trade::make() noexcept {
-  _PyInterpreterFrame* f = top_of(ts_);
+  _PyInterpreterFrame* f = parked_ != nullptr ? top_of(parked_->share) : top_of(ts_);
   _PyInterpreterFrame* other = frozen_->inner;
   int first = height_of(other) - frozen_->pops;
   // The interpreter drops those which it has called with, from wherever it holds them.
   for (int i = first; i < height_of(other); ++i) {
     Slot called_with = f->localsplus[i];
-    if (Slot slot = std::exchange(other->localsplus[i], called_with);
-        object_in(slot) != object_in(called_with)) {
+    if (object_in(other->localsplus[i]) != object_in(called_with)) {
       if (owns(called_with)) {
         Py_INCREF(object_in(called_with));
       }
-      left_[left_count_++] = slot;
+      left_[left_count_++] = std::exchange(other->localsplus[i], called_with);
     }
   }
   swap_frames(f, other, first);
@@ -112,10 +126,24 @@ void Trade::make() noexcept {
     other = other->previous;
     swap_frames(f, other, height_of(other));
   }
-  std::swap(ts_->exc_info->exc_value, frozen_->exc_item.exc_value);
-  PyObject* context = std::exchange(frozen_->context, ts_->context);
-  CommonShare::load_context(ts_, context);
-  frozen_->floating.swap();
+  std::swap(handled_by(ts_, parked_)->exc_value, frozen_->exc_item.exc_value);
+  if (parked_ != nullptr) {
+    std::swap(frozen_->context, parked_->share.context);
+    std::swap(frozen_->floating, core::floating_control_of(parked_->stack_pointer));
+  } else {
+    PyObject* context = std::exchange(frozen_->context, ts_->context);
+    CommonShare::load_context(ts_, context);
+    frozen_->floating.swap();
+  }
+}
+
+PyObject* Trade::take_left() noexcept {
+  while (left_count_ > 0) {
+    if (Slot slot = left_[--left_count_]; owns(slot)) {
+      return object_in(slot);
+    }
+  }
+  return nullptr;
 }
 
 Trade::~Trade() {
@@ -124,12 +152,19 @@ Trade::~Trade() {
   }
   PyObject *type, *value, *traceback;
   PyErr_Fetch(&type, &value, &traceback);
-  for (int i = 0; i < left_count_; ++i) {
-    if (owns(left_[i])) {
-      Py_DECREF(object_in(left_[i]));
-    }
+  while (PyObject* left = take_left()) {
+    Py_DECREF(left);
   }
   PyErr_Restore(type, value, traceback);
+}
+
+const void* call_of(const Frozen* frozen) noexcept { return instruction_of(frozen->inner); }
+
+const void* call_of(PyThreadState* ts) noexcept {
+  _PyInterpreterFrame* f = top_of(ts);
+  Stop stop;
+  bool calls = f != bottom(ts) && !is_entry_only(f) && find_stop(f, &stop) == Pin::none;
+  return calls ? after_call(f) : nullptr;
 }
 
 }  // namespace stackless::interp

@@ -189,8 +189,7 @@ namespace {
   receiver->place = Place::ring;
   s->ring.insert_after(self, receiver);
   s->ring.rotate_to(receiver);
-  run_other(s, self, receiver);
-  return take_mail(self);
+  return take_mail(run_other(s, self, receiver));
 }
 
 [[gnu::always_inline]] inline bool may_wait_at_once(Scheduler* s, Channel* c, Way way) {
@@ -208,8 +207,7 @@ namespace {
   self->tempval = Object::share(value);
   s->ring.remove(self);
   enqueue(c, Ref<Tasklet>::steal(self), way);
-  run_other(s, self, s->ring.head());
-  return take_mail(self);
+  return take_mail(run_other(s, self, s->ring.head()));
 }
 
 PyObject* send_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {

@@ -122,8 +122,8 @@ Object why_not_merged(const Tasklet* t) {
   return Object::steal(PyUnicode_FromString("another tasklet's C functions are being ended"));
 }
 
-// Moves the tasklet's frames out.
-Success freeze(Tasklet* t, interp::Parked* parked) {
+// Moves the tasklet's frames out; `merging` if C functions may be ended for that.
+Success freeze(Tasklet* t, interp::Parked* parked, bool merging = true) {
   interp::Halt halt;
   PyThreadState* ts = t->scheduler->ts;
   Completion completion = find_completion(t, parked, &halt);
@@ -131,7 +131,7 @@ Success freeze(Tasklet* t, interp::Parked* parked) {
     return Success::pinned;
   }
   bool merges = halt.merges;
-  if (merges && !can_merge(t)) {
+  if (merges && !(merging && can_merge(t))) {
     return Success::pinned;
   }
   t->frozen = merges ? interp::merge(ts, parked, halt) : interp::freeze(ts, parked, halt);
@@ -190,6 +190,12 @@ PyObject* finish_call() {
   return result;
 }
 
+void release_stack(Tasklet* t) {
+  t->scheduler->seats.leave(t);
+  t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
+  update_crowded(t->scheduler);
+}
+
 }  // namespace
 
 bool freeze_tasklet(Tasklet* t) {
@@ -206,8 +212,7 @@ bool freeze_tasklet(Tasklet* t) {
       return false;
     case Success::frozen:
       core::abandon(parked->stack_pointer, t->stack->top());
-      t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
-      update_crowded(t->scheduler);
+      release_stack(t);
       return true;
     case Success::unwound: {
       Scheduler* s = t->scheduler;
@@ -405,7 +410,7 @@ bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result) {
   if (next->frozen == nullptr || self->stack == nullptr || s->idle_wanted) {
     return false;
   }
-  interp::Trade places(s->ts, next->frozen);
+  interp::Trade places(s->ts, nullptr, next->frozen);
   const Rule* rule = rule_of(places.function());
   if (rule == nullptr || !rule->trades || !is_own(self, places.outermost())) {
     return false;
@@ -418,6 +423,7 @@ bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result) {
     update_crowded(s);
   }
   next->stack = std::exchange(self->stack, nullptr);
+  s->seats.leave(self);
   ++s->freezes;
   ++s->thaws;
   ++s->trades;
@@ -432,6 +438,87 @@ bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result) {
   return true;
 }
 
+// Has `next` run in the place of who sits at its call; false if nobody does.
+bool trade_for_seat(Scheduler* s, Tasklet* next) {
+  Tasklet* other = s->seats.at(interp::call_of(next->frozen));
+  if (other == nullptr || other->parked == nullptr || s->departed) {
+    return false;
+  }
+  interp::Trade places(s->ts, other->parked, next->frozen);
+  const Rule* rule = rule_of(places.function());
+  if (rule == nullptr || !rule->trades || !is_own(other, places.outermost())) {
+    return false;
+  }
+  if (places.drops() > 1) {  // whoever runs next can drop one
+    return false;
+  }
+  places.make();
+  while (PyObject* left = places.take_left()) {
+    if (Py_REFCNT(left) > 1) {
+      Py_DECREF(left);
+    } else {
+      leave_to_successor(s, Object::steal(left));
+    }
+  }
+  leave_arguments(s, other);
+  other->frozen = std::exchange(next->frozen, nullptr);
+  other->completion = next->completion;
+  next->parked = std::exchange(other->parked, nullptr);
+  s->stacks.put_back(std::exchange(next->stack, std::exchange(other->stack, nullptr)));
+  s->seats.leave(other);
+  ++s->freezes;
+  ++s->thaws;
+  ++s->trades;
+  return true;
+}
+
+// Freezes a suspended tasklet if that is done at once.
+bool freeze_at_once(Tasklet* t) {
+  interp::Parked* parked = t->parked;
+  if (freeze(t, parked, false) != Success::frozen) {
+    return false;
+  }
+  core::abandon(parked->stack_pointer, t->stack->top());
+  release_stack(t);
+  return true;
+}
+
+// Allows for one C stack more; or else, now and then, sees to it that one less is in use: the calls at which
+// tasklets wait are others after a while.
+bool make_room(Scheduler* s) {
+  Seats& seats = s->seats;
+  std::size_t budget = runtime->stack_budget;
+  if (s->stacks.in_use() > budget + seats.extra + 1) {
+    return false;
+  }
+  if (seats.extra < Seats::most_extra(budget)) {
+    ++seats.extra;
+    return true;
+  }
+  constexpr unsigned now_and_then = 16;
+  if (seats.extra == 0 || ++seats.misses % now_and_then != 0) {
+    return false;
+  }
+  if (Tasklet* other = seats.next_in_turn()) {
+    return freeze_at_once(other);
+  }
+  seats.extra = 0;  // those who were meant are gone
+  return false;
+}
+
+// Whether the current tasklet may stay mounted when `next`, which is frozen, runs.
+bool stays_mounted(Scheduler* s, Tasklet* self, Tasklet* next) {
+  if (next->frozen == nullptr || self->stack == nullptr || s->idle_wanted ||
+      !(trade_for_seat(s, next) || make_room(s))) {
+    return false;
+  }
+  update_crowded(s);
+  if (const void* call = interp::call_of(s->ts)) {
+    s->seats.sit_down(call, self);
+  }
+  return true;
+}
+
 }  // namespace
 
 // It may not return: AddressSanitizer would leave red zones on the stack.
@@ -439,6 +526,9 @@ bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result) {
                                                    Object* result) {
   if (trade(s, self, next, result)) {
     return true;
+  }
+  if (stays_mounted(s, self, next)) {
+    return false;
   }
   switch (freeze(self, nullptr)) {
     case Success::pinned:
@@ -455,8 +545,7 @@ bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result) {
   ++s->switches;
   constexpr std::ptrdiff_t callees = 4096;  // what has been called to get here
   core::abandon(static_cast<char*>(__builtin_frame_address(0)) - callees, self->stack->top());
-  s->stacks.release(std::exchange(self->stack, nullptr));
-  update_crowded(s);
+  release_stack(self);
   if (next->parked != nullptr) {
     interp::leave_to(next->parked);
   }
@@ -471,6 +560,7 @@ Tasklet* finish_freezing(Scheduler* s, Tasklet* self) {
     self->tempval = std::move(withheld);
   }
   self->parked = nullptr;
+  s->seats.leave(self);
   self->stack = nullptr;
   if (deferred && !s->departed) {
     leave_to_successor(s, std::move(deferred));

@@ -27,7 +27,7 @@ bool move_to(Tasklet* tasklet, Scheduler* target);
 bool drop_frames(Tasklet* tasklet);
 
 // freeze_and_leave() has the current tasklet, which is about to be suspended, frozen instead, and
-// continues with `next`. False if the tasklet is pinned. If it returns true, the caller has to return
+// continues with `next`. False if it is to be suspended: it is pinned, or another one has been frozen for it. If it returns true, the caller has to return
 // *result, as `next` if that runs in the other's place; or it's null, with an exception that ends the C
 // functions between the tasklet's frames.
 bool freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next, Object* result);
@@ -48,7 +48,9 @@ int init_unwinding();
 Object run_thawed(Scheduler* s, Tasklet* self, interp::Frozen* frozen);
 
 // over_budget() tells whether more C stacks are in use than the scheduler means to have.
-inline bool over_budget(const Scheduler* s) { return s->stacks.in_use() > runtime->stack_budget; }
+inline bool over_budget(const Scheduler* s) {
+  return s->stacks.in_use() > runtime->stack_budget + s->seats.extra;
+}
 inline void update_crowded(Scheduler* s) {
   if (over_budget(s)) {
     s->attention |= Scheduler::crowded;

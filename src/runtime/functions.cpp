@@ -38,7 +38,7 @@ PyObject* schedule_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, 
     Tasklet* next = self->next;
     if (can_run_at_once(s, next) && next != self && !self->tempval) {
       s->ring.rotate_to(next);
-      run_other(s, self, next);
+      self = run_other(s, self, next);
       return self->tempval ? take_mail(self) : Py_NewRef(as_object(self));
     }
   }
@@ -372,6 +372,7 @@ PyObject* set_stack_budget(PyObject*, PyObject* stacks) {
   if (before != nullptr) {
     runtime->stack_budget = budget;
     for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
+      s->seats.extra = 0;
       update_crowded(s);
     }
   }

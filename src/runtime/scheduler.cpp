@@ -132,23 +132,24 @@ void start_stack(Scheduler* s, Tasklet* self, Tasklet* next) {
   interp::start(s->ts, &self->parked, next->stack, tasklet_entry);
 }
 
-void do_duties(Scheduler* s, Tasklet* self) {
+Tasklet* do_duties(Scheduler* s, Tasklet* self) {
   while (s->duties) {
     s->duties = false;
     if (s->departed) {
       drop_departed(s, self);
     }
     if (!s->idle_wanted) {
-      return;
+      break;
     }
     s->idle_wanted = false;
     Tasklet* next = idle(s, self);
     s->ring.rotate_to(next);
     if (next != self) {
       notify_switch(s, self, next);
-      switch_stacks(s, self, next);
+      self = switch_stacks(s, self, next);
     }
   }
+  return self;
 }
 
 PyObject* explode_mail(PyObject* bomb) { return explode(Object::steal(bomb)); }
@@ -307,8 +308,7 @@ Object hand_over(Scheduler* s, Tasklet* next) {
     }
   }
   s->ring.rotate_to(next);
-  run_other(s, self, next);
-  return claim(self);
+  return claim(run_other(s, self, next));
 }
 
 namespace {
@@ -344,8 +344,7 @@ Object block(Scheduler* s) {
         (s->attention & Scheduler::crowded) != 0 && freeze_and_leave(s, self, waker, &result)) {
       return result;
     }
-    run_other(s, self, waker);
-    return claim(self);
+    return claim(run_other(s, self, waker));
   }
   if (is_floating(waker)) {
     // The original passes an exception, and nothing else, on to whom it wakes.
@@ -382,7 +381,7 @@ Object schedule(Scheduler* s, PyObject* value) {
         (s->attention & Scheduler::crowded) != 0 && freeze_and_leave(s, self, next, &result)) {
       return result;
     }
-    run_other(s, self, next);
+    self = run_other(s, self, next);
   }
   if (!self->tempval) {
     return Object::share(as_object(self));  // the default, resolved late: no cycle meanwhile
@@ -516,6 +515,7 @@ Tasklet* finish(Scheduler* s, Tasklet* self, Object exception) {
   }
   self->tempval.reset();
   remove_started(self);
+  s->seats.leave(self);
   self->stack = nullptr;
   self->started = false;
   if (!goes_unnoticed(self)) {

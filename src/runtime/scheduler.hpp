@@ -8,6 +8,7 @@
 #include "core/ring.hpp"
 #include "core/timer_queue.hpp"
 #include "runtime/runtime.hpp"
+#include "runtime/seats.hpp"
 #include "runtime/tasklet.hpp"
 
 namespace stackless {
@@ -52,6 +53,7 @@ struct Scheduler {
   std::uint64_t switches;
   Tasklet* first_started;
   core::StackPool stacks{runtime->stack_bytes};
+  Seats seats;
   core::Poller poller;
   core::TimerQueue timers;
   Wait* first_wait;  // descriptors waited for, to watch again after a fork

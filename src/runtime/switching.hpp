@@ -9,8 +9,8 @@ namespace stackless {
 
 // start_stack() switches to a tasklet that has not started yet and has been given a stack.
 void start_stack(Scheduler* s, Tasklet* self, Tasklet* next);
-// do_duties() sees to what was left for whoever runs next, waiting included.
-void do_duties(Scheduler* s, Tasklet* self);
+// do_duties() sees to what was left for whoever runs next, waiting included, and returns who that is.
+Tasklet* do_duties(Scheduler* s, Tasklet* self);
 // explode_mail() raises what `bomb`, stolen, holds.
 PyObject* explode_mail(PyObject* bomb);
 
@@ -38,8 +38,9 @@ PyObject* explode_mail(PyObject* bomb);
   __builtin_prefetch(stack + line);
 }
 
-// switch_stacks() gives `next` the processor until somebody switches back to `self`.
-[[gnu::always_inline]] inline void switch_stacks(Scheduler* s, Tasklet* self, Tasklet* next) {
+// switch_stacks() gives `next` the processor until somebody switches back to the stack of `self`, and returns
+// whose that is then: another one may have taken the seat (runtime/seats.hpp).
+[[gnu::always_inline]] inline Tasklet* switch_stacks(Scheduler* s, Tasklet* self, Tasklet* next) {
   s->current = next;
   ++s->switches;
   prefetch_ahead(s, next);
@@ -48,15 +49,18 @@ PyObject* explode_mail(PyObject* bomb);
   } else {
     start_stack(s, self, next);
   }
+  self = s->current;
   self->parked = nullptr;
+  return self;
 }
 
 // run_other() is switch_stacks(), and whatever has been left to do for who runs next.
-[[gnu::always_inline]] inline void run_other(Scheduler* s, Tasklet* self, Tasklet* next) {
-  switch_stacks(s, self, next);
+[[gnu::always_inline]] inline Tasklet* run_other(Scheduler* s, Tasklet* self, Tasklet* next) {
+  self = switch_stacks(s, self, next);
   if (s->duties) [[unlikely]] {
-    do_duties(s, self);
+    return do_duties(s, self);
   }
+  return self;
 }
 
 // can_run_at_once() is true if nothing but the switch itself stands between now and `next`.
