@@ -1,6 +1,7 @@
 """Tasklets and channels, on whichever `stackless` the interpreter has: ours or the original's."""
 
 import pickle
+from types import FunctionType
 
 import stackless
 from measure import BATCH, clock, main, resident_bytes
@@ -103,6 +104,16 @@ def switch_frozen(other):
     return measure
 
 
+def switch_exhausted(count: int) -> int:
+    tasklets = 1000
+    stackless.set_stack_budget(64)
+    functions = [FunctionType(spin.__code__.replace(), globals()) for _ in range(8)]
+    for i in range(tasklets):
+        stackless.tasklet(functions[i % 8])(1 + count // tasklets)
+    stackless.schedule()
+    return run_all()
+
+
 def wait(channel) -> None:
     channel.receive()
 
@@ -197,6 +208,7 @@ if __name__ == "__main__":
             "create": create,
             "memory_tasklet": memory(),
             "switch_frozen": switch_frozen(spin_at_depth),
+            "switch_exhausted": switch_exhausted,
             "switch_unlike": switch_frozen(spin_too),
             "block": block_all,
             "memory_million": memory(),

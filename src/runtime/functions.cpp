@@ -496,7 +496,8 @@ PyMethodDef functions[] = {
     {"set_stack_budget", set_stack_budget, METH_O,
      "set_stack_budget($module, stacks, /)\n--\n\n"
      "Set how many C stacks each thread's tasklets may use before those that give way are frozen, where\n"
-     "that is possible; 0 freezes at every switch. Returns the budget before. The default is 1024.\n"
+     "that is possible; 0 freezes at every switch. A quarter more, and 64 at most, may be used by some with\n"
+     "whom frozen ones trade places. Returns the budget before. The default is 1024.\n"
      "Raises TypeError for anything but an int, OverflowError for a negative one.\n"},
     {"why_pinned", why_pinned_function, METH_O,
      "why_pinned($module, tasklet, /)\n--\n\n"
