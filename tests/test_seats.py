@@ -1,4 +1,4 @@
-"""Where the budget is exhausted, a tasklet may run in the place of another one that stays mounted."""
+"""Where the budget is exhausted, a tasklet may run in the place of one that stays mounted."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_smaller_budget_takes_the_seats_away():
     assert max(counts) <= 2
 
 
-# ---- what happens is what happens without a budget -------------------------------------------------
+# ---- what happens is what happens without a budget ----------------------------------------------
 
 
 def in_both(scenario):
@@ -160,7 +160,9 @@ def test_each_gets_the_exceptions_thrown_at_it():
         return log
 
     log = in_both(scenario)
-    assert [entry[2][0][0] for entry in log if len(entry) == 4] == [e[0] for e in log if len(e) == 4]
+    assert [entry[2][0][0] for entry in log if len(entry) == 4] == [
+        e[0] for e in log if len(e) == 4
+    ]
     assert len(log) == 16
 
 
@@ -174,7 +176,7 @@ def test_each_keeps_its_context_its_closure_and_the_exception_that_it_handles():
             def deep(depth):
                 nonlocal name
                 if depth:
-                    return deep(depth - 1) + [name]
+                    return [*deep(depth - 1), name]
                 for i in range(5):
                     name += str(i)
                     stackless.schedule()
@@ -206,8 +208,7 @@ def test_frame_objects_show_their_own_tasklet():
         def work(name):
             frames[name] = sys._getframe()
             for step in range(8):
-                stackless.schedule()
-            return step
+                assert stackless.schedule(step) == step
 
         def look():
             for _ in range(8):

@@ -101,9 +101,9 @@ Trade::Trade(PyThreadState* ts, Parked* parked, Frozen* frozen) noexcept
 
 int Trade::drops() const noexcept {
   _PyInterpreterFrame* f = frozen_->inner;
-  return static_cast<int>(std::count_if(
-      f->localsplus + height_of(f) - frozen_->pops, f->localsplus + height_of(f),
-      [](Slot slot) { return owns(slot) && Py_REFCNT(object_in(slot)) == 1; }));
+  return static_cast<int>(
+      std::count_if(f->localsplus + height_of(f) - frozen_->pops, f->localsplus + height_of(f),
+                    [](Slot slot) { return owns(slot) && Py_REFCNT(object_in(slot)) == 1; }));
 }
 
 void Trade::make() noexcept {
