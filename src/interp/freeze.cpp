@@ -75,7 +75,7 @@ Pin find_call(_PyInterpreterFrame* frame, Halt* halt) {
     halt->pops = 0;
     halt->arguments = -1;
   }
-  halt->function = function_at(frame, stop, operands);
+  halt->function = c_function(callable_at(frame, stop, operands));
   if (halt->function == nullptr) {
     return Pin::callee;
   }

@@ -79,10 +79,8 @@ inline PyObject* callable_at(_PyInterpreterFrame* frame, const Stop& stop, int o
   return object_in(frame->localsplus[place]);
 }
 
-// function_at() is the C function that it has called, or null.
-inline const PyMethodDef* function_at(_PyInterpreterFrame* frame, const Stop& stop,
-                                      int operands) noexcept {
-  PyObject* callable = callable_at(frame, stop, operands);
+// c_function() is the C function that calling an object calls, or null.
+inline const PyMethodDef* c_function(PyObject* callable) noexcept {
   if (callable == nullptr) {
     return nullptr;
   }

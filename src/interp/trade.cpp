@@ -49,23 +49,28 @@ bool stand_alike(_PyInterpreterFrame* f, _PyInterpreterFrame* frozen, bool inner
 
 // What belongs to the tasklet, of a frame; the rest is that of the place, and alike.
 void swap_frames(_PyInterpreterFrame* f, _PyInterpreterFrame* frozen, int height) {
+  if (function_of(f) != function_of(frozen)) {
+    std::swap(f->f_globals, frozen->f_globals);
+    std::swap(f->f_builtins, frozen->f_builtins);
 #if PY_VERSION_HEX < 0x030C0000
-  std::swap(f->f_func, frozen->f_func);
-#else
-  std::swap(f->f_funcobj, frozen->f_funcobj);
+    std::swap(f->f_func, frozen->f_func);
+#elif PY_VERSION_HEX < 0x030E0000
+    std::swap(f->f_funcobj, frozen->f_funcobj);
 #endif
+  }
 #if PY_VERSION_HEX >= 0x030E0000  // they may differ in who owns the reference
+  std::swap(f->f_funcobj, frozen->f_funcobj);
   std::swap(f->f_executable, frozen->f_executable);
 #endif
-  std::swap(f->f_globals, frozen->f_globals);
-  std::swap(f->f_builtins, frozen->f_builtins);
-  if (!has_level(f)) {
+  if (f->f_locals != frozen->f_locals && !has_level(f)) {
     std::swap(f->f_locals, frozen->f_locals);
   }
-  std::swap(f->frame_obj, frozen->frame_obj);
-  for (_PyInterpreterFrame* each : {f, frozen}) {
-    if (each->frame_obj != nullptr) {
-      each->frame_obj->f_frame = each;
+  if (f->frame_obj != frozen->frame_obj) {
+    std::swap(f->frame_obj, frozen->frame_obj);
+    for (_PyInterpreterFrame* each : {f, frozen}) {
+      if (each->frame_obj != nullptr) {
+        each->frame_obj->f_frame = each;
+      }
     }
   }
   std::swap_ranges(f->localsplus, f->localsplus + height, frozen->localsplus);
@@ -90,8 +95,11 @@ Trade::Trade(PyThreadState* ts, Parked* parked, Frozen* frozen) noexcept
       return;
     }
     if (i == 0) {
-      const PyMethodDef* function = function_at(top, {nullptr, height}, frozen->pops);
-      bool same = function == function_at(frozen->inner, {nullptr, height}, frozen->pops);
+      const Stop stop{nullptr, height};
+      PyObject* callable = callable_at(top, stop, frozen->pops);
+      PyObject* other_callable = callable_at(frozen->inner, stop, frozen->pops);
+      const PyMethodDef* function = c_function(callable);
+      bool same = callable == other_callable || function == c_function(other_callable);
       function_ = same ? function : nullptr;
       outermost_ = function_of(f);
       return;
