@@ -12,6 +12,10 @@ namespace stackless::interp {
 
 namespace {
 
+_PyInterpreterFrame* top_of(PyThreadState* ts, Parked* parked) {
+  return parked != nullptr ? interp::top_of(parked->share) : interp::top_of(ts);
+}
+
 _PyErr_StackItem* handled_by(PyThreadState* ts, Parked* parked) {
   return parked != nullptr ? parked->share.exc_info : ts->exc_info;
 }
@@ -80,7 +84,7 @@ void swap_frames(_PyInterpreterFrame* f, _PyInterpreterFrame* frozen, int height
 
 Trade::Trade(PyThreadState* ts, Parked* parked, Frozen* frozen) noexcept
     : ts_(ts), parked_(parked), frozen_(frozen) {
-  _PyInterpreterFrame* const top = parked != nullptr ? top_of(parked->share) : top_of(ts);
+  _PyInterpreterFrame* const top = top_of(ts, parked);
   _PyInterpreterFrame* f = top;
   if (f == bottom(ts) || is_entry_only(f) || code_of(f) != code_of(frozen->inner) ||
       !is_plain(ts, parked, frozen) || frozen->pops == 0 || frozen->pops > most_operands ||
@@ -115,7 +119,7 @@ int Trade::drops() const noexcept {
 }
 
 void Trade::make() noexcept {
-  _PyInterpreterFrame* f = parked_ != nullptr ? top_of(parked_->share) : top_of(ts_);
+  _PyInterpreterFrame* f = top_of(ts_, parked_);
   _PyInterpreterFrame* other = frozen_->inner;
   int first = height_of(other) - frozen_->pops;
   // The interpreter drops those which it has called with, from wherever it holds them.
@@ -168,8 +172,8 @@ Trade::~Trade() {
 
 const void* call_of(const Frozen* frozen) noexcept { return instruction_of(frozen->inner); }
 
-const void* call_of(PyThreadState* ts) noexcept {
-  _PyInterpreterFrame* f = top_of(ts);
+const void* call_of(PyThreadState* ts, Parked* parked) noexcept {
+  _PyInterpreterFrame* f = top_of(ts, parked);
   Stop stop;
   bool calls = f != bottom(ts) && !is_entry_only(f) && find_stop(f, &stop) == Pin::none;
   return calls ? after_call(f) : nullptr;

@@ -50,9 +50,9 @@ class Trade {
   int left_count_ = 0;
 };
 
-// call_of() is an address that tells at which call a frozen tasklet waits, or the running one that is about to:
+// call_of() is an address that tells at which call a tasklet waits, or the running one (`parked` null) is about to:
 // where the code goes on after it. Null if no Python code has called.
 const void* call_of(const Frozen* frozen) noexcept;
-const void* call_of(PyThreadState* ts) noexcept;
+const void* call_of(PyThreadState* ts, Parked* parked) noexcept;
 
 }  // namespace stackless::interp

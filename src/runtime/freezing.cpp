@@ -405,7 +405,8 @@ void leave_arguments(Scheduler* s, Tasklet* self) {
   }
 }
 
-// Has `next` run in the place of the current tasklet, on its stack, if they stand alike.
+}  // namespace
+
 bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result) {
   if (next->frozen == nullptr || self->stack == nullptr || s->idle_wanted) {
     return false;
@@ -416,6 +417,7 @@ bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result) {
     return false;
   }
   places.make();
+  s->ring.rotate_to(next);
   self->frozen = std::exchange(next->frozen, nullptr);
   self->completion = next->completion;
   if (next->stack != nullptr) {
@@ -423,7 +425,7 @@ bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result) {
     update_crowded(s);
   }
   next->stack = std::exchange(self->stack, nullptr);
-  s->seats.leave(self);
+  s->seats.pass_on(self, next);
   ++s->freezes;
   ++s->thaws;
   ++s->trades;
@@ -437,6 +439,8 @@ bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result) {
   *result = Object::steal(finish_call());
   return true;
 }
+
+namespace {
 
 // Has `next` run in the place of who sits at its call; false if nobody does.
 bool trade_for_seat(Scheduler* s, Tasklet* next) {
@@ -465,7 +469,7 @@ bool trade_for_seat(Scheduler* s, Tasklet* next) {
   other->completion = next->completion;
   next->parked = std::exchange(other->parked, nullptr);
   s->stacks.put_back(std::exchange(next->stack, std::exchange(other->stack, nullptr)));
-  s->seats.leave(other);
+  s->seats.pass_on(other, next);
   ++s->freezes;
   ++s->thaws;
   ++s->trades;
@@ -506,16 +510,26 @@ bool make_room(Scheduler* s) {
   return false;
 }
 
-// Whether the current tasklet may stay mounted when `next`, which is frozen, runs.
+bool sits_at(const Tasklet* t, const void* call) {
+  return t != nullptr && t->parked != nullptr &&
+         interp::call_of(t->scheduler->ts, t->parked) == call;
+}
+
+// Whether the current tasklet stays mounted when `next` runs: another one has been frozen for that, or there is to
+// be somebody at its call with whom others can trade.
 bool stays_mounted(Scheduler* s, Tasklet* self, Tasklet* next) {
-  if (next->frozen == nullptr || self->stack == nullptr || s->idle_wanted ||
-      !(trade_for_seat(s, next) || make_room(s))) {
+  if (s->idle_wanted) {
     return false;
   }
-  update_crowded(s);
-  if (const void* call = interp::call_of(s->ts)) {
+  bool traded = next->frozen != nullptr && trade_for_seat(s, next);
+  const void* call = self->stack != nullptr ? interp::call_of(s->ts, nullptr) : nullptr;
+  if (!traded && (call == nullptr || sits_at(s->seats.at(call), call) || !make_room(s))) {
+    return false;
+  }
+  if (call != nullptr) {
     s->seats.sit_down(call, self);
   }
+  update_crowded(s);
   return true;
 }
 

@@ -26,6 +26,15 @@ bool move_to(Tasklet* tasklet, Scheduler* target);
 // drop_frames() ends a started tasklet without running anything of its own; false if it is pinned.
 bool drop_frames(Tasklet* tasklet);
 
+// trade() has `next`, which is frozen, run in the place of the current tasklet, on its stack, if they wait at the
+// same call; else it returns false. The caller has to return *result then, as `next`.
+bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result);
+// may_trade() tells whether `next` has nothing to run on yet and is not to get anything more.
+inline bool may_trade(const Scheduler* s, const Tasklet* next) {
+  return s->attention == 0 && next->frozen != nullptr && next->stack == nullptr &&
+         s->stacks.in_use() >= runtime->stack_budget + s->seats.extra;
+}
+
 // freeze_and_leave() has the current tasklet, which is about to be suspended, frozen instead, and
 // continues with `next`. False if it is to be suspended: it is pinned, or another one has been frozen for it. If it returns true, the caller has to return
 // *result, as `next` if that runs in the other's place; or it's null, with an exception that ends the C

@@ -36,10 +36,15 @@ PyObject* schedule_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, 
   if (Scheduler* s = this_scheduler; nargs == 0 && names == nullptr && s != nullptr) [[likely]] {
     Tasklet* self = s->current;
     Tasklet* next = self->next;
-    if (can_run_at_once(s, next) && next != self && !self->tempval) {
-      s->ring.rotate_to(next);
-      self = run_other(s, self, next);
-      return self->tempval ? take_mail(self) : Py_NewRef(as_object(self));
+    if (next != self && !self->tempval) {
+      if (can_run_at_once(s, next)) {
+        s->ring.rotate_to(next);
+        self = run_other(s, self, next);
+        return self->tempval ? take_mail(self) : Py_NewRef(as_object(self));
+      }
+      if (Object result; may_trade(s, next) && trade(s, self, next, &result)) {
+        return result.release();
+      }
     }
   }
   PyObject* value = nullptr;

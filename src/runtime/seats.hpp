@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "runtime/tasklet.hpp"
 
@@ -31,6 +32,14 @@ class Seats {
     if (tasklet->seat != 0) [[unlikely]] {
       seats_[tasklet->seat - 1] = nullptr;
       tasklet->seat = 0;
+    }
+  }
+  // pass_on() gives the seat of a tasklet, if it has one, to another one.
+  void pass_on(Tasklet* tasklet, Tasklet* other) noexcept {
+    if (unsigned char seat = std::exchange(tasklet->seat, 0); seat != 0) {
+      leave(other);
+      seats_[seat - 1] = other;
+      other->seat = seat;
     }
   }
   // next_in_turn() is somebody who has a seat and is suspended; null if nobody is.
