@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import bisect
+import inspect
 import sys
 
 import pytest
 import stackless
+from constructs import CONSTRUCTS
 from stackless import tasklet
 from support import child_lines
+from what_pins import budget, fresh_constructs
 
 
 def python():
@@ -464,3 +467,66 @@ def test_the_limit_is_where_it_was_for_tasklets_that_trade_places_beneath_c_code
     assert stackless.statistics()["trades"] > trades
     assert len(depths) == 2
     assert 0 in depths
+
+
+def dive(program, stacks):
+    """Let a construct's program wait in a call of itself, and so on, each time after a switch.
+
+    Return how often it did, with what that has ended, and by how much the limit is off afterwards.
+    """
+    constructs = sys.modules[program.__module__]
+    constructs.GATE, constructs.SENT = stackless.channel(), stackless.channel()
+    log = []
+
+    def wait():
+        log.append("waits")
+        stackless.schedule()
+        program()
+        return 7
+
+    def work():
+        outside = depth()
+        try:
+            program()
+        except BaseException as error:
+            log.append(type(error))
+        log.append(depth() - outside)
+
+    constructs.wait = wait
+    with budget(stacks):
+        worker = tasklet(work)()
+        for _ in range(LOW_LIMIT):
+            stackless.schedule()
+        worker.kill()
+    return log
+
+
+LOW_LIMIT = 150
+
+
+@pytest.mark.parametrize("section", CONSTRUCTS)
+def test_endless_recursion_through_c_code_gets_as_deep_frozen_at_each_level(section, monkeypatch):
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # some recurse by destructors
+    plain, frozen = fresh_constructs(), fresh_constructs()
+    depths = {}
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + LOW_LIMIT)
+    try:
+        for title in CONSTRUCTS[section]:
+            for pair in zip(plain.CONSTRUCTS[section][title], frozen.CONSTRUCTS[section][title]):
+                name = pair[0].__name__
+                if name == "collected":
+                    continue  # the collector doesn't run while it runs
+                for _ in range(3):  # until the interpreter has specialised what it runs
+                    sys.modules["constructs"] = plain
+                    mounted = dive(pair[0], stacks=1 << 20)
+                    sys.modules["constructs"] = frozen
+                    depths[name] = mounted, dive(pair[1], stacks=0)
+    finally:
+        sys.setrecursionlimit(limit)
+    assert depths
+    if sys.version_info >= (3, 12):
+        assert {name: each for name, each in depths.items() if each[0] != each[1]} == {}
+    else:  # counts calls of C code, too, which a frozen tasklet has none of
+        shallower = {name: each for name, each in depths.items() if len(each[0]) > len(each[1])}
+        assert shallower == {}
