@@ -50,6 +50,11 @@ DIED = 1 << (len(BUDGETS) + 1)  # what --run exits with is less, a bit for each 
 HUNG = 60.0  # seconds, for one program
 FUEL = 400  # calls and turns of loops in a program
 TURNS = 60  # how often the main tasklet helps those that wait
+KILLS = 10 * FUEL  # how often it kills them then
+# Levels of recursion. 3.11 counts calls of C code, too, of which a thawed tasklet has none. Once
+# 3.13 and later have seen an `__init__()` often enough, calling it takes one more.
+PLENTY = 100_000
+LIMITS = (PLENTY, PLENTY, PLENTY, 250) if sys.version_info[:2] == (3, 12) else (PLENTY,)
 MOVED = ("c0", "c1", "shared", "tasks", "thing")  # a program's global variables
 # Known faults, see CHANGELOG.md: up to 3.14 tools are told of an exception that passes what stands
 # between merged frames, and 3.12's of its return, if they come while it runs. And after a call of
@@ -57,6 +62,9 @@ MOVED = ("c0", "c1", "shared", "tasks", "thing")  # a program's global variables
 TELLS_TWICE = (3, 12) <= sys.version_info[:2] <= (3, 14)
 # CPython 3.13 may crash over the variables of a generator that is gone (gh-125723).
 FRAGILE = sys.version_info[:2] == (3, 13)
+# Once 3.11 has run code often enough, two instructions that load variables become one, which tells
+# its first one's column if a variable has no value. In another process that begins anew.
+JOINS_LOADS = sys.version_info[:2] == (3, 11)
 
 # ---- the author ----------------------------------------------------------------------------------
 
@@ -268,8 +276,13 @@ class Stop(BaseException):
     """The program has run long enough."""
 
 
+# Compiled now: later a tasklet may have too few levels of recursion left for that.
+ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
+COLUMN_OF_UNBOUND = re.compile(r"(UnboundLocalError\(.*?:)\d+('\])")
+
+
 def show(value: object) -> str:
-    return re.sub(r"0x[0-9a-fA-F]+", "0x", repr(value))
+    return ADDRESS.sub("0x", repr(value))
 
 
 def is_program(frame: FrameType) -> bool:
@@ -336,6 +349,7 @@ class Run:
         self.turn = 0
         self.steps = 0
         self.dice = random.Random(source)
+        self.limit = self.dice.choice(LIMITS)
         # Objects that only a call was made with, whose death is logged.
         self.lends = "schedule(Probe(" in source
         self.stop = self.dice.choice((*range(1, 10), *range(10, 60, 5)))
@@ -357,7 +371,8 @@ class Run:
 
     def go_on(self, move: Callable[[Run], None] | None = None) -> list[str]:
         """Run to the end. Somewhere on the way `move` may have it run on elsewhere."""
-        while self.turn < 2 * TURNS:
+        sys.setrecursionlimit(self.limit)
+        while self.turn < TURNS or (self.turn < TURNS + KILLS and self.is_any_alive()):
             while stackless.getruncount() > 1:
                 stackless.schedule()
                 self.steps += 1
@@ -375,6 +390,7 @@ class Run:
                 how = self.dice.choice(GRAMMAR["help"])
                 self.poke(self.dice.choice(waiting), how if helps else "kill")
             self.turn += 1
+        sys.setrecursionlimit(PLENTY)
         self.write([task.alive for task in self.tasks])
         self.write(("kept", [chain(frame) for frame in self.kept]))
         self.tasks.clear()
@@ -390,6 +406,9 @@ class Run:
             True  # what that has not found, because it was revived, is found in another run
         )
         return self.log
+
+    def is_any_alive(self) -> bool:
+        return any(task.alive for task in self.tasks)
 
     def execute(self, tasklet: Any) -> None:
         library = (contextlib.contextmanager, contextlib.suppress)
@@ -451,7 +470,7 @@ class Run:
             ring.append(task)
             task = task.next
         variables = {name: vars(self.module).get(name) for name in MOVED}
-        state = {each: getattr(self, each) for each in ("tasks", "fuel", "turn", "dice")}
+        state = {each: getattr(self, each) for each in ("tasks", "fuel", "turn", "dice", "limit")}
         return snapshot.dumps((variables, state, ring))
 
     @classmethod
@@ -624,6 +643,8 @@ def as_moved(log: list[str]) -> list[str]:
     The collector takes what is old first, and all that comes out of a pickle is as old: the order
     in which things die in one collection is its own business.
     """
+    if JOINS_LOADS:
+        log = [COLUMN_OF_UNBOUND.sub(r"\1?\2", line) for line in log]
     lines: list[str] = []
     since, collector = 0, ""  # where the collection under way began, and the tasklet it is in
     for line in log:
@@ -772,8 +793,7 @@ def main() -> int:
     options = parser.parse_args()
     gc.freeze()  # programs collect a lot,
     gc.disable()  # and nobody else does
-    # Known, too: what was frozen may reach the limit some calls later. None comes near this.
-    sys.setrecursionlimit(100_000)
+    sys.setrecursionlimit(PLENTY)
     warnings.simplefilter("ignore", SyntaxWarning)  # for what stands in a `finally`
     if options.show is not None:
         print(Author(options.show).program(), end="")

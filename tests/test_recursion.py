@@ -513,7 +513,8 @@ def test_endless_recursion_through_c_code_gets_as_deep_frozen_at_each_level(sect
     sys.setrecursionlimit(len(inspect.stack(0)) + LOW_LIMIT)
     try:
         for title in CONSTRUCTS[section]:
-            for pair in zip(plain.CONSTRUCTS[section][title], frozen.CONSTRUCTS[section][title]):
+            programs = plain.CONSTRUCTS[section][title], frozen.CONSTRUCTS[section][title]
+            for pair in zip(*programs, strict=True):
                 name = pair[0].__name__
                 if name == "collected":
                     continue  # the collector doesn't run while it runs
