@@ -1353,6 +1353,33 @@ def test_code_that_is_gone_is_an_error(tmp_path):
     assert lines[1] == "[]"
 
 
+def test_a_property_is_found_in_a_module_without_source():
+    lines = child_lines("""
+        import pickle, stackless
+        class Account:
+            @property
+            def balance(self):
+                return stackless.schedule_remove(1)
+            @balance.setter
+            def balance(self, value):
+                self.value = stackless.schedule_remove(value)
+            @balance.deleter
+            def balance(self):
+                print("deleted", stackless.schedule_remove(self.value))
+        def work():
+            account = Account()
+            account.balance = 2
+            print(account.balance, account.value)
+            del account.balance
+        t = stackless.tasklet(work)()
+        t.run()
+        while t.alive:
+            t = pickle.loads(pickle.dumps(t))
+            t.run()
+    """)
+    assert lines == ["1 2", "deleted 2"]
+
+
 def test_no_memory_while_unpickling_is_a_memory_error():
     _testcapi = pytest.importorskip("_testcapi")
     original = start(tries)

@@ -110,11 +110,13 @@ def _candidates(module, qualname):
     found = sys.modules.get(module)
     for part in qualname.split("."):
         found = getattr(found, part, None)
-        while isinstance(getattr(found, "__code__", None), types.CodeType):
-            yield from codes_in(found.__code__)
-            found = getattr(found, "__wrapped__", None)
         if found is None:
             break
+        accessors = (found.fget, found.fset, found.fdel) if isinstance(found, property) else ()
+        for function_ in accessors or (found,):
+            while isinstance(getattr(function_, "__code__", None), types.CodeType):
+                yield from codes_in(function_.__code__)
+                function_ = getattr(function_, "__wrapped__", None)
     if module not in _bodies:
         _bodies[module] = _code_of_module(module)
     if _bodies[module] is not None:
