@@ -48,7 +48,7 @@ BUDGETS = {"mounted": 1 << 20, "frozen": 0, "mixed": 2}
 BATCH = 1000  # programs in a child
 DIED = 1 << (len(BUDGETS) + 1)  # what --run exits with is less, a bit for each way that differs
 HUNG = 60.0  # seconds, for one program
-FUEL = 400  # calls and turns of loops in a program
+FUEL = 200  # calls and turns of loops in a program; few enough for a C stack
 TURNS = 60  # how often the main tasklet helps those that wait
 KILLS = 10 * FUEL  # how often it kills them then
 # Levels of recursion. 3.11 counts calls of C code, too, of which a thawed tasklet has none. Once
@@ -62,6 +62,9 @@ MOVED = ("c0", "c1", "shared", "tasks", "thing")  # a program's global variables
 TELLS_TWICE = (3, 12) <= sys.version_info[:2] <= (3, 14)
 # CPython 3.13 may crash over the variables of a generator that is gone (gh-125723).
 FRAGILE = sys.version_info[:2] == (3, 13)
+# Up to 3.13 a loop that has a generator by way of enumerate() or the like pins once somebody has
+# looked at its frame: an exception that drops both would look the same.
+WRAPPED = "<g>(<args>)" if sys.version_info >= (3, 14) else "Odd(<e>)"
 # Once 3.11 has run code often enough, two instructions that load variables become one, which tells
 # its first one's column if a variable has no value. In another process that begins anew.
 JOINS_LOADS = sys.version_info[:2] == (3, 11)
@@ -104,7 +107,10 @@ GRAMMAR = {
         sum([<e> for i in range(<k>)])  sum([<e> for i in range(2) if <e> for j in (i, <e>)])
         max({<e> for i in range(3)})  len({i: <e> for i in (1, <e>)})  sum(c, <e>)
         sum(<g>(<args>))  len([*<g>(<args>), <e>])  next(<g>(<args>), <e>)
-        deep(9 * <k> * <k>, <v>)  Probe(<e>).twice(<e>)  min(<e>, <e>, key=lambda q: q + <e>)"""),
+        deep(9 * <k> * <k>, <v>)  Probe(<e>).twice(<e>)  min(<e>, <e>, key=lambda q: q + <e>)
+        (Odd(<e>) + <e>)  (<e> + Odd(<e>))  (Odd(<e>) < <e>)  (<e> == Odd(<e>))  Odd(<e>).own
+        (<e> in Odd(<e>))  (<e> if Odd(<e>) else <e>)  Odd(<e>)[<k>]  Odd(<e>)(<e>)  len(Odd(<e>))
+        len(str(Odd(<e>)))  len(f'{Odd(<plain>)}')  hash(Odd(<e>))"""),
     "simple": either("""log(<v>)  log(<e>)  log(<e>)  log(<e>)
         <v> = <e>  <v> = <e>  <v> = <e>  <v> += <e>  <v>, <v> = <e>, <e>  <v>, *c = <e>, <e>, <e>
         shared[<e> % 4] = <e>  shared[<e> % 4] += <e>  thing.x = <e>  thing.x += <e>
@@ -134,6 +140,12 @@ GRAMMAR = {
         "for a, b in {1: <e>, <e>: 2}.items():<loop>\n    if <e> > 2: break",
         "for a in (<e> for i in range(<k>)):<loop>",
         *["for a in <g>(<args>):<loop>"] * 2,
+        "for a in Odd(<e>):<loop>",
+        "for i, a in enumerate(Odd(<e>)):<loop>",
+        f"for i, a in enumerate({WRAPPED}):<loop>",
+        f"for a, b in zip({WRAPPED}, [<e>, <e>]):<loop>",
+        f"for a in map(lambda q: q + <e>, {WRAPPED}):<loop>",
+        "for a in filter(lambda q: <e>, [<e>, <e>]):<loop>",
         "for i in range(9):\n    try:<loop>\n        if <e> % 3: continue\n        break\n"
         "    finally:<block>",
         "w = <k>\nwhile (w := w - 1) > 0:<loop>\nelse:<block>",
@@ -203,6 +215,30 @@ def managed(n, a=1, b=2, *c, d=3, **e):
 def deep(n, a):
     return deep(n - 1, a) + <k> if n > 0 else <switch>
 thing, shared = Probe(0), [0, 1, 2, 3]"""
+ODD = """\
+class Odd:
+    def __init__(self, a):
+        self.a = a
+"""
+ODD_METHOD = """\
+    {}, n=1, b=2, c=(), d=3, **e):
+        a = self.a
+        tick()
+        <s>
+        return {}"""
+ODD_METHODS = {
+    "def __add__(self, other": "<e>",
+    "def __radd__(self, other": "<e>",
+    "def __lt__(self, other": "<e>",
+    "def __eq__(self, other": "<e>",
+    "def __contains__(self, item": "<e>",
+    "def __call__(self, item": "<e>",
+    "def __getitem__(self, item": "[3, d, <e>][item]",
+    "def __len__(self": "<k>",
+    "def __str__(self": "f'{d}'",
+    "def __hash__(self": "<k>",
+    "@property\n    def own(self": "<e>",
+}
 FUNCTION = """\
 def {}(n, a=1, b=2, *c, d=3, **e):
     tick()
@@ -258,6 +294,9 @@ class Author:
             parts.append(self.write(template, between(4, 8)))
 
         add(PARTS)
+        parts.append(ODD.rstrip())
+        for head, result in ODD_METHODS.items():
+            add(ODD_METHOD.format(head, result))
         for name in functions:
             add(FUNCTION.format(name, "<s>"))
         for i, arguments in enumerate(("", "d=4", "5")):
