@@ -68,6 +68,9 @@ WRAPPED = "<g>(<args>)" if sys.version_info >= (3, 14) else "Odd(<e>)"
 # Once 3.11 has run code often enough, two instructions that load variables become one, which tells
 # its first one's column if a variable has no value. In another process that begins anew.
 JOINS_LOADS = sys.version_info[:2] == (3, 11)
+# Known, too: 3.11 has more frames in the traceback of an exception that C code swallows if a frozen
+# tasklet has been in that. Who throws an instance has it, and thereby what is in those frames.
+KEEPS_MORE_FRAMES = sys.version_info[:2] == (3, 11)
 
 # ---- the author ----------------------------------------------------------------------------------
 
@@ -553,7 +556,7 @@ class Run:
         if how == "pending":
             task.throw(KeyError, how, pending=True)
         elif how == "throw":
-            task.throw(IndexError(how))
+            task.throw(*((IndexError, how) if KEEPS_MORE_FRAMES else (IndexError(how),)))
         elif how == "kill":
             task.kill()
         elif how == "unbind":
