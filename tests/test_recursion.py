@@ -507,6 +507,7 @@ LOW_LIMIT = 150
 @pytest.mark.parametrize("section", CONSTRUCTS)
 def test_endless_recursion_through_c_code_gets_as_deep_frozen_at_each_level(section, monkeypatch):
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # some recurse by destructors
+    monkeypatch.setitem(sys.modules, "constructs", sys.modules["constructs"])  # put back at the end
     plain, frozen = fresh_constructs(), fresh_constructs()
     depths = {}
     limit = sys.getrecursionlimit()
