@@ -48,7 +48,8 @@ BUDGETS = {"mounted": 1 << 20, "frozen": 0, "mixed": 2}
 BATCH = 1000  # programs in a child
 DIED = 1 << (len(BUDGETS) + 1)  # what --run exits with is less, a bit for each way that differs
 HUNG = 60.0  # seconds, for one program
-FUEL = 200  # calls and turns of loops in a program; few enough for a C stack
+# Calls and turns of loops in a program; few enough for the limits of C code, lower in debug builds.
+FUEL = 60 if hasattr(sys, "gettotalrefcount") else 200
 TURNS = 60  # how often the main tasklet helps those that wait
 KILLS = 10 * FUEL  # how often it kills them then
 # Levels of recursion. 3.11 counts calls of C code, too, of which a thawed tasklet has none. Once
