@@ -29,6 +29,7 @@ import inspect
 import itertools
 import marshal
 import multiprocessing
+import operator
 import os
 import random
 import re
@@ -44,7 +45,7 @@ from typing import Any
 import stackless
 from stackless import snapshot
 
-BUDGETS = {"mounted": 1 << 20, "frozen": 0, "mixed": 2}
+BUDGETS = {"mounted": 1 << 20, "frozen": 0, "mixed": 4}  # of that many one more trades places
 BATCH = 1000  # programs in a child
 DIED = 1 << (len(BUDGETS) + 1)  # what --run exits with is less, a bit for each way that differs
 HUNG = 60.0  # seconds, for one program
@@ -260,7 +261,8 @@ def start{0}(d=3):
         except LookupError as error:
             log(describe(error))
     log({2}({3}, *[0, d]))
-tasks.append(tasklet(start{0})({4}))"""
+for _ in range({5}):
+    tasks.append(tasklet(start{0})({4}))"""
 
 
 class Author:
@@ -305,7 +307,7 @@ class Author:
             add(FUNCTION.format(name, "<s>"))
         for i, arguments in enumerate(("", "d=4", "5")):
             function = self.random.choice(functions)
-            add(START.format(i, between(1, 4), function, between(2, 4), arguments))
+            add(START.format(i, between(1, 4), function, between(2, 4), arguments, between(1, 4)))
         self.grammar["point"] = self.grammar["yield"]
         for name in generators:
             add(FUNCTION.format(name, "yield <e>"))
@@ -743,10 +745,11 @@ def run_seeds(first: int, end: int) -> int:
     """Print of each program how often a tasklet was frozen, whether it was moved, and differs."""
     nursery = Nursery()
     for seed in range(first, end):
-        freezes, moved = stackless.statistics()["freezes"], nursery.moved
+        before, moved = stackless.statistics(), nursery.moved
         logs = examine(Author(seed).program(), nursery)
-        freezes, moved = stackless.statistics()["freezes"] - freezes, nursery.moved - moved
-        print(freezes, moved, len(differences(logs)), flush=True)
+        now = stackless.statistics()
+        counts = [now[name] - before[name] for name in ("freezes", "trades")]
+        print(*counts, nursery.moved - moved, len(differences(logs)), flush=True)
     return 0
 
 
@@ -792,36 +795,42 @@ def report(seed: int, shrinking: bool) -> None:
     print(f"---- seed {seed} {how}\n{source}----\n{done.stdout}{done.stderr}", flush=True)
 
 
-def run_batch(seed: int, end: int) -> tuple[list[int], int, int]:
-    """Return the seeds that failed, and how many freezes and moves there were."""
-    bad, freezes, moved = [], 0, 0
+def add(total: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(map(operator.add, total, more))
+
+
+def run_batch(seed: int, end: int) -> tuple[list[int], tuple[int, ...]]:
+    """Return the seeds that failed, and how many freezes, trades and moves there were."""
+    bad, total = [], (0, 0, 0)
     while seed < end:
         done = child("--batch", str(seed), str(end))
         results = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
-        bad += [seed + i for i, (_, _, differs) in enumerate(results) if differs]
-        freezes += sum(each for each, _, _ in results)
-        moved += sum(each for _, each, _ in results)
+        bad += [seed + i for i, (*_, differs) in enumerate(results) if differs]
+        for counts in results:
+            total = add(total, counts)
         seed += len(results)
         if done.returncode != 0:
             print(f"a child died ({done.returncode}) of seed {seed}:\n{done.stderr}", flush=True)
             bad.append(seed)
             seed += 1
-    return bad, freezes, moved
+    return bad, total
 
 
 def run_all(seed: int, programs: int, jobs: int, shrinking: bool) -> int:
-    end, freezes, moved, failed = seed + programs, 0, 0, 0
+    end, total, failed = seed + programs, (0, 0, 0), 0
     starts = range(seed, end, BATCH)
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for result in pool.map(run_batch, starts, (min(each + BATCH, end) for each in starts)):
-            bad, more_freezes, more_moved = result
-            freezes += more_freezes
-            moved += more_moved
+            bad, more = result
+            total = add(total, more)
             failed += len(bad)
             for each in bad:
                 report(each, shrinking)
-    print(f"{programs} programs, {failed} failed, {freezes} freezes, {moved} moved")
-    return 1 if failed or not freezes or not moved else 0
+    freezes, trades, moved = total
+    print(
+        f"{programs} programs, {failed} failed; {freezes} freezes, {trades} trades, {moved} moved"
+    )
+    return 1 if failed or 0 in total else 0
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import random
 import sys
 import threading
 import weakref
@@ -398,3 +399,28 @@ def test_nothing_is_leaked():
         found = round_of_them()
     assert found == expected
     assert statistics()["trades"] > before
+
+
+def test_nobody_loses_the_stack_that_it_is_about_to_run_on():
+    source = """
+def work(name):
+    for i in range(30):
+        log.append((name, i))
+        if dice.random() < 0.5:
+            schedule()
+        else:
+            sorted([i], key=schedule)  # pinned there
+"""
+
+    def scenario():
+        log = []
+        for seed in range(60):
+            dice = random.Random(seed)
+            for name in range(6):
+                space = {"log": log, "dice": dice, "schedule": stackless.schedule}
+                exec(source, space)  # code of its own
+                tasklet(space["work"])(name)
+            stackless.run()
+        return log
+
+    assert len(in_both(scenario)) == 60 * 6 * 30

@@ -489,7 +489,7 @@ bool freeze_at_once(Tasklet* t) {
 
 // Allows for one C stack more; or else, now and then, sees to it that one less is in use: the calls at which
 // tasklets wait are others after a while.
-bool make_room(Scheduler* s) {
+bool make_room(Scheduler* s, const Tasklet* next) {
   Seats& seats = s->seats;
   std::size_t budget = runtime->stack_budget;
   if (s->stacks.in_use() > budget + seats.extra + 1) {
@@ -504,7 +504,7 @@ bool make_room(Scheduler* s) {
     return false;
   }
   if (Tasklet* other = seats.next_in_turn()) {
-    return freeze_at_once(other);
+    return other != next && freeze_at_once(other);
   }
   seats.extra = 0;  // those who were meant are gone
   return false;
@@ -523,7 +523,7 @@ bool stays_mounted(Scheduler* s, Tasklet* self, Tasklet* next) {
   }
   bool traded = next->frozen != nullptr && trade_for_seat(s, next);
   const void* call = self->stack != nullptr ? interp::call_of(s->ts, nullptr) : nullptr;
-  if (!traded && (call == nullptr || sits_at(s->seats.at(call), call) || !make_room(s))) {
+  if (!traded && (call == nullptr || sits_at(s->seats.at(call), call) || !make_room(s, next))) {
     return false;
   }
   if (call != nullptr) {
