@@ -423,4 +423,7 @@ def work(name):
             stackless.run()
         return log
 
-    assert len(in_both(scenario)) == 60 * 6 * 30
+    stackless.set_stack_budget(1000)
+    expected = scenario()
+    stackless.set_stack_budget(BUDGET)
+    assert scenario() == expected
