@@ -361,7 +361,7 @@ class CreatingMeta(type):
         return super().__new__(cls, name, bases, {**namespace, "value": wait()})
 
 
-@construct("a metaclass's `__prepare__()`, `__new__()`")
+@construct("a metaclass's `__prepare__()`, `__new__()`, `__init__()`")
 def prepared_classes():
     class Body(metaclass=PreparedMeta):
         pass
@@ -369,10 +369,24 @@ def prepared_classes():
     return Body.prepared
 
 
-@construct("a metaclass's `__prepare__()`, `__new__()`")
+@construct("a metaclass's `__prepare__()`, `__new__()`, `__init__()`")
 def classes_created_by_meta():
     class Body(metaclass=CreatingMeta):
         pass
+
+    return Body.value
+
+
+class InitialisingMeta(type):
+    def __init__(cls, name, bases, namespace):
+        cls.value = len(bases), sorted(namespace)[-1], wait()
+
+
+@construct("a metaclass's `__prepare__()`, `__new__()`, `__init__()`")
+def classes_initialised_by_meta():
+    class Body(Methods, metaclass=InitialisingMeta):
+        def method(self):
+            return __class__.value, super().method()[0]
 
     return Body.value
 
@@ -387,7 +401,7 @@ class Named:
         self.name = name, wait()
 
 
-@construct("`__init_subclass__()`, `__set_name__()`")
+@construct("`__init_subclass__()`")
 def derived_classes():
     class Body(Base):
         pass
@@ -395,7 +409,30 @@ def derived_classes():
     return Body.value
 
 
-@construct("`__init_subclass__()`, `__set_name__()`")
+@construct("`__init_subclass__()`")
+def derived_classes_whose_methods_know_them():
+    class Body(Base):
+        @classmethod
+        def method(cls):
+            return __class__.value
+
+    return Body.method()
+
+
+@construct("`__init_subclass__()`")
+def derived_classes_by_call():
+    return type("Body", (Base,), {}).value
+
+
+@construct("`__init_subclass__()`")
+def derived_classes_of_abstract_ones():
+    class Body(Base, abc.ABC):
+        pass
+
+    return Body.value
+
+
+@construct("`__set_name__()`")
 def named_descriptors():
     class Body:
         named = Named()

@@ -5,6 +5,7 @@ Each scenario runs plainly and frozen at every stop; what it notes has to be the
 
 from __future__ import annotations
 
+import abc
 import collections
 import contextlib
 import contextvars
@@ -2249,7 +2250,15 @@ class WithDerived(metaclass=Derived):
 
 def public(cls):
     names = {name: value for name, value in vars(cls).items() if not name.startswith("__")}
+    names.pop("method", None)
     return type(cls).__name__, [base.__name__ for base in cls.__mro__], names
+
+
+def attempt_class(note, define, *arguments):
+    try:
+        note(public(define(*arguments)))
+    except Exception as error:
+        note((repr(error), names_in(error)))
 
 
 @scenario
@@ -2359,6 +2368,199 @@ def classes_that_fail(wait, note):
 
     class Fails:
         got = 1 / (wait() - wait() - 3)
+
+
+class WaitsInAll(type):
+    """A metaclass whose methods all wait."""
+
+    wait = None
+
+    @classmethod
+    def __prepare__(cls, name, bases, **keywords):
+        return {"prepared": (name, len(bases), keywords, cls.wait())}
+
+    def __new__(cls, name, bases, namespace, **keywords):
+        made = super().__new__(cls, name, bases, {**namespace, "made": cls.wait()})
+        made.keywords = keywords, cls.wait()
+        return made
+
+    def __init__(cls, name, bases, namespace, **keywords):
+        super().__init__(name, bases, namespace)
+        cls.initialised = name, len(bases), sorted(namespace), keywords, type(cls).wait()
+
+
+@scenario
+def classes_of_metaclasses_that_wait(wait, note):
+    class Waiting(WaitsInAll):
+        pass
+
+    Waiting.wait = staticmethod(wait)
+
+    class Plain(metaclass=Waiting):
+        got = wait()
+
+    note(public(Plain))
+
+    class Keyed(Plain, list, key=wait()):
+        got = 1
+
+        def method(self):
+            return __class__.got, super().append(wait())
+
+    note((public(Keyed), Keyed().method()))
+
+    class Frozen(Plain, a=1):
+        @classmethod
+        def method(cls):
+            return __class__, wait()
+
+    note((public(Frozen)[:2], Frozen.method()[0] is Frozen))
+
+
+@scenario
+def classes_initialised_by_their_metaclass(wait, note):
+    class Initialises(type):
+        def __new__(cls, *arguments, **_):
+            return super().__new__(cls, *arguments)
+
+        def __init__(cls, *arguments, **keywords):
+            super().__init__(*arguments)
+            cls.got = wait(), len(arguments), keywords
+
+    class Plain(metaclass=Initialises, key=wait()):
+        pass
+
+    class Other(Plain):
+        def method(self):
+            return __class__
+
+    note((public(Plain), public(Other)[1], Other.got, Other().method() is Other))
+    note(Initialises("Called", (), {"other": 1}).got)
+
+    class Returns(type):
+        def __init__(cls, *_):
+            return wait()
+
+    def define():
+        class Wrong(metaclass=Returns):
+            pass
+
+    attempt_class(note, define)
+    attempt_class(note, Returns, "Wrong", (), {})
+
+
+@scenario
+def derived_classes_told_of(wait, note):
+    class Registers:
+        def __init_subclass__(cls, **keywords):
+            super().__init_subclass__()
+            if cls.__name__ != "Base":
+                cls.told = keywords, wait()
+
+    class Base(Registers):
+        pass
+
+    class Plain(Base):
+        got = wait()
+
+    class Keyed(Plain, dict, key=wait()):
+        def method(self):
+            return super().get(1), __class__.told
+
+    note((Plain.told, Keyed.told, Keyed().method()))
+    note(type("Called", (Base,), {"x": 1}).told)
+    note(type("Called", (Base,), {}, key=wait()).told)
+    note(type.__new__(type, "Called", (Base,), {}).told)
+    note(types.new_class("Called", (Base,), {"key": 2}).told)
+
+    class Abstract(Base, abc.ABC):
+        @abc.abstractmethod
+        def method(self):
+            pass
+
+    note((Abstract.told, Abstract.__abstractmethods__))
+
+    class Fails:
+        def __init_subclass__(cls, *, answer):
+            note((cls.__name__, wait()))
+            raise KeyError(answer)
+
+    def define(answer):
+        class Failing(Fails, answer=answer):
+            got = wait()
+
+        return Failing
+
+    attempt_class(note, define, 1)
+    attempt_class(note, type, "Failing", (Fails,), {})
+    note(Base.__subclasses__()[0] is Plain)
+
+
+@scenario
+def classes_prepared_wrongly(wait, note):
+    class Prepares(type):
+        @classmethod
+        def __prepare__(cls, name, bases):
+            return wait()
+
+    class PreparesByFunction(type):
+        def __prepare__(name, bases):  # noqa: N804
+            return {"got": (name, bases, wait())}
+
+    class PreparesStatically(type):
+        @staticmethod
+        def __prepare__(name, bases):
+            return {"got": (name, bases, wait())}
+
+    def define(meta):
+        class Prepared(metaclass=meta):
+            own = wait()
+
+            def method(self):
+                return __class__
+
+        return Prepared
+
+    for meta in Prepares, PreparesByFunction, PreparesStatically:
+        attempt_class(lambda it: note(str(it)[:60]), define, meta)
+
+
+@scenario
+def classes_whose_cell_gets_lost(wait, note):
+    class Forgets(type):
+        def __new__(cls, name, bases, namespace):
+            names = {**namespace}
+            names.pop("__classcell__", None)
+            note(wait())
+            return super().__new__(cls, name, bases, names)
+
+        def __init__(cls, *_):
+            cls.initialised = wait()
+
+    class Swaps(type):
+        def __new__(cls, name, bases, namespace):
+            super().__new__(cls, name, bases, namespace)
+            return super().__new__(cls, name, bases, {"got": wait()})
+
+    class SomethingElse(type):
+        def __new__(cls, name, bases, namespace):
+            return name, wait()
+
+        def __init__(cls, *_):
+            raise AssertionError
+
+    def define(meta):
+        class Defined(metaclass=meta):
+            got = wait()
+
+            def method(self):
+                return __class__
+
+        return Defined
+
+    attempt_class(note, define, Forgets)
+    attempt_class(note, define, Swaps)
+    note(define(SomethingElse))
 
 
 @scenario
@@ -2837,7 +3039,44 @@ def decides(it):
     return "true" if it else "false"
 
 
+class Prepares(type):
+    @classmethod
+    def __prepare__(cls, name, bases, it):
+        return {"prepared": it.gate.receive()}
+
+    def __new__(cls, name, bases, namespace, it):
+        return super().__new__(cls, name, bases, namespace)
+
+    def __init__(cls, name, bases, namespace, it):
+        cls.initialised = sorted(namespace)[-1], it.gate.receive()
+
+
+class Creates(type):
+    def __new__(cls, name, bases, namespace, it):
+        made = it.gate.receive()
+        return super().__new__(cls, name, bases, {**namespace, "made": made})
+
+    def __init__(cls, name, bases, namespace, it):
+        cls.initialised = sorted(namespace)[-1], it.gate.receive()
+
+
+def defines_prepared(it):
+    class Defined(metaclass=Prepares, it=it):
+        got = it.gate.receive()
+
+    return Defined.prepared, Defined.got, Defined.initialised
+
+
+def defines_created(it):
+    class Defined(metaclass=Creates, it=it):
+        got = 5
+
+    return Defined.made, Defined.initialised
+
+
 USES = {
+    "prepare": (defines_prepared, (7, 7, ("prepared", 7))),
+    "create": (defines_created, (7, ("got", 7))),
     "enter": (enters, 7),
     "add": (lambda it: it + 1, 8),
     "compare": (lambda it: it < 9, True),

@@ -13,10 +13,10 @@ bool creates_only(PyTypeObject* type) {
     PyObject* method = _PyType_Lookup(type, names.create);
     return method != nullptr && Py_IS_TYPE(method, &PyStaticMethod_Type);
   }
-  std::array known{&PyBaseObject_Type, &PyDict_Type,
-                   &PyList_Type,       &PySet_Type,
-                   &PyTuple_Type,      &PyLong_Type,
-                   &PyUnicode_Type,    reinterpret_cast<PyTypeObject*>(PyExc_BaseException)};
+  std::array known{
+      &PyBaseObject_Type, &PyType_Type,    &PyDict_Type,
+      &PyList_Type,       &PySet_Type,     &PyTuple_Type,
+      &PyLong_Type,       &PyUnicode_Type, reinterpret_cast<PyTypeObject*>(PyExc_BaseException)};
   return std::ranges::any_of(known,
                              [=](PyTypeObject* each) { return type->tp_new == each->tp_new; });
 }
@@ -67,11 +67,8 @@ bool creates_instance(const Seam& seam, Joint* joint) {
   joint->pops = 0;
   joint->argument = seam.operands;
   joint->kept = callable;
-  // Objects/funcobject.c, staticmethod: the function comes first.
   return type->tp_new == slots.create && method != nullptr &&
-         Py_IS_TYPE(method, &PyStaticMethod_Type) &&
-         *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(method) + sizeof(PyObject)) ==
-             seam.function() &&
+         Py_IS_TYPE(method, &PyStaticMethod_Type) && wrapped_by(method) == seam.function() &&
          method_of(type, names.init) != seam.function();
 }
 

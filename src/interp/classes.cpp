@@ -1,6 +1,7 @@
 #include "interp/classes.hpp"
 
 #include "interp/code.hpp"
+#include "interp/seam.hpp"
 
 namespace stackless::interp {
 
@@ -20,6 +21,14 @@ ClassStatement::ClassStatement(_PyInterpreterFrame* frame, const Instruction* at
   constexpr bool names_are_operands = PY_VERSION_HEX >= 0x030D0000;
   constexpr int others = 4;
   bases_ = operands - others - keywords_ - (names_are_operands && names_ != nullptr ? 1 : 0);
+}
+
+bool ClassStatement::is_complete() const {
+  bool complete = is_call() && builder() != nullptr;
+  for (int i = 2; complete && i < 4 + bases_ + keywords_; ++i) {
+    complete = operand(i) != nullptr;
+  }
+  return complete;
 }
 
 PyObject* ClassStatement::metaclass() const {
@@ -48,36 +57,175 @@ PyObject* ClassStatement::metaclass() const {
   return reinterpret_cast<PyObject*>(winner);
 }
 
+// ---- the cell ------------------------------------------------------------------------------------------
+
 namespace {
 
-PyObject* keywords_for_metaclass(const ClassStatement& statement) {
+// Whether the code is that of a class's body, which the compiler begins like that, and which returns its cell, or
+// None. No expression stores a name without copying what it stores.
+bool is_class_body(PyCodeObject* code) {
+  const CodeMap* map = code_map(code);
+  auto is = [code, map](int i, int opcode, PyObject* name) {
+    const Instruction& at = map->instructions[i];
+    return at.opcode == opcode && PyTuple_GET_ITEM(code->co_names, at.argument) == name;
+  };
+  bool found = false;
+  for (int i = 0; map != nullptr && !found && i + 1 < map->size; ++i) {
+    found = is(i, LOAD_NAME, names.own_name) && is(i + 1, STORE_NAME, names.own_module);
+  }
+  return found && (code->co_flags & CO_OPTIMIZED) == 0;
+}
+
+bool has_class_cell(PyCodeObject* code) {
+  for (int i = 0; i < code->co_nlocalsplus; ++i) {
+    if (PyTuple_GET_ITEM(code->co_localsplusnames, i) == names.own_class && is_in_cell(code, i)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// The cell that a function of the body has got there; null if it isn't one, or has none.
+PyObject* cell_of_function(PyObject* object, PyObject* constants) {
+  if (Py_IS_TYPE(object, &PyStaticMethod_Type) || Py_IS_TYPE(object, &PyClassMethod_Type)) {
+    object = wrapped_by(object);
+  }
+  PyObject* closure = PyFunction_Check(object) ? PyFunction_GET_CLOSURE(object) : nullptr;
+  if (closure == nullptr) {
+    return nullptr;
+  }
+  auto* code = reinterpret_cast<PyCodeObject*>(PyFunction_GET_CODE(object));
+  bool is_of_body = false;
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(constants); ++i) {
+    is_of_body = is_of_body || PyTuple_GET_ITEM(constants, i) == reinterpret_cast<PyObject*>(code);
+  }
+  int first = code->co_nlocalsplus - code->co_nfreevars;
+  for (int i = 0; is_of_body && i < code->co_nfreevars; ++i) {
+    if (PyTuple_GET_ITEM(code->co_localsplusnames, first + i) == names.own_class) {
+      return PyTuple_GET_ITEM(closure, i);
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool find_class_cell(PyObject* body, PyObject* variables, PyObject** cell) {
+  *cell = nullptr;
+  auto* code = reinterpret_cast<PyCodeObject*>(PyFunction_GET_CODE(body));
+  if (!is_class_body(code) || variables == nullptr || !PyDict_Check(variables)) {
+    PyErr_Clear();
+    return false;
+  }
+  if (!has_class_cell(code)) {
+    return true;
+  }
+  Py_ssize_t position = 0;
+  PyObject *name, *value;
+  while (*cell == nullptr && PyDict_Next(variables, &position, &name, &value) != 0) {
+    *cell = cell_of_function(value, code->co_consts);
+  }
+  return *cell != nullptr;
+}
+
+bool find_class_cell_of(PyObject* body, PyObject* type, PyObject** cell) {
+  PyObject* variables = variables_of(type);
+  bool known = find_class_cell(body, variables, cell);
+  Py_XDECREF(variables);
+  return known;
+}
+
+// ---- what stands in for a metaclass ---------------------------------------------------------------------
+
+namespace {
+
+// The class statement is made once more, with a metaclass that has its namespace ready.
+struct Prepared {
+  PyObject_HEAD
+  PyObject* metaclass;
+  PyObject* variables;
+};
+
+PyObject* give_variables(PyObject* self, PyObject*, PyObject*) {
+  return Py_NewRef(reinterpret_cast<Prepared*>(self)->variables);
+}
+
+PyObject* call_metaclass_of(PyObject* self, PyObject* arguments, PyObject* keywords) {
+  return PyObject_Call(reinterpret_cast<Prepared*>(self)->metaclass, arguments, keywords);
+}
+
+void drop_prepared(PyObject* object) {
+  auto* self = reinterpret_cast<Prepared*>(object);
+  Py_DECREF(self->metaclass);
+  Py_DECREF(self->variables);
+  PyObject_Free(self);
+}
+
+PyMethodDef prepared_methods[] = {
+    {"__prepare__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(give_variables)),
+     METH_VARARGS | METH_KEYWORDS, nullptr},
+    {}};
+PyTypeObject PreparedType = {
+    .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
+    .tp_name = "stackless._prepared",
+    .tp_basicsize = sizeof(Prepared),
+    .tp_dealloc = drop_prepared,
+    .tp_call = call_metaclass_of,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "Looks like a metaclass whose __prepare__() has been called.",
+    .tp_methods = prepared_methods,
+};
+
+PyObject* make_prepared(PyObject* metaclass, PyObject* variables) {
+  auto* made = PyObject_New(Prepared, &PreparedType);
+  if (made != nullptr) {
+    made->metaclass = Py_NewRef(metaclass);
+    made->variables = Py_NewRef(variables);
+  }
+  return reinterpret_cast<PyObject*>(made);
+}
+
+// ---- how it goes on --------------------------------------------------------------------------------------
+
+// New references; null with an exception set.
+PyObject* bases_of(const ClassStatement& statement) {
+  PyObject* bases = PyTuple_New(statement.bases());
+  for (int i = 0; i < statement.bases() && bases != nullptr; ++i) {
+    PyTuple_SET_ITEM(bases, i, Py_NewRef(statement.base(i)));
+  }
+  return bases;
+}
+
+PyObject* keywords_of(const ClassStatement& statement) {
   PyObject* keywords = PyDict_New();
   for (int i = 0; i < statement.keywords() && keywords != nullptr; ++i) {
-    PyObject* value = statement.value(i);
-    bool passes = !is_metaclass_keyword(statement.keyword(i)) && value != nullptr;
-    if (passes && PyDict_SetItem(keywords, statement.keyword(i), value) < 0) {
+    if (!is_metaclass_keyword(statement.keyword(i)) &&
+        PyDict_SetItem(keywords, statement.keyword(i), statement.value(i)) < 0) {
       Py_CLEAR(keywords);
     }
   }
   return keywords;
 }
 
-PyObject* call_metaclass(const ClassStatement& statement, PyObject* variables,
-                         PyObject* metaclass) {
-  PyObject* bases = PyTuple_New(statement.bases());
-  for (int i = 0; i < statement.bases() && bases != nullptr; ++i) {
-    PyObject* base = statement.base(i);
-    PyTuple_SET_ITEM(bases, i, Py_NewRef(base != nullptr ? base : Py_None));
+// What the metaclass is called with.
+struct Arguments {
+  Arguments(const ClassStatement& statement, PyObject* variables)
+      : bases(bases_of(statement)), keywords(keywords_of(statement)) {
+    positional = bases != nullptr ? PyTuple_Pack(3, statement.name(), bases, variables) : nullptr;
   }
-  PyObject* arguments =
-      bases != nullptr ? PyTuple_Pack(3, statement.name(), bases, variables) : nullptr;
-  PyObject* keywords = arguments != nullptr ? keywords_for_metaclass(statement) : nullptr;
-  PyObject* made = keywords != nullptr ? PyObject_Call(metaclass, arguments, keywords) : nullptr;
-  Py_XDECREF(keywords);
-  Py_XDECREF(arguments);
-  Py_XDECREF(bases);
-  return made;
-}
+  ~Arguments() {
+    Py_XDECREF(positional);
+    Py_XDECREF(keywords);
+    Py_XDECREF(bases);
+  }
+  Arguments(const Arguments&) = delete;
+  Arguments& operator=(const Arguments&) = delete;
+  explicit operator bool() const { return positional != nullptr && keywords != nullptr; }
+
+  PyObject* bases;
+  PyObject* keywords;
+  PyObject* positional;
+};
 
 // Whether the methods' __class__ is the class.
 bool is_class_set(PyObject* cell, PyObject* name, PyObject* made) {
@@ -96,25 +244,117 @@ bool is_class_set(PyObject* cell, PyObject* name, PyObject* made) {
   return false;
 }
 
+// A frame in the middle of a class statement.
+class Standing {
+ public:
+  Standing(int operands, _PyInterpreterFrame* frame)
+      : frame_(frame),
+        first_(height_of(frame) - operands),
+        statement_(frame, passed_instruction(frame), first_, operands) {}
+
+  bool is_damaged() const {
+    if (!statement_.is_complete()) {
+      PyErr_SetString(PyExc_ValueError, "the snapshot is damaged: a class statement is incomplete");
+      return true;
+    }
+    return false;
+  }
+  const ClassStatement& statement() const { return statement_; }
+
+  // Consumes `made`, which is null with an exception set if there is no class.
+  PyObject* conclude(PyObject* cell, PyObject* made) {
+    if (made != nullptr && !is_class_set(cell, statement_.name(), made)) {
+      Py_CLEAR(made);
+    }
+    if (made != nullptr) {
+      pop_slots(frame_, first_);
+    }
+    return made;
+  }
+
+ private:
+  _PyInterpreterFrame* frame_;
+  int first_;
+  ClassStatement statement_;
+};
+
+// Calls __build_class__() once more.
+PyObject* build_with(const ClassStatement& statement, PyObject* metaclass) {
+  PyObject* bases = bases_of(statement);
+  PyObject* front =
+      bases != nullptr ? PyTuple_Pack(2, statement.body(), statement.name()) : nullptr;
+  PyObject* positional = front != nullptr ? PySequence_Concat(front, bases) : nullptr;
+  PyObject* keywords = positional != nullptr ? keywords_of(statement) : nullptr;
+  bool ready = keywords != nullptr && PyDict_SetItemString(keywords, "metaclass", metaclass) == 0;
+  PyObject* made = ready ? PyObject_Call(statement.builder(), positional, keywords) : nullptr;
+  Py_XDECREF(keywords);
+  Py_XDECREF(positional);
+  Py_XDECREF(front);
+  Py_XDECREF(bases);
+  return made;
+}
+
+// Objects/typeobject.c, type_call: the second half.
+bool initialise(PyObject* made, const ClassStatement& statement, PyObject* variables) {
+  PyObject* meta = statement.metaclass();
+  bool is_instance = meta != nullptr && PyType_Check(meta) &&
+                     PyObject_TypeCheck(made, reinterpret_cast<PyTypeObject*>(meta)) != 0;
+  initproc init = is_instance ? Py_TYPE(made)->tp_init : nullptr;
+  if (init == nullptr || init == PyType_Type.tp_init) {
+    return true;
+  }
+  Arguments arguments(statement, variables);
+  bool has_keywords = arguments && PyDict_GET_SIZE(arguments.keywords) > 0;
+  return arguments &&
+         init(made, arguments.positional, has_keywords ? arguments.keywords : nullptr) == 0;
+}
+
 }  // namespace
+
+PyObject* finish_preparation(int operands, PyObject* metaclass, PyObject* variables,
+                             _PyInterpreterFrame* frame) {
+  Standing standing(operands, frame);
+  if (standing.is_damaged()) {
+    return nullptr;
+  }
+  if (PyMapping_Check(variables) == 0) {
+    bool is_class = PyType_Check(metaclass);
+    PyErr_Format(PyExc_TypeError, "%.200s.__prepare__() must return a mapping, not %.200s",
+                 is_class ? reinterpret_cast<PyTypeObject*>(metaclass)->tp_name : "<metaclass>",
+                 Py_TYPE(variables)->tp_name);
+    return nullptr;
+  }
+  PyObject* prepared = make_prepared(metaclass, variables);
+  PyObject* made = prepared != nullptr ? build_with(standing.statement(), prepared) : nullptr;
+  Py_XDECREF(prepared);
+  return standing.conclude(Py_None, made);
+}
 
 PyObject* finish_class(int operands, PyObject* variables, PyObject* metaclass, PyObject* cell,
                        _PyInterpreterFrame* frame) {
-  const Instruction* at = passed_instruction(frame);
-  int first = height_of(frame) - operands;
-  ClassStatement statement(frame, at, first, operands);
-  if (!statement.is_call() || statement.name() == nullptr) {
-    PyErr_SetString(PyExc_ValueError, "the snapshot is damaged: a class statement is incomplete");
+  Standing standing(operands, frame);
+  if (standing.is_damaged()) {
     return nullptr;
   }
-  PyObject* made = call_metaclass(statement, variables, metaclass);
-  if (made != nullptr && !is_class_set(cell, statement.name(), made)) {
-    Py_CLEAR(made);
-  }
-  if (made != nullptr) {
-    pop_slots(frame, first);
-  }
-  return made;
+  Arguments arguments(standing.statement(), variables);
+  PyObject* made =
+      arguments ? PyObject_Call(metaclass, arguments.positional, arguments.keywords) : nullptr;
+  return standing.conclude(cell, made);
 }
+
+PyObject* finish_made_class(int operands, PyObject* variables, PyObject* cell, PyObject* made,
+                            _PyInterpreterFrame* frame) {
+  Standing standing(operands, frame);
+  bool failed = standing.is_damaged() || !initialise(made, standing.statement(), variables);
+  return standing.conclude(cell, failed ? nullptr : Py_NewRef(made));
+}
+
+PyObject* finish_whole_class(int operands, PyObject* cell, PyObject* made,
+                             _PyInterpreterFrame* frame) {
+  Standing standing(operands, frame);
+  return standing.conclude(cell, standing.is_damaged() ? nullptr : Py_NewRef(made));
+}
+
+int init_classes() { return PyType_Ready(&PreparedType); }
 
 }  // namespace stackless::interp

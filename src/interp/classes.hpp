@@ -1,5 +1,5 @@
-// What is left of a class statement when the class's body has run (Python/bltinmodule.c,
-// builtin___build_class__).
+// What is left of a class statement when Python code that it has called returns: the metaclass's __prepare__(), the
+// class's body, the metaclass's __new__() or __init__() (Python/bltinmodule.c, builtin___build_class__).
 #pragma once
 
 #include "interp/frame.hpp"
@@ -15,6 +15,10 @@ class ClassStatement {
 
   // is_call() tells whether there are as many operands as there have to be.
   bool is_call() const { return bases_ >= 0 && (names_ == nullptr || PyTuple_Check(names_)); }
+  // is_complete() tells whether there is something in place of each.
+  bool is_complete() const;
+
+  PyObject* builder() const { return operand(0) != nullptr ? operand(0) : operand(1); }
 
   PyObject* body() const { return operand(2); }
   PyObject* name() const { return operand(3); }
@@ -37,9 +41,24 @@ class ClassStatement {
   int bases_;
 };
 
-// finish_class() makes the class, when the body has returned `cell`, and takes the operands off; null with an
-// exception set.
+// find_class_cell() finds the cell that the body has returned, in which methods find the class: null if it has none.
+// False if that can't be found out: it is looked for in the functions of the body that are among the class's variables.
+bool find_class_cell(PyObject* body, PyObject* variables, PyObject** cell);
+bool find_class_cell_of(PyObject* body, PyObject* type, PyObject** cell);
+
+// These go on with what the call made last has returned; null with an exception set. When the class is made they take
+// the operands off.
+PyObject* finish_preparation(int operands, PyObject* metaclass, PyObject* variables,
+                             _PyInterpreterFrame* frame);
 PyObject* finish_class(int operands, PyObject* variables, PyObject* metaclass, PyObject* cell,
                        _PyInterpreterFrame* frame);
+// __new__() has returned `made`, which may have to be initialised; or all that is done.
+PyObject* finish_made_class(int operands, PyObject* variables, PyObject* cell, PyObject* made,
+                            _PyInterpreterFrame* frame);
+PyObject* finish_whole_class(int operands, PyObject* cell, PyObject* made,
+                             _PyInterpreterFrame* frame);
+
+// init_classes() is called once, at import; -1 with an exception set.
+int init_classes();
 
 }  // namespace stackless::interp

@@ -248,15 +248,10 @@ bool inner_changes(PyCodeObject* code, PyObject* name) {
   return false;
 }
 
-void look_for_first_argument(CodeMap* map, PyCodeObject* code) {
-  if (code->co_argcount < 1) {
-    return;
-  }
-  map->first_argument_in_cell =
-      (_PyLocals_GetKind(code->co_localspluskinds, 0) & CO_FAST_CELL) != 0;
-  map->keeps_first_argument = !any_changes(*map, 0) &&
-                              (!map->first_argument_in_cell ||
-                               !inner_changes(code, PyTuple_GET_ITEM(code->co_localsplusnames, 0)));
+bool keeps(const CodeMap& map, PyCodeObject* code, int i) {
+  return i < code->co_argcount && !any_changes(map, i) &&
+         (!is_in_cell(code, i) ||
+          !inner_changes(code, PyTuple_GET_ITEM(code->co_localsplusnames, i)));
 }
 
 std::unique_ptr<CodeMap> read_code(PyCodeObject* code) {
@@ -276,7 +271,7 @@ std::unique_ptr<CodeMap> make_map(PyCodeObject* code) {
   std::unique_ptr<CodeMap> map = read_code(code);
   if (map != nullptr) {
     compute_heights(map.get(), code);
-    look_for_first_argument(map.get(), code);
+    map->keeps_first_argument = keeps(*map, code, 0);
   }
   return map;
 }
@@ -303,6 +298,15 @@ const CodeMap* find_code_map(PyCodeObject* code, KnownMap* known) {
   }
   *known = {code, static_cast<CodeMap*>(attached)};
   return known->map;
+}
+
+bool is_in_cell(PyCodeObject* code, int i) {
+  return (_PyLocals_GetKind(code->co_localspluskinds, i) & CO_FAST_CELL) != 0;
+}
+
+bool keeps_argument(PyCodeObject* code, int i) {
+  const CodeMap* map = code_map(code);
+  return map != nullptr && (i == 0 ? map->keeps_first_argument : keeps(*map, code, i));
 }
 
 int init_code_maps() {

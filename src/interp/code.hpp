@@ -22,8 +22,7 @@ struct CodeMap {
   std::unique_ptr<Instruction[]> instructions;  // by index of the code unit
   int size;
   mutable std::int32_t hash = 0;  // interp/hash.hpp; 0 until somebody asks
-  bool keeps_first_argument;      // there is one, and nothing is ever stored in its place
-  bool first_argument_in_cell;
+  bool keeps_first_argument;
 };
 
 // The maps asked for last: getting one from the code object takes three calls.
@@ -41,6 +40,11 @@ inline const CodeMap* code_map(PyCodeObject* code) {
       known_maps[(reinterpret_cast<std::uintptr_t>(code) >> alignment_bits) % known_maps.size()];
   return known.code == code ? known.map : find_code_map(code, &known);
 }
+
+// keeps_argument() tells whether there is such a positional argument, and nothing is ever stored in its place; false
+// with MemoryError set, perhaps. is_in_cell() tells whether it lies in a cell, for inner functions.
+bool keeps_argument(PyCodeObject* code, int i);
+bool is_in_cell(PyCodeObject* code, int i);
 
 // init_code_maps() is called once, at import; -1 with an exception set.
 int init_code_maps();

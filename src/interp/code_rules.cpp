@@ -1,5 +1,4 @@
-// Code that runs with a namespace of its own: exec(), eval(), class bodies, and modules that are imported.
-#include "interp/classes.hpp"
+// Code that runs with a namespace of its own: exec(), eval(), and modules that are imported.
 #include "interp/imports.hpp"
 #include "interp/seam.hpp"
 
@@ -25,32 +24,6 @@ bool executes(const Seam& seam, Joint*) {
 }
 bool evaluates(const Seam& seam, Joint*) {
   return is_builtin(seam, builtins.eval) && is_evaluated(seam);
-}
-
-// Python/bltinmodule.c, builtin___build_class__.
-bool builds_class(const Seam& seam, Joint* joint) {
-  if (!is_call(seam) || !is_builtin(seam, builtins.build_class) ||
-      seam.operands > largest_argument) {
-    return false;
-  }
-  ClassStatement statement(seam.outer, seam.stop.at, seam.stop.height - seam.operands,
-                           seam.operands);
-  // A call of the body by anybody else has its global variables for the local ones, or none.
-  PyObject* variables = seam.inner->f_locals;
-  if (!statement.is_call() || statement.body() != seam.function() || variables == nullptr ||
-      variables == seam.inner->f_globals) {
-    return false;
-  }
-  for (int i = 0; i < statement.bases(); ++i) {
-    if (!PyType_Check(statement.base(i))) {
-      return false;  // its __mro_entries__() may have put another one in its place
-    }
-  }
-  joint->pops = 0;
-  joint->argument = seam.operands;
-  joint->kept = variables;
-  joint->second = statement.metaclass();
-  return joint->second != nullptr;
 }
 
 // ---- imports (Python/import.c, PyImport_ImportModuleLevelObject) ----
@@ -135,12 +108,10 @@ bool calls_import_with_list(const Seam& seam, Joint* joint) {
 const Rule rules[] = {
     {CALL, a_calls, executes, Ending::none},
     {CALL, a_calls, evaluates, Ending::push},
-    {CALL, a_calls, builds_class, Ending::built},
     {CALL, a_calls, calls_import, Ending::module},
 #if PY_VERSION_HEX >= 0x030D0000
     {CALL_KW, a_calls, executes, Ending::none},
     {CALL_KW, a_calls, evaluates, Ending::push},
-    {CALL_KW, a_calls, builds_class, Ending::built},
 #endif
     {CALL_FUNCTION_EX, a_calls, executes, Ending::none},
     {CALL_FUNCTION_EX, a_calls, evaluates, Ending::push},

@@ -38,10 +38,8 @@ bool gets_class_item(const Seam& seam, Joint*) {
     return false;
   }
   PyObject* method = _PyType_Lookup(reinterpret_cast<PyTypeObject*>(object), names.class_getitem);
-  // Objects/funcobject.c, classmethod: the function comes first.
   return method != nullptr && Py_IS_TYPE(method, &PyClassMethod_Type) &&
-         leads_to(*reinterpret_cast<PyObject**>(reinterpret_cast<char*>(method) + sizeof(PyObject)),
-                  seam.function());
+         leads_to(wrapped_by(method), seam.function());
 }
 
 // Objects/dictobject.c, dict_subscript.

@@ -20,7 +20,7 @@ namespace {
 // Whether one of the rules of the instruction is like that.
 template <typename Predicate>
 bool any_rule(int opcode, Predicate predicate) {
-  std::array tables{call_rules(),     code_rules(),       attribute_rules(),
+  std::array tables{call_rules(),     class_rules(),      code_rules(),    attribute_rules(),
                     operator_rules(), conversion_rules(), iterator_rules()};
   return std::ranges::any_of(tables, [&](std::span<const Rule> table) {
     return std::ranges::any_of(
@@ -56,7 +56,12 @@ bool is_argument(Ending ending, int argument) {
       return argument >= 0 && argument <= largest_argument && (argument & 3) <= 2;
     case Ending::created:
     case Ending::built:
+    case Ending::prepared:
+    case Ending::made:
+    case Ending::initialised:
       return argument >= 2 && argument <= largest_argument;
+    case Ending::subclass:
+      return argument == 0 || (argument >= 2 && argument <= largest_argument);
     default:
       return argument == 0 || argument == 1;
   }
@@ -129,12 +134,29 @@ bool find_joint_again(const Joint& before, _PyInterpreterFrame* caller, _PyInter
   return asked.known && (!is_on_data_stack(inner) || !is_finalizer(inner));
 }
 
+// A frame of ours has gone on with a class statement, which has called something else.
+bool find_joint_of_class(const Joint& before, _PyInterpreterFrame* caller,
+                         _PyInterpreterFrame* inner, Joint* joint) {
+  Seam seam{caller, inner, {passed_instruction(caller), height_of(caller)}, before.argument};
+  bool known = any_rule(seam.stop.at->opcode, [&](const Rule& rule) {
+    *joint = {};
+    joint->ending = rule.ending;
+    return is_of_class_statement(rule.ending) && rule.holds(seam, joint);
+  });
+  joint->height = 4;  // the object of the ending, and V, come last
+  joint->pops = 2;
+  joint->again = true;
+  return known && !is_finalizer(inner);
+}
+
 }  // namespace
 
 bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* joint) noexcept {
   Seam seam{outer, inner, {}, 0};
   if (Joint before; read_shim(outer, &before)) {
-    return find_joint_again(before, outer->previous, inner, joint);
+    return is_of_class_statement(before.ending) && before.argument != 0
+               ? find_joint_of_class(before, outer->previous, inner, joint)
+               : find_joint_again(before, outer->previous, inner, joint);
   }
   if (find_stop(outer, &seam.stop) != Pin::none || may_have_dropped(outer, inner, seam.stop)) {
     return false;
@@ -158,6 +180,17 @@ bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* j
   });
 }
 
+namespace {
+
+// Whether the call's operands are still there.
+bool keeps_operands(const Joint& joint) {
+  return joint.ending == Ending::created ||
+         (is_of_class_statement(joint.ending) &&
+          (joint.ending != Ending::subclass || joint.argument != 0));
+}
+
+}  // namespace
+
 bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint) noexcept {
   const CodeMap* map = code_map(code);
   if (map == nullptr || instruction < 0 || instruction >= map->size) {
@@ -170,9 +203,8 @@ bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint
   int opcode = map->instructions[instruction].opcode;
   bool pushes_nothing = joint.ending == Ending::nothing || joint.ending == Ending::jump;
   if ((pushes_nothing && height == 0) || (joint.ending == Ending::item && !may_end_loop(height)) ||
-      ((joint.ending == Ending::created || joint.ending == Ending::built) &&
-       (call_operands(map->instructions[instruction]) != joint.argument ||
-        height < code->co_nlocalsplus + joint.argument)) ||
+      (keeps_operands(joint) && (call_operands(map->instructions[instruction]) != joint.argument ||
+                                 height < code->co_nlocalsplus + joint.argument)) ||
       !is_argument(joint.ending, joint.argument)) {
     return false;
   }

@@ -43,8 +43,17 @@ enum class Ending : std::uint8_t {
   convert,    // finish_conversion(argument, kept, second, V) is pushed
   wrapped,    // what is kept, an iterator, goes on with V or an exception (interp/wrappers.hpp)
   wrapped_generator,  // the same if a generator has yielded V, returned or raised
+  // Of a class statement, like `built` (interp/classes.hpp):
+  prepared,  // V is the namespace; second is the metaclass
+  made,  // V is what __new__() has returned; kept is the namespace, second the body's cell, if any
+  initialised,  // V has to be None; what is kept, the class, is pushed; second is the body's cell, if any
+  subclass,  // the same, but V is dropped; argument 0: of a call whose operands have gone
 };
-constexpr std::size_t endings = 29;
+constexpr std::size_t endings = 33;
+
+constexpr bool is_of_class_statement(Ending ending) {
+  return ending == Ending::built || (ending >= Ending::prepared && ending <= Ending::subclass);
+}
 
 constexpr bool is_wrapped(Ending ending) {
   return ending == Ending::wrapped || ending == Ending::wrapped_generator;

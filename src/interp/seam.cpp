@@ -24,6 +24,15 @@ const PyMethodDef* method_in(PyTypeObject* type, PyObject* name) {
              : nullptr;
 }
 
+PyObject* variables_of(PyObject* type) {
+  auto* found = reinterpret_cast<PyTypeObject*>(type);
+#if PY_VERSION_HEX >= 0x030C0000
+  return PyType_GetDict(found);
+#else
+  return Py_XNewRef(found->tp_dict);
+#endif
+}
+
 bool leads_to(PyObject* callable, PyObject* function) {
   constexpr int deepest = 16;
   for (int i = 0; i < deepest && callable != nullptr; ++i) {
@@ -46,18 +55,34 @@ bool leads_to(PyObject* callable, PyObject* function) {
   return false;
 }
 
-PyObject* first_argument(_PyInterpreterFrame* frame) {
-  const CodeMap* map = code_map(code_of(frame));
-  if (map == nullptr || !map->keeps_first_argument) {
+PyObject* argument_of(_PyInterpreterFrame* frame, int i) {
+  PyCodeObject* code = code_of(frame);
+  if (!keeps_argument(code, i)) {
     PyErr_Clear();
     return nullptr;
   }
-  PyObject* argument = object_in(frame->localsplus[0]);
+  PyObject* argument = object_in(frame->localsplus[i]);
   // MAKE_CELL puts it into a cell if inner functions use it.
-  if (argument != nullptr && PyCell_Check(argument) && map->first_argument_in_cell) {
+  if (argument != nullptr && PyCell_Check(argument) && is_in_cell(code, i)) {
     argument = PyCell_GET(argument);
   }
   return argument;
+}
+
+PyObject* find_beyond(PyTypeObject* type, PyTypeObject* of, PyObject* name) {
+  PyObject* order = of->tp_mro;
+  Py_ssize_t size = order != nullptr ? PyTuple_GET_SIZE(order) : 0;
+  Py_ssize_t i = 0;
+  while (i < size && PyTuple_GET_ITEM(order, i) != reinterpret_cast<PyObject*>(type)) {
+    ++i;
+  }
+  PyObject* found = nullptr;
+  while (found == nullptr && ++i < size) {
+    PyObject* variables = variables_of(PyTuple_GET_ITEM(order, i));
+    found = variables != nullptr ? PyDict_GetItem(variables, name) : nullptr;
+    Py_XDECREF(variables);
+  }
+  return found;
 }
 
 bool is_builtin(const Seam& seam, const PyMethodDef* function) {

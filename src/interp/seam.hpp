@@ -52,6 +52,7 @@ constexpr int a_calls = -1;
 
 // The rules, by what they are about.
 std::span<const Rule> call_rules() noexcept;
+std::span<const Rule> class_rules() noexcept;
 std::span<const Rule> code_rules() noexcept;
 std::span<const Rule> attribute_rules() noexcept;
 std::span<const Rule> operator_rules() noexcept;
@@ -103,6 +104,12 @@ struct Names {
   Name run{"run"};
   Name hash{"__hash__"};
   Name equal{"__eq__"};
+  Name prepare{"__prepare__"};
+  Name init_subclass{"__init_subclass__"};
+  Name mro{"mro"};
+  Name own_class{"__class__"};
+  Name own_name{"__name__"};
+  Name own_module{"__module__"};
 };
 inline Names names;
 
@@ -164,14 +171,28 @@ PyObject* method_of(PyTypeObject* type, PyObject* name);
 // method_in() is the C function that a method of the type is; null if it is anything else.
 const PyMethodDef* method_in(PyTypeObject* type, PyObject* name);
 
+// wrapped_by() is the function that a static or class method is made of; borrowed.
+inline PyObject* wrapped_by(PyObject* method) {
+  // Objects/funcobject.c, staticmethod, classmethod: it comes first.
+  return *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(method) + sizeof(PyObject));
+}
+
+// variables_of() is a class's dictionary; a new reference, or null.
+PyObject* variables_of(PyObject* type);
+
 // is_call() tells whether the inner frame is that of a function which has been called, not of a generator.
 inline bool is_call(const Seam& seam) { return is_on_data_stack(seam.inner); }
 
 // leads_to() tells whether a call of `callable` is a call of `function`, with nothing done to what that returns.
 bool leads_to(PyObject* callable, PyObject* function);
 
-// first_argument() is that of a frame which still has it; borrowed, or null.
-PyObject* first_argument(_PyInterpreterFrame* frame);
+// argument_of() is a positional argument of a frame which still has it; borrowed, or null.
+PyObject* argument_of(_PyInterpreterFrame* frame, int i);
+inline PyObject* first_argument(_PyInterpreterFrame* frame) { return argument_of(frame, 0); }
+
+// find_beyond() is what super(type, of) looks up: the attribute of the first class behind `type` in the order of
+// `of` that has one; borrowed, or null.
+PyObject* find_beyond(PyTypeObject* type, PyTypeObject* of, PyObject* name);
 
 // is_builtin() tells whether a call has called that C function; calls_builtin(), with so many arguments, all
 // of them positional.

@@ -347,6 +347,16 @@ bool finish(const EndingObject& how, PyObject* kept, PyObject* second, PyObject*
       return PyContext_Exit(kept) == 0 && give(Py_NewRef(value));
     case Ending::built:
       return give(finish_class(how.argument, kept, second, value, outer));
+    case Ending::prepared:
+      return give(finish_preparation(how.argument, second, value, outer));
+    case Ending::made:
+      return give(finish_made_class(how.argument, kept, second, value, outer));
+    case Ending::initialised:
+      return give(value != Py_None ? finish_instance(kept, value)
+                                   : finish_whole_class(how.argument, second, kept, outer));
+    case Ending::subclass:
+      return give(how.argument == 0 ? Py_NewRef(kept)
+                                    : finish_whole_class(how.argument, second, kept, outer));
   }
   return false;
 }
@@ -627,7 +637,7 @@ int init_shims() {
   catching_shim_code = driving_shim_code != nullptr ? assemble_catching_shim() : nullptr;
   closing_shim_code = catching_shim_code != nullptr ? assemble_closing_shim() : nullptr;
   if (closing_shim_code == nullptr || PyType_Ready(&EndingType) < 0 || init_operators() < 0 ||
-      init_conversions() < 0) {
+      init_conversions() < 0 || init_classes() < 0) {
     return -1;
   }
   for (std::size_t i = 0; i < endings; ++i) {
