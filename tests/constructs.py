@@ -698,10 +698,28 @@ class DerivedAttributes(Attributes):
     def plain(self):
         return "derived", super().plain
 
+    @property
+    def explicit(self):
+        return [super(DerivedAttributes, self).plain]  # noqa: UP008
+
+    @property
+    def got(self):
+        return getattr(super(), "plain")  # noqa: B009
+
 
 @construct("`super().attribute`")
 def super_attributes():
     return DerivedAttributes().plain
+
+
+@construct("`super().attribute`")
+def got_super_attributes():
+    return DerivedAttributes().got
+
+
+@construct("`super(class, self).attribute`")
+def explicit_super_attributes():
+    return DerivedAttributes().explicit
 
 
 class AttributesOfClasses(type):

@@ -781,6 +781,91 @@ def other_descriptors(wait, note):
     note(it.cached)
 
 
+class Descriptor:
+    def __init__(self, wait):
+        self.wait = wait
+
+    def __get__(self, instance, owner):
+        return instance is None, owner.__name__, self.wait()
+
+
+@scenario
+def attributes_beyond(wait, note):
+    class Base:
+        got = Descriptor(wait)
+
+        @property
+        def own(self):
+            return type(self).__name__, wait()
+
+        @property
+        def callable(self):
+            value = wait()
+            return lambda *rest: (value, rest)
+
+        @property
+        def fails(self):
+            raise AttributeError(wait())
+
+    class Middle(Base):
+        def others(self):
+            def inner(it):
+                return self, super().got
+
+            note(inner(self)[1])
+            self, _ = inner(self)
+            beyond = super()
+            return beyond.own, beyond.callable(2), getattr(super(), "own")  # noqa: B009
+
+        @classmethod
+        def of_class(cls):
+            return super().got, isinstance(super().own, property)
+
+    class Last(Middle):
+        own = callable = None
+
+        @property
+        def all(self):
+            value = super().own, super().callable(wait()), super().got
+            return [value, super().others()], lambda: self
+
+        @property
+        def none(self):
+            return super().fails
+
+        @classmethod
+        def of_class(cls):
+            return super().of_class(), super().got, cls.__name__
+
+    for _ in range(3):
+        it = Last()
+        note(it.all[0])
+        note(it.of_class())
+        attempt(note, lambda it=it: it.none, AttributeError)
+
+
+@scenario(pinned=[(3, 14), (3, 15)])
+def attributes_beyond_a_named_class(wait, note):
+    class Base:
+        got = Descriptor(wait)
+
+        @property
+        def own(self):
+            return type(self).__name__, wait()
+
+    class Derived(Base):
+        own = got = None
+
+        def all(self, kind):
+            return super(kind, self).own, [super(kind, self).got], super(kind, self).own.count(1)
+
+    class Last(Derived):
+        own = None
+
+    for _ in range(3):
+        note(Last().all(Derived))
+
+
 class Anything:
     def __init__(self, wait):
         self.__dict__["wait"] = wait

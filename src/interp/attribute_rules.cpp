@@ -34,6 +34,23 @@ bool gets_attribute_of_module(const Seam& seam, PyObject* module, PyObject* name
   return found == nullptr && leads_to(PyDict_GetItem(variables, names.getattr), seam.function());
 }
 
+// Objects/typeobject.c, super_getattro. A property of a class is itself.
+bool gets_attribute_beyond(const Seam& seam, PyTypeObject* type, PyObject* object, PyTypeObject* of,
+                           PyObject* name) {
+  PyObject* found =
+      of != nullptr && name != names.own_class ? find_beyond(type, of, name) : nullptr;
+  bool is_class = object == reinterpret_cast<PyObject*>(of);
+  return found != nullptr && !(is_class && Py_IS_TYPE(found, &PyProperty_Type)) &&
+         calls_getter(seam, found);
+}
+
+// The same for a super object: the class, whose it is, and the class whose order counts.
+bool gets_attribute_of_super(const Seam& seam, PyObject* object, PyObject* name) {
+  auto* items = reinterpret_cast<PyObject**>(reinterpret_cast<char*>(object) + sizeof(PyObject));
+  return gets_attribute_beyond(seam, reinterpret_cast<PyTypeObject*>(items[0]), items[1],
+                               reinterpret_cast<PyTypeObject*>(items[2]), name);
+}
+
 // Whether what runs gets that attribute of the object, and nothing is done to what it returns.
 bool gets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
   PyTypeObject* type = Py_TYPE(object);
@@ -51,6 +68,9 @@ bool gets_attribute(const Seam& seam, PyObject* object, PyObject* name) {
   }
   if (type->tp_getattro == PyType_Type.tp_getattro) {
     return gets_attribute_of_class(seam, reinterpret_cast<PyTypeObject*>(object), name);
+  }
+  if (type == &PySuper_Type) {
+    return gets_attribute_of_super(seam, object, name);
   }
   if (type->tp_getattro == PyModule_Type.tp_getattro) {
     return gets_attribute_of_module(seam, object, name);
@@ -109,6 +129,80 @@ bool loads_callable(const Seam& seam, Joint*) {
          gets_attribute(seam, seam.operand(0), name_in(seam, name_index(seam.stop.at->argument)));
 }
 
+#if PY_VERSION_HEX >= 0x030C0000
+// ---- super().attribute (Python/bytecodes.c, LOAD_SUPER_ATTR; Objects/typeobject.c) ----
+
+// Whose class's order counts (supercheck), if __class__ needn't be asked.
+PyTypeObject* class_for_super(PyTypeObject* type, PyObject* object) {
+  auto* own = reinterpret_cast<PyTypeObject*>(object);
+  if (PyType_Check(object) && PyType_IsSubtype(own, type) != 0) {
+    return own;
+  }
+  return PyType_IsSubtype(Py_TYPE(object), type) != 0 ? Py_TYPE(object) : nullptr;
+}
+
+bool gets_from_super(const Seam& seam, PyObject* type, PyObject* object) {
+  if (!is_call(seam) || type == nullptr || object == nullptr || !PyType_Check(type)) {
+    return false;
+  }
+  auto* known = reinterpret_cast<PyTypeObject*>(type);
+  return gets_attribute_beyond(seam, known, object, class_for_super(known, object),
+                               name_in(seam, seam.stop.at->argument >> 2));
+}
+
+#if PY_VERSION_HEX < 0x030E0000
+// [super, class, self]; they may have been dropped, then a super object has them.
+bool loads_from_super(const Seam& seam, Joint* joint) {
+  joint->stale = seam.operands;
+  return seam.operand(0) == reinterpret_cast<PyObject*>(&PySuper_Type) &&
+         gets_from_super(seam, seam.operand(1), seam.operand(2));
+}
+#else
+bool is_super_itself(_PyInterpreterFrame* frame) {
+  PyObject* globals = frame->f_globals;
+  PyObject* builtins = frame->f_builtins;
+  return PyDict_Check(globals) && PyDict_GetItem(globals, names.super) == nullptr &&
+         PyDict_Check(builtins) &&
+         PyDict_GetItem(builtins, names.super) == reinterpret_cast<PyObject*>(&PySuper_Type);
+}
+
+// How high the value stack is above where it is when the instruction begins.
+int rise(const Seam& seam) {
+  PyCodeObject* code = code_of(seam.outer);
+  int index = static_cast<int>(seam.stop.at - code_map(code)->instructions.get());
+  return seam.stop.height - code->co_nlocalsplus - height_before(code, index);
+}
+
+// They have been taken off, unless the instruction is specialised: what super() has found is to be found as it does
+// that (super_init_without_args).
+bool loads_from_super(const Seam& seam, Joint*) {
+  constexpr int all = 3, has_arguments = 2;
+  PyCodeObject* code = code_of(seam.outer);
+  if (rise(seam) != seam.operands - all || (seam.stop.at->argument & has_arguments) != 0 ||
+      code->co_argcount < 1 || !is_super_itself(seam.outer)) {
+    return false;
+  }
+  PyObject* object = object_in(seam.outer->localsplus[0]);
+  if (object != nullptr && is_in_cell(code, 0) && PyCell_Check(object)) {
+    object = PyCell_GET(object);
+  }
+  for (int i = code->co_nlocalsplus - code->co_nfreevars; i < code->co_nlocalsplus; ++i) {
+    PyObject* cell = object_in(seam.outer->localsplus[i]);
+    if (PyTuple_GET_ITEM(code->co_localsplusnames, i) == names.own_class && cell != nullptr &&
+        PyCell_Check(cell)) {
+      return gets_from_super(seam, PyCell_GET(cell), object);
+    }
+  }
+  return false;
+}
+#endif
+
+template <bool for_call>
+bool loads_from_super_as(const Seam& seam, Joint* joint) {
+  return is_for_call(seam) == for_call && loads_from_super(seam, joint);
+}
+#endif
+
 bool stores_attribute(const Seam& seam, Joint*) {
   return has_rest(seam) &&
          sets_attribute(seam, seam.operand(1), name_in(seam, seam.stop.at->argument));
@@ -163,6 +257,12 @@ const Rule rules[] = {
     {LOAD_METHOD, 1, loads_callable, Ending::attribute},
 #else
     {LOAD_ATTR, 1, loads_callable, Ending::attribute},
+    {LOAD_SUPER_ATTR, 3, loads_from_super_as<false>, Ending::push},
+    {LOAD_SUPER_ATTR, 3, loads_from_super_as<true>, Ending::attribute},
+#endif
+#if PY_VERSION_HEX >= 0x030E0000
+    {LOAD_SUPER_ATTR, 0, loads_from_super_as<false>, Ending::push},
+    {LOAD_SUPER_ATTR, 0, loads_from_super_as<true>, Ending::attribute},
 #endif
     {STORE_ATTR, 2, stores_attribute, Ending::nothing},
     {DELETE_ATTR, 1, removes_attribute, Ending::nothing},

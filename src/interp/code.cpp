@@ -52,8 +52,6 @@ void read_instructions(const unsigned char* bytes, CodeMap* map) {
   }
 }
 
-#if PY_VERSION_HEX < 0x030E0000
-
 struct Flow {
   int target;      // where it may jump to, or -1
   bool continues;  // whether the next instruction may follow
@@ -91,6 +89,8 @@ Flow flow_of(int opcode, int argument, int i) {
     case FOR_ITER:
     case SEND:
       return {next + argument, true};
+#endif
+#ifdef RETURN_CONST
     case RETURN_CONST:
 #endif
     case RETURN_VALUE:
@@ -185,12 +185,6 @@ class Heights {
 
 void compute_heights(CodeMap* map, PyCodeObject* code) { Heights(map).compute(code); }
 
-#else
-
-void compute_heights(CodeMap*, PyCodeObject*) {}
-
-#endif
-
 // ---- the first argument ----------------------------------------------------------------------
 
 // Whether the instruction stores something in local variable `local`, or deletes it.
@@ -270,7 +264,9 @@ std::unique_ptr<CodeMap> read_code(PyCodeObject* code) {
 std::unique_ptr<CodeMap> make_map(PyCodeObject* code) {
   std::unique_ptr<CodeMap> map = read_code(code);
   if (map != nullptr) {
+#if PY_VERSION_HEX < 0x030E0000
     compute_heights(map.get(), code);
+#endif
     map->keeps_first_argument = keeps(*map, code, 0);
   }
   return map;
@@ -298,6 +294,18 @@ const CodeMap* find_code_map(PyCodeObject* code, KnownMap* known) {
   }
   *known = {code, static_cast<CodeMap*>(attached)};
   return known->map;
+}
+
+int height_before(PyCodeObject* code, int index) {
+#if PY_VERSION_HEX < 0x030E0000
+  const CodeMap* map = code_map(code);
+#else
+  std::unique_ptr<CodeMap> map = read_code(code);
+  if (map != nullptr) {
+    compute_heights(map.get(), code);
+  }
+#endif
+  return map != nullptr ? map->instructions[index].height : -1;
 }
 
 bool is_in_cell(PyCodeObject* code, int i) {

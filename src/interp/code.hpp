@@ -41,6 +41,11 @@ inline const CodeMap* code_map(PyCodeObject* code) {
   return known.code == code ? known.map : find_code_map(code, &known);
 }
 
+// height_before() is how high the value stack is before the instruction of that index, on any version (on 3.14+ it
+// takes its time); -1 if it is
+// never reached (or with MemoryError set).
+int height_before(PyCodeObject* code, int index);
+
 // keeps_argument() tells whether there is such a positional argument, and nothing is ever stored in its place; false
 // with MemoryError set, perhaps. is_in_cell() tells whether it lies in a cell, for inner functions.
 bool keeps_argument(PyCodeObject* code, int i);

@@ -107,6 +107,7 @@ struct Names {
   Name prepare{"__prepare__"};
   Name init_subclass{"__init_subclass__"};
   Name mro{"mro"};
+  Name super{"super"};
   Name own_class{"__class__"};
   Name own_name{"__name__"};
   Name own_module{"__module__"};
