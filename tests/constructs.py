@@ -2058,12 +2058,17 @@ def sends():
     return SENT.send(1)
 
 
-@construct("`channel.send_exception()`, `send_throw()`, `send_sequence()`")
+@construct("`channel.send_exception()`, `send_throw()`")
 def sends_exceptions():
     return SENT.send_exception(KeyError)
 
 
-@construct("`channel.send_exception()`, `send_throw()`, `send_sequence()`")
+@construct("`channel.send_exception()`, `send_throw()`")
+def sends_instances_of_exceptions():
+    return SENT.send_throw(exc=KeyError(1))
+
+
+@construct("`channel.send_sequence()`")
 def sends_sequences():
     return SENT.send_sequence([1])
 

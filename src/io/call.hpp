@@ -72,6 +72,7 @@ struct Call final : Operation {
     return 0;
   }
   std::size_t memory() const noexcept override { return sizeof *this; }
+  const char* place() const noexcept override { return "for a socket"; }
 
   Nanoseconds deadline = forever;
   Buffer buffer;        // to send or to receive into

@@ -7,6 +7,7 @@
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"
 #include "runtime/scheduler.hpp"
+#include "runtime/sending.hpp"
 #include "runtime/switching.hpp"
 
 namespace stackless {
@@ -237,49 +238,6 @@ PyObject* receive_method(PyObject* self, PyObject* const*, Py_ssize_t nargs) {
     return raise(PyExc_TypeError, "channel.receive() takes no arguments (%zd given)", nargs);
   }
   return receive(as_channel(self)).release();
-}
-
-PyObject* send_bomb(PyObject* self, Object exception) {
-  Object bomb = exception ? make_bomb(std::move(exception)) : Object();
-  return bomb ? send(as_channel(self), bomb.get()).release() : nullptr;
-}
-
-PyObject* send_exception(PyObject* self, PyObject* args) {
-  if (PyTuple_GET_SIZE(args) < 1) {
-    return raise(PyExc_TypeError, "send_exception() takes at least 1 argument (0 given)");
-  }
-  PyObject* type = PyTuple_GET_ITEM(args, 0);
-  if (!PyExceptionClass_Check(type)) {
-    return raise(PyExc_TypeError,
-                 "channel.send_exception needs Exception or string subclass as first parameter");
-  }
-  Object arguments = Object::steal(PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args)));
-  return arguments ? send_bomb(self, make_exception(type, arguments.get(), nullptr)) : nullptr;
-}
-
-PyObject* send_throw(PyObject* self, PyObject* args, PyObject* keywords) {
-  static const char* names[] = {"exc", "val", "tb", nullptr};
-  PyObject *type, *value = nullptr, *traceback = nullptr;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|OO:send_throw", const_cast<char**>(names),
-                                   &type, &value, &traceback)) {
-    return nullptr;
-  }
-  return send_bomb(self, make_exception(type, value, traceback));
-}
-
-PyObject* send_sequence(PyObject* self, PyObject* sequence) {
-  Object iterator = Object::steal(PyObject_GetIter(sequence));
-  if (!iterator) {
-    return nullptr;
-  }
-  Py_ssize_t count = 0;
-  while (Object item = Object::steal(PyIter_Next(iterator.get()))) {
-    if (!send(as_channel(self), item.get())) {
-      return nullptr;
-    }
-    ++count;
-  }
-  return PyErr_Occurred() ? nullptr : PyLong_FromSsize_t(count);
 }
 
 PyObject* next_value(PyObject* self) {

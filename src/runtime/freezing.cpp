@@ -11,6 +11,7 @@
 #include "runtime/channel.hpp"
 #include "runtime/functions.hpp"
 #include "runtime/pickling.hpp"
+#include "runtime/sending.hpp"
 #include "runtime/switching.hpp"
 #include "runtime/torture.hpp"
 #include "runtime/wait.hpp"
@@ -23,6 +24,7 @@ struct Rule {
   const PyMethodDef* function;
   Completion completion;
   bool trades = false;  // whether nothing is left to do there when the tasklet has been woken
+  bool keeps_bomb = false;
 };
 
 const PyMethodDef* find(const PyMethodDef* table, const char* name) {
@@ -32,7 +34,7 @@ const PyMethodDef* find(const PyMethodDef* table, const char* name) {
   return table;
 }
 
-// In these functions a tasklet waits without holding anything on its C stack.
+// In these functions a tasklet waits without holding anything on its C stack, except for what the call has sent.
 const Rule rules[] = {
     {find(channel_methods, "receive"), Completion::mail, true},
     {find(functions, "schedule"), Completion::mail_or_self, true},
@@ -41,6 +43,9 @@ const Rule rules[] = {
     {find(functions, "schedule_remove"), Completion::removed},
     {find(tasklet_methods, "run"), Completion::mail},
     {find(tasklet_methods, "switch"), Completion::mail},
+    {find(channel_methods, "send_exception"), Completion::mail, false, true},
+    {find(channel_methods, "send_throw"), Completion::mail, false, true},
+    {find(channel_methods, "send_sequence"), Completion::again},
 };
 
 const Rule* rule_of(const PyMethodDef* function) {
@@ -65,22 +70,34 @@ bool is_made_again(const Tasklet* t, const interp::Halt& halt) {
   return method->ml_name != nullptr && t->operation != nullptr && halt.arguments >= 0;
 }
 
-Completion completion_of(const Tasklet* t, const interp::Halt& halt) {
-  if (halt.iterator != nullptr) {
-    bool receives = Py_TYPE(halt.iterator)->tp_iternext == ChannelType.tp_iternext;
+// What a call that has a rule returns, if it waits where the rule says.
+Completion completion_by(const Rule& rule, const Tasklet* t, const interp::Halt& halt) {
+  switch (rule.completion) {
+    case Completion::removed:
+      return halt.arguments == 0  ? Completion::removed
+             : halt.arguments > 0 ? Completion::mail
+                                  : Completion::none;
+    case Completion::nothing:
+      // What makes a number of sleep()'s argument may wait, too.
+      return t->place != Place::channel ? Completion::nothing : Completion::none;
+    case Completion::again:
+      return is_in_sequence(t) && halt.arguments >= 0 ? Completion::again : Completion::none;
+    default:
+      return !rule.keeps_bomb || t->sends_bomb ? rule.completion : Completion::none;
+  }
+}
+
+Completion completion_of(const Tasklet* t, interp::Halt* halt) {
+  if (halt->iterator != nullptr) {
+    bool receives = Py_TYPE(halt->iterator)->tp_iternext == ChannelType.tp_iternext;
     return receives ? Completion::mail : Completion::none;
   }
-  const Rule* rule = rule_of(halt.function);
+  const Rule* rule = rule_of(halt->function);
   if (rule == nullptr) {
-    return is_made_again(t, halt) ? Completion::again : Completion::none;
+    return is_made_again(t, *halt) ? Completion::again : Completion::none;
   }
-  if (rule->completion == Completion::removed && halt.arguments != 0) {
-    bool known = halt.arguments > 0;
-    return known ? Completion::mail : Completion::none;
-  }
-  // What makes a number of sleep()'s argument may wait, too.
-  bool sleeps = rule->completion != Completion::nothing || t->place != Place::channel;
-  return sleeps ? rule->completion : Completion::none;
+  halt->merges = halt->merges || rule->keeps_bomb;
+  return completion_by(*rule, t, *halt);
 }
 
 enum class Success {
@@ -108,7 +125,7 @@ Completion find_completion(const Tasklet* t, interp::Parked* parked, interp::Hal
   bool free = ts != nullptr && t->stack != nullptr &&
               interp::find_halt(ts, parked, halt) == interp::Pin::none &&
               is_own(t, halt->outermost);
-  return free ? completion_of(t, *halt) : Completion::none;
+  return free ? completion_of(t, halt) : Completion::none;
 }
 
 // Whether the C functions on the tasklet's stack can be ended now, by the calling thread.
@@ -328,7 +345,7 @@ Object why_pinned(Tasklet* t) {
   }
   interp::Halt halt;
   interp::Pin pin = interp::find_halt(home->ts, t->parked, &halt);
-  bool is_known = pin == interp::Pin::none && completion_of(t, halt) != Completion::none;
+  bool is_known = pin == interp::Pin::none && completion_of(t, &halt) != Completion::none;
   if (pin == interp::Pin::none && !is_known && halt.function != nullptr) {
     return Object::steal(PyUnicode_FromFormat(
         "it waits in %s(), which keeps something on the C stack", halt.function->ml_name));

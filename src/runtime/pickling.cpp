@@ -7,6 +7,7 @@
 #include "runtime/deadlock.hpp"
 #include "runtime/freezing.hpp"
 #include "runtime/scheduler.hpp"
+#include "runtime/wait.hpp"
 
 namespace stackless {
 
@@ -173,7 +174,8 @@ Frames frames_of(Tasklet* t) {
   }
   if (t->completion == Completion::again) {
     Object place = place_of(t);
-    raise(PyExc_TypeError, "cannot pickle a tasklet that waits for a socket%U", place.get());
+    raise(PyExc_TypeError, "cannot pickle a tasklet that waits %s%U", t->operation->place(),
+          place.get());
     return frames;
   }
   frames.exceptions = Object::steal(interp::handled_exceptions(t->frozen, wrap));

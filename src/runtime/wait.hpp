@@ -26,7 +26,7 @@ struct Wait : core::PollWaiter, Alarm {
   Wait* prev_wait = nullptr;
 };
 
-// An Operation is all that a call keeps which waits for a descriptor, since its tasklet may be frozen
+// An Operation is all that a call keeps which waits, for a descriptor, say, since its tasklet may be frozen
 // meanwhile: then the call ends nowhere, and is made once more when the tasklet is thawed. The second call
 // takes the operation over and goes on behind its wait.
 struct Operation : Wait {
@@ -36,6 +36,7 @@ struct Operation : Wait {
   Operation& operator=(const Operation&) = delete;
   virtual int traverse(visitproc visit, void* arg) = 0;
   virtual std::size_t memory() const noexcept = 0;  // in bytes
+  virtual const char* place() const noexcept = 0;   // where it waits: "a tasklet that waits ..."
 
   PyObject* self = nullptr;    // whose method it is, which the caller holds, and
   const void* call = nullptr;  // which one

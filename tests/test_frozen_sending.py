@@ -1,0 +1,352 @@
+"""Tasklets frozen in what sends more than a value: exceptions, sequences."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import pickle
+import traceback
+import weakref
+
+import pytest
+import stackless
+from stackless import channel, tasklet
+
+PLENTY = 100_000
+ROUNDS = 20
+both = pytest.mark.parametrize("stacks", [PLENTY, 0], ids=["plainly", "frozen"])
+
+
+@pytest.fixture(autouse=True)
+def budget():
+    before = stackless.set_stack_budget(PLENTY)
+    yield
+    stackless.set_stack_budget(before)
+
+
+def start(function, *arguments, stacks=0):
+    stackless.set_stack_budget(stacks)
+    t = tasklet(function)(*arguments)
+    t.run()
+    return t
+
+
+def is_frozen():
+    return stackless.statistics()["frozen"] == 1
+
+
+def receive(gate):
+    """Receive, once the sender has gone on."""
+    gate.preference = 1
+    try:
+        return gate.receive()
+    except (KeyError, ValueError, IndexError) as error:
+        return repr(error)
+
+
+def names_in(error):
+    return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+
+
+# ---- exceptions ----------------------------------------------------------------------------------
+
+
+def sends_exceptions(gate, log):
+    for i in range(3):
+        log.append(gate.send_exception(KeyError, "class", i))
+        log.append(gate.send_throw(ValueError(i)))
+        log.append(gate.send_throw(ValueError, i + 1))
+        log.append(gate.send_throw(exc=IndexError, val=("a", i)))
+        log.append(gate.send_exception(*(KeyError, i)))
+
+
+@both
+def test_exceptions_are_received_as_ever(stacks):
+    gate, log = channel(), []
+    t = start(sends_exceptions, gate, log, stacks=stacks)
+    received = []
+    while t.alive:
+        assert is_frozen() == (stacks == 0)
+        assert stackless.why_pinned(t) is None
+        received.append(receive(gate))
+    expected = []
+    for i in range(3):
+        expected += [f"KeyError('class', {i})", f"ValueError({i})", f"ValueError({i + 1})"]
+        expected += [f"IndexError('a', {i})", f"KeyError({i})"]
+    assert received == expected
+    assert log == [None] * 15
+
+
+@both
+@pytest.mark.parametrize("preference", [-1, 0, 1])
+def test_who_runs_next_is_the_same(preference, stacks):
+    gate, log = channel(), []
+    gate.preference = preference
+
+    def listen():
+        for _ in range(2):
+            try:
+                gate.receive()
+            except KeyError as error:
+                log.append(error.args)
+
+    def send():
+        log.append("s>")
+        log.append(gate.send_exception(KeyError, 1))
+        log.append(gate.send_exception(KeyError, 2))
+
+    stackless.set_stack_budget(stacks)
+    tasklet(listen)()
+    tasklet(send)()
+    stackless.run()
+    assert (
+        log
+        == {
+            -1: ["s>", (1,), None, (2,), None],
+            0: ["s>", None, (1,), (2,), None],
+            1: ["s>", None, (1,), None, (2,)],
+        }[preference]
+    )
+
+
+@both
+def test_an_exception_thrown_at_who_sends_one_is_raised_there(stacks):
+    gate, log = channel(), []
+
+    def send():
+        try:
+            gate.send_throw(KeyError)
+        except ValueError as error:
+            log.append(names_in(error))
+        log.append(gate.send_exception(KeyError, 2))
+
+    t = start(send, stacks=stacks)
+    t.throw(ValueError)
+    assert receive(gate) == "KeyError(2)"
+    assert (t.alive, log) == (False, [["send"], None])
+
+
+def test_one_that_sends_an_exception_can_be_pickled():
+    gate, log = channel(), []
+    t = start(sends_exceptions, gate, log)
+    data = pickle.dumps((t, gate, log))
+    t.kill()
+    for _ in range(2):
+        copy, gate, log = pickle.loads(data)
+        assert [receive(gate) for _ in range(15)][:3] == [
+            "KeyError('class', 0)",
+            "ValueError(0)",
+            "ValueError(1)",
+        ]
+        assert (copy.alive, log) == (False, [None] * 15)
+
+
+def test_what_waits_while_the_exception_is_made_pins():
+    gate, made = channel(), channel()
+
+    class Made(KeyError):
+        __init__ = made.receive
+
+    t = start(gate.send_exception, Made)
+    assert stackless.why_pinned(t) is not None
+    t.kill()
+
+    def send():
+        gate.send_exception(Made)
+
+    t = start(send)
+    reason = "it waits in send_exception(), which keeps something on the C stack"
+    assert stackless.why_pinned(t) == reason
+    made.send(None)
+    assert stackless.why_pinned(t) is None
+    assert receive(gate) == "Made()"
+    assert not t.alive
+
+
+# ---- sequences -----------------------------------------------------------------------------------
+
+
+def sends_sequences(gate, log):
+    log.append(gate.send_sequence("ab"))
+    log.append(gate.send_sequence(x * x for x in range(3)))
+    log.append(gate.send_sequence([]))
+    items = iter([1, 2, 3])
+    try:
+        log.append(gate.send_sequence(items))
+    except ValueError:
+        log.append("thrown")
+        log.append(gate.send_sequence(items))
+
+    def fails():
+        yield 8
+        raise KeyError("failed")
+
+    try:
+        gate.send_sequence(fails())
+    except KeyError as error:
+        log.append(
+            (error.args, [frame.name for frame in traceback.extract_tb(error.__traceback__)])
+        )
+
+
+@both
+def test_sequences_are_received_as_ever(stacks):
+    gate, log = channel(), []
+    t = start(sends_sequences, gate, log, stacks=stacks)
+    received = []
+    while t.alive:
+        assert is_frozen() == (stacks == 0)
+        assert stackless.why_pinned(t) is None
+        gc.collect()
+        received.append(receive(gate))
+        if len(received) == 6:
+            t.throw(ValueError)
+            received.append("thrown")
+    assert received == ["a", "b", 0, 1, 4, 1, "thrown", 3, 8]
+    assert log == [2, 3, 0, "thrown", 1, (("failed",), ["sends_sequences", "fails"])]
+
+
+@both
+def test_receivers_that_wait_get_their_items_at_once(stacks):
+    gate, log = channel(), []
+
+    def listen(name):
+        while (item := gate.receive()) is not None:
+            log.append((name, item))
+
+    def send():
+        log.append(gate.send_sequence([1, 2, 3, 4, None, None]))
+
+    stackless.set_stack_budget(stacks)
+    tasklet(listen)("a")
+    tasklet(listen)("b")
+    tasklet(send)()
+    stackless.run()
+    assert log == [("a", 1), ("b", 2), ("a", 3), ("b", 4), 6]
+
+
+@both
+def test_what_sends_a_sequence_can_be_killed(stacks):
+    gate, log = channel(), []
+
+    def send():
+        try:
+            gate.send_sequence(numbers())
+        finally:
+            log.append("killed")
+
+    def numbers():
+        try:
+            yield 1
+        finally:
+            log.append("closed")
+
+    t = start(send, stacks=stacks)
+    t.kill()
+    assert (t.alive, log) == (False, ["closed", "killed"])
+
+
+def test_what_sends_a_sequence_may_be_forgotten():
+    class Item:
+        pass
+
+    def send(gate, items):
+        gate.send_sequence(items)
+
+    gate, items = channel(), [Item(), Item()]
+    items[1].channel = gate
+    gone = weakref.ref(items[1])
+    start(send, gate, iter(items))
+    assert is_frozen()
+    del gate, items
+    gc.collect()
+    assert gone() is None
+
+
+def test_what_waits_for_the_items_pins():
+    gate, source, log = channel(), channel(), []
+
+    def send(items):
+        log.append(gate.send_sequence(items))
+
+    def goes_on_in_send(t):
+        reason = "it waits in send_sequence(), which keeps something on the C stack"
+        assert stackless.why_pinned(t) == reason
+        source.send(1)
+        assert stackless.why_pinned(t) is None
+        assert receive(gate) == 1
+        assert stackless.why_pinned(t) == reason
+
+    t = start(send, source)
+    goes_on_in_send(t)
+    source.close()
+    source.open()
+    source.send_exception(StopIteration)
+    t = start(send, iter(functools.partial(source.receive), None))
+    goes_on_in_send(t)
+    source.send(None)
+    assert (t.alive, log) == (False, [1, 1])
+
+
+def test_it_can_not_be_pickled():
+    gate = channel()
+    t = start(sends_sequences, gate, [])
+    with pytest.raises(TypeError, match=r"a tasklet that waits in send_sequence\(\) at "):
+        pickle.dumps(t)
+    t.kill()
+
+
+# ---- both ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sends", [sends_exceptions, sends_sequences])
+def test_it_goes_on_in_another_thread(sends):
+    import threading
+
+    gate, log = channel(), []
+    t = start(sends, gate, log)
+    received = []
+
+    def go_on():
+        stackless.set_stack_budget(0)
+        t.bind_thread()
+        while t.alive:
+            received.append(receive(gate))
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    thread.join()
+    assert (len(received), len(log)) in [(15, 15), (9, 5)]
+    assert not t.alive
+
+
+def test_nothing_leaks():
+    class Item:
+        pass
+
+    def items(number):
+        for _ in range(number):
+            yield Item()
+
+    def send(gate, way):
+        if way == "sequence":
+            gate.send_sequence(items(3))
+        elif way == "throw":
+            gate.send_throw(KeyError(Item()))
+        else:
+            gate.send_exception(KeyError, Item())
+
+    for way in ["sequence", "throw", "exception"]:
+        for end in ["receive", "kill", "forget"]:
+            for _ in range(ROUNDS):
+                gate = channel()
+                t = start(send, gate, way)
+                assert is_frozen()
+                if end == "receive":
+                    receive(gate)
+                    t.kill()
+                elif end == "kill":
+                    t.kill()
+                del t, gate
+                gc.collect()
+            assert [each for each in gc.get_objects() if isinstance(each, Item)] == []
