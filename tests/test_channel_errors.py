@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import stackless
 from stackless import channel, tasklet
@@ -219,3 +221,33 @@ def test_an_exception_that_a_receiver_does_not_catch_reaches_run():
         c.send_exception(KeyError, "uncaught")
     assert not t.alive
     assert stackless.getruncount() == 1
+
+
+@pytest.mark.parametrize("budget", [1000, 0], ids=["mounted", "frozen"])
+@pytest.mark.parametrize("method", ["send_exception", "send_throw"])
+def test_who_sends_an_exception_does_not_keep_it(method, budget):
+    class Failure(Exception):
+        pass
+
+    log = []
+    line = channel()
+
+    def receive():
+        try:
+            line.receive()
+        except Failure as failure:
+            reference = weakref.ref(failure)
+        log.append(reference())
+
+    def send():
+        getattr(line, method)(Failure)
+        log.append("sent")
+
+    before = stackless.set_stack_budget(budget)
+    try:
+        tasklet(receive)()
+        tasklet(send)()
+        stackless.run()
+    finally:
+        stackless.set_stack_budget(before)
+    assert log == [None, "sent"]

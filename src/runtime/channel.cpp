@@ -62,7 +62,7 @@ Tasklet* first_of(Channel* c) {
 }
 
 // Nobody waits: the caller does.
-Object wait_in_queue(Scheduler* s, Channel* c, PyObject* value, Way way) {
+Object wait_in_queue(Scheduler* s, Channel* c, Object value, Way way) {
   Tasklet* self = s->current;
   if (self->block_trap) {
     return raise(PyExc_RuntimeError, "this tasklet does not like to be blocked.");
@@ -75,21 +75,21 @@ Object wait_in_queue(Scheduler* s, Channel* c, PyObject* value, Way way) {
   }
   // Nothing may be held on the C stack while the tasklet is suspended; who called holds the channel.
   self->tempval.reset();
-  self->tempval = Object::share(value);
+  self->tempval = std::move(value);
   enqueue(c, unlink(self), way);
   return block(s);
 }
 
 // Somebody waits: `other` and the caller exchange values, and who goes on depends on the channel
 // (the table of the original's manual: preference, schedule_all).
-Object exchange(Scheduler* s, Channel* c, PyObject* value, Way way) {
+Object exchange(Scheduler* s, Channel* c, Object value, Way way) {
   Tasklet* self = s->current;
   Tasklet* other = first_of(c);
   c->last_user = self->serial;
   self->used_channel = true;
   if (other->scheduler != s) [[unlikely]] {
     Object mine = std::exchange(self->tempval, Object());
-    self->tempval = std::exchange(other->tempval, Object::share(value));
+    self->tempval = std::exchange(other->tempval, std::move(value));
     insert_owned(remove_from_queue(other));
     // Across threads the callback comes late, when the transfer has been made.
     if ((s->attention & Scheduler::callback) != 0 &&
@@ -107,7 +107,7 @@ Object exchange(Scheduler* s, Channel* c, PyObject* value, Way way) {
     }
   }
   self->tempval.reset();
-  self->tempval = std::exchange(other->tempval, Object::share(value));
+  self->tempval = std::exchange(other->tempval, std::move(value));
   Ref<Tasklet> partner = remove_from_queue(other);
   if (partner_first) {
     partner->place = Place::ring;
@@ -126,7 +126,7 @@ void leave_threadless(const Ref<Tasklet>& tasklet) {
   tasklet->tempval = std::move(bomb);
 }
 
-inline Object transfer(Channel* c, PyObject* value, Way way) {
+inline Object transfer(Channel* c, Object value, Way way) {
   Scheduler* s = scheduler();
   if (s == nullptr) [[unlikely]] {
     return nullptr;
@@ -143,7 +143,7 @@ inline Object transfer(Channel* c, PyObject* value, Way way) {
     }
     if (!ready || first_of(c)->scheduler == s) {
       // The callback finds the value in the mailbox.
-      Object replaced = std::exchange(self->tempval, Object::share(value));
+      Object replaced = std::exchange(self->tempval, value);
       int failed = notify_channel(s, c, self, way == Way::send, !ready);
       self->tempval = std::move(replaced);
       if (failed < 0) {
@@ -152,12 +152,14 @@ inline Object transfer(Channel* c, PyObject* value, Way way) {
       ready = way == Way::send ? c->balance < 0 : c->balance > 0;
     }
   }
-  return ready ? exchange(s, c, value, way) : wait_in_queue(s, c, value, way);
+  return ready ? exchange(s, c, std::move(value), way) : wait_in_queue(s, c, std::move(value), way);
 }
 
 }  // namespace
 
-Object send(Channel* channel, PyObject* value) { return transfer(channel, value, Way::send); }
+Object send(Channel* channel, Object value) {
+  return transfer(channel, std::move(value), Way::send);
+}
 
 Object receive(Channel* channel) { return transfer(channel, nullptr, Way::receive); }
 
@@ -224,7 +226,7 @@ PyObject* send_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   if (nargs != 1) {
     return raise(PyExc_TypeError, "channel.send() takes exactly one argument (%zd given)", nargs);
   }
-  return send(as_channel(self), args[0]).release();
+  return send(as_channel(self), Object::share(args[0])).release();
 }
 
 PyObject* receive_method(PyObject* self, PyObject* const*, Py_ssize_t nargs) {

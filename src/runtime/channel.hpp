@@ -30,7 +30,7 @@ inline Channel* as_channel(PyObject* object) { return reinterpret_cast<Channel*>
 Ref<Tasklet> remove_from_queue(Tasklet* tasklet);
 
 // send() and receive() of the type; `value` may be a bomb.
-Object send(Channel* channel, PyObject* value);
+Object send(Channel* channel, Object value);
 Object receive(Channel* channel);
 
 }  // namespace stackless

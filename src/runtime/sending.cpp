@@ -34,7 +34,7 @@ PyObject* send_bomb(PyObject* self, Object exception) {
     return nullptr;
   }
   SendingBomb sending(s->current);
-  return send(as_channel(self), bomb.get()).release();
+  return send(as_channel(self), std::move(bomb)).release();
 }
 
 }  // namespace
@@ -49,7 +49,9 @@ PyObject* send_exception(PyObject* self, PyObject* args) {
                  "channel.send_exception needs Exception or string subclass as first parameter");
   }
   Object arguments = Object::steal(PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args)));
-  return arguments ? send_bomb(self, make_exception(type, arguments.get(), nullptr)) : nullptr;
+  Object exception = arguments ? make_exception(type, arguments.get(), nullptr) : Object();
+  arguments.reset();  // only the exception is to keep them
+  return send_bomb(self, std::move(exception));
 }
 
 PyObject* send_throw(PyObject* self, PyObject* args, PyObject* keywords) {
@@ -107,7 +109,7 @@ Sequence* take_up(Scheduler* s, PyObject* self, PyObject* iterable) {
 bool send_item(Scheduler* s, PyObject* self, Sequence* sequence) {
   Tasklet* tasklet = s->current;
   Operation* outer = std::exchange(tasklet->operation, sequence);
-  bool sent = send(as_channel(self), sequence->item.get()).get() != nullptr;
+  bool sent = send(as_channel(self), sequence->item).get() != nullptr;
   if (!is_unwound(s)) {
     tasklet->operation = outer;
   }
