@@ -307,11 +307,11 @@ void tasklet_dealloc(PyObject* self) {
   drop_operation(t);
   t->function.reset();
   if (Scheduler* s = t->scheduler) {
-    s->seats.leave(t);
     if (t->started) {
       // It outlived its thread, or every attempt to end it. If its frames are still on its C stack,
       // frame objects may point there: the stack, and with it the scheduler, stays.
       remove_started(t);
+      s->seats.leave(t);
       if (t->frozen != nullptr) {
         interp::drop(std::exchange(t->frozen, nullptr));
         remove_reference(s);
