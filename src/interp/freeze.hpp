@@ -72,6 +72,11 @@ struct PinPlace {
 };
 PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept;
 
+// call_of() is an address that tells at which call a tasklet waits, or the running one (`parked` null) is about to:
+// where the code goes on after it. Null if no Python code has called.
+const void* call_of(const Frozen* frozen) noexcept;
+const void* call_of(PyThreadState* ts, Parked* parked) noexcept;
+
 // freeze() moves the frames, the exception being handled, the context and the trace functions out; the
 // stacks hold nothing of value any more. Null if there is no memory (no exception is set).
 Frozen* freeze(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept;

@@ -174,9 +174,15 @@ const void* call_of(const Frozen* frozen) noexcept { return instruction_of(froze
 
 const void* call_of(PyThreadState* ts, Parked* parked) noexcept {
   _PyInterpreterFrame* f = top_of(ts, parked);
-  Stop stop;
-  bool calls = f != bottom(ts) && !is_entry_only(f) && find_stop(f, &stop) == Pin::none;
-  return calls ? after_call(f) : nullptr;
+  if (f == bottom(ts) || is_entry_only(f)) {
+    return nullptr;
+  }
+#if PY_VERSION_HEX < 0x030C0000
+  if (Stop stop; find_stop(f, &stop) != Pin::none) {
+    return nullptr;
+  }
+#endif
+  return after_call(f);
 }
 
 }  // namespace stackless::interp

@@ -50,9 +50,4 @@ class Trade {
   int left_count_ = 0;
 };
 
-// call_of() is an address that tells at which call a tasklet waits, or the running one (`parked` null) is about to:
-// where the code goes on after it. Null if no Python code has called.
-const void* call_of(const Frozen* frozen) noexcept;
-const void* call_of(PyThreadState* ts, Parked* parked) noexcept;
-
 }  // namespace stackless::interp

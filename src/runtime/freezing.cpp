@@ -425,7 +425,7 @@ void leave_arguments(Scheduler* s, Tasklet* self) {
 }  // namespace
 
 bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result) {
-  if (next->frozen == nullptr || self->stack == nullptr || s->idle_wanted) {
+  if (self->stack == nullptr || s->idle_wanted) {
     return false;
   }
   interp::Trade places(s->ts, nullptr, next->frozen);
@@ -555,7 +555,7 @@ bool stays_mounted(Scheduler* s, Tasklet* self, Tasklet* next) {
 // It may not return: AddressSanitizer would leave red zones on the stack.
 [[gnu::no_sanitize_address]] bool freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next,
                                                    Object* result) {
-  if (trade(s, self, next, result)) {
+  if (wait_alike(s, next) && trade(s, self, next, result)) {
     return true;
   }
   if (stays_mounted(s, self, next)) {

@@ -1,6 +1,7 @@
 // When tasklets are frozen, and what becomes of the call that a frozen one was blocked in.
 #pragma once
 
+#include "interp/freeze.hpp"
 #include "runtime/scheduler.hpp"
 
 namespace stackless {
@@ -29,10 +30,15 @@ bool drop_frames(Tasklet* tasklet);
 // trade() has `next`, which is frozen, run in the place of the current tasklet, on its stack, if they wait at the
 // same call; else it returns false. The caller has to return *result then, as `next`.
 bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result);
-// may_trade() tells whether `next` has nothing to run on yet and is not to get anything more.
+// wait_alike() tells whether it is worth trying.
+inline bool wait_alike(const Scheduler* s, const Tasklet* next) {
+  return next->frozen != nullptr &&
+         interp::call_of(next->frozen) == interp::call_of(s->ts, nullptr);
+}
+// may_trade() is the same while `next` has nothing to run on, and is not to get anything more.
 inline bool may_trade(const Scheduler* s, const Tasklet* next) {
-  return s->attention == 0 && next->frozen != nullptr && next->stack == nullptr &&
-         s->stacks.in_use() >= runtime->stack_budget + s->seats.extra;
+  return s->attention == 0 && next->stack == nullptr &&
+         s->stacks.in_use() >= runtime->stack_budget + s->seats.extra && wait_alike(s, next);
 }
 
 // freeze_and_leave() has the current tasklet, which is about to be suspended, frozen instead, and
