@@ -141,7 +141,7 @@ Pin add_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Halt* halt
 }  // namespace
 
 Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept {
-  _PyInterpreterFrame* f = parked != nullptr ? top_of(parked->share) : top_of(ts);
+  _PyInterpreterFrame* f = top_of(ts, parked);
   if (f == bottom(ts) || f == nullptr) {
     return Pin::no_frame;
   }
@@ -204,7 +204,7 @@ int pins(PyThreadState* ts, Suspended tasklet) noexcept {
     return 0;
   }
   int count = 0;
-  _PyInterpreterFrame* f = tasklet.parked != nullptr ? top_of(tasklet.parked->share) : top_of(ts);
+  _PyInterpreterFrame* f = top_of(ts, tasklet.parked);
   while (f != nullptr && f != bottom(ts)) {
     End end = is_entry_only(f) ? End::no : end_of(ts, f);
     if (end == End::all) {
@@ -223,7 +223,7 @@ int pins(PyThreadState* ts, Suspended tasklet) noexcept {
 }
 
 PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
-  _PyInterpreterFrame* f = parked != nullptr ? top_of(parked->share) : top_of(ts);
+  _PyInterpreterFrame* f = top_of(ts, parked);
   if (f == nullptr || f == bottom(ts)) {
     return {};
   }

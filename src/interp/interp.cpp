@@ -71,7 +71,7 @@ _PyInterpreterFrame* top(PyThreadState* ts, Suspended tasklet) {
   if (tasklet.frozen != nullptr) {
     return tasklet.frozen->inner;
   }
-  return tasklet.parked != nullptr ? top_of(tasklet.parked->share) : top_of(ts);
+  return top_of(ts, tasklet.parked);
 }
 
 bool is_running(Suspended tasklet) {

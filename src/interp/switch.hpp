@@ -14,6 +14,11 @@ struct Parked {
   Share share;
 };
 
+// top_of() is the innermost frame of a suspended tasklet, or of the running one (`parked` null).
+inline _PyInterpreterFrame* top_of(PyThreadState* ts, const Parked* parked) {
+  return parked != nullptr ? top_of(parked->share) : top_of(ts);
+}
+
 [[gnu::always_inline]] inline void switch_to(PyThreadState* ts, Parked** parked,
                                              Parked* target) noexcept {
   Parked mine;

@@ -12,10 +12,6 @@ namespace stackless::interp {
 
 namespace {
 
-_PyInterpreterFrame* top_of(PyThreadState* ts, Parked* parked) {
-  return parked != nullptr ? interp::top_of(parked->share) : interp::top_of(ts);
-}
-
 _PyErr_StackItem* handled_by(PyThreadState* ts, Parked* parked) {
   return parked != nullptr ? parked->share.exc_info : ts->exc_info;
 }

@@ -57,6 +57,19 @@ Object make_exception(PyObject* type, PyObject* value, PyObject* traceback) {
   return exception;
 }
 
+Object make_exception_from(PyObject* args, const char* owner, const char* method) {
+  if (PyTuple_GET_SIZE(args) < 1) {
+    return raise(PyExc_TypeError, "%s() takes at least 1 argument (0 given)", method);
+  }
+  PyObject* type = PyTuple_GET_ITEM(args, 0);
+  if (!PyExceptionClass_Check(type)) {
+    return raise(PyExc_TypeError, "%s.%s needs Exception or string subclass as first parameter",
+                 owner, method);
+  }
+  Object rest = Object::steal(PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args)));
+  return rest ? make_exception(type, rest.get(), nullptr) : Object();
+}
+
 std::nullptr_t explode(const Object& bomb) {
   restore_exception(reinterpret_cast<Bomb*>(bomb.get())->exception);
   return nullptr;

@@ -19,6 +19,9 @@ Object make_bomb(Object exception);
 // make_exception() builds the instance that `raise type, value, traceback` would raise: `value` may
 // be null or None, an instance of `type`, a tuple of arguments, or one argument.
 Object make_exception(PyObject* type, PyObject* value, PyObject* traceback);
+// make_exception_from() builds type(*rest) of a method's arguments (type, *rest), for raise_exception() and
+// send_exception(), which are named `owner`.`method`.
+Object make_exception_from(PyObject* args, const char* owner, const char* method);
 // explode() raises the bomb's exception and returns null.
 std::nullptr_t explode(const Object& bomb);
 

@@ -207,7 +207,9 @@ PyObject* finish_call() {
   return result;
 }
 
-void release_stack(Tasklet* t) {
+// What stands on it from there on is never returned to.
+void release_stack(Tasklet* t, void* from) {
+  core::abandon(from, t->stack->top());
   t->scheduler->seats.leave(t);
   t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
   update_crowded(t->scheduler);
@@ -228,8 +230,7 @@ bool freeze_tasklet(Tasklet* t) {
     case Success::pinned:
       return false;
     case Success::frozen:
-      core::abandon(parked->stack_pointer, t->stack->top());
-      release_stack(t);
+      release_stack(t, parked->stack_pointer);
       return true;
     case Success::unwound: {
       Scheduler* s = t->scheduler;
@@ -422,6 +423,27 @@ void leave_arguments(Scheduler* s, Tasklet* self) {
   }
 }
 
+// Whether what has been found to stand alike is all that there is of the mounted tasklet.
+bool can_trade(const interp::Trade& places, const Tasklet* mounted) {
+  const Rule* rule = rule_of(places.function());
+  return rule != nullptr && rule->trades && is_own(mounted, places.outermost());
+}
+
+// Notes that `next`, which was frozen, stands in the place of `mounted`, which is frozen.
+void note_trade(Scheduler* s, Tasklet* mounted, Tasklet* next) {
+  mounted->frozen = std::exchange(next->frozen, nullptr);
+  mounted->completion = next->completion;
+  if (next->stack != nullptr) {
+    s->stacks.put_back(next->stack);
+    update_crowded(s);
+  }
+  next->stack = std::exchange(mounted->stack, nullptr);
+  s->seats.pass_on(mounted, next);
+  ++s->freezes;
+  ++s->thaws;
+  ++s->trades;
+}
+
 }  // namespace
 
 bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result) {
@@ -429,23 +451,12 @@ bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result) {
     return false;
   }
   interp::Trade places(s->ts, nullptr, next->frozen);
-  const Rule* rule = rule_of(places.function());
-  if (rule == nullptr || !rule->trades || !is_own(self, places.outermost())) {
+  if (!can_trade(places, self)) {
     return false;
   }
   places.make();
   s->ring.rotate_to(next);
-  self->frozen = std::exchange(next->frozen, nullptr);
-  self->completion = next->completion;
-  if (next->stack != nullptr) {
-    s->stacks.put_back(next->stack);
-    update_crowded(s);
-  }
-  next->stack = std::exchange(self->stack, nullptr);
-  s->seats.pass_on(self, next);
-  ++s->freezes;
-  ++s->thaws;
-  ++s->trades;
+  note_trade(s, self, next);
   ++s->switches;
   s->current = next;
   leave_arguments(s, self);
@@ -466,11 +477,7 @@ bool trade_for_seat(Scheduler* s, Tasklet* next) {
     return false;
   }
   interp::Trade places(s->ts, other->parked, next->frozen);
-  const Rule* rule = rule_of(places.function());
-  if (rule == nullptr || !rule->trades || !is_own(other, places.outermost())) {
-    return false;
-  }
-  if (places.drops() > 1) {  // whoever runs next can drop one
+  if (!can_trade(places, other) || places.drops() > 1) {  // whoever runs next can drop one
     return false;
   }
   places.make();
@@ -482,14 +489,8 @@ bool trade_for_seat(Scheduler* s, Tasklet* next) {
     }
   }
   leave_arguments(s, other);
-  other->frozen = std::exchange(next->frozen, nullptr);
-  other->completion = next->completion;
   next->parked = std::exchange(other->parked, nullptr);
-  s->stacks.put_back(std::exchange(next->stack, std::exchange(other->stack, nullptr)));
-  s->seats.pass_on(other, next);
-  ++s->freezes;
-  ++s->thaws;
-  ++s->trades;
+  note_trade(s, other, next);
   return true;
 }
 
@@ -499,8 +500,7 @@ bool freeze_at_once(Tasklet* t) {
   if (freeze(t, parked, false) != Success::frozen) {
     return false;
   }
-  core::abandon(parked->stack_pointer, t->stack->top());
-  release_stack(t);
+  release_stack(t, parked->stack_pointer);
   return true;
 }
 
@@ -508,12 +508,12 @@ bool freeze_at_once(Tasklet* t) {
 // tasklets wait are others after a while.
 bool make_room(Scheduler* s, const Tasklet* next) {
   Seats& seats = s->seats;
-  std::size_t budget = runtime->stack_budget;
-  if (s->stacks.in_use() > budget + seats.extra + 1) {
+  if (s->stacks.in_use() > stacks_allowed(s) + 1) {
     return false;
   }
-  if (seats.extra < Seats::most_extra(budget)) {
+  if (seats.extra < Seats::most_extra(runtime->stack_budget)) {
     ++seats.extra;
+    update_crowded(s);
     return true;
   }
   constexpr unsigned now_and_then = 16;
@@ -546,7 +546,6 @@ bool stays_mounted(Scheduler* s, Tasklet* self, Tasklet* next) {
   if (call != nullptr) {
     s->seats.sit_down(call, self);
   }
-  update_crowded(s);
   return true;
 }
 
@@ -575,8 +574,7 @@ bool stays_mounted(Scheduler* s, Tasklet* self, Tasklet* next) {
   s->current = next;
   ++s->switches;
   constexpr std::ptrdiff_t callees = 4096;  // what has been called to get here
-  core::abandon(static_cast<char*>(__builtin_frame_address(0)) - callees, self->stack->top());
-  release_stack(self);
+  release_stack(self, static_cast<char*>(__builtin_frame_address(0)) - callees);
   if (next->parked != nullptr) {
     interp::leave_to(next->parked);
   }

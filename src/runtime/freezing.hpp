@@ -27,6 +27,11 @@ bool move_to(Tasklet* tasklet, Scheduler* target);
 // drop_frames() ends a started tasklet without running anything of its own; false if it is pinned.
 bool drop_frames(Tasklet* tasklet);
 
+// stacks_allowed() is how many C stacks the scheduler means to have in use.
+inline std::size_t stacks_allowed(const Scheduler* s) {
+  return runtime->stack_budget + s->seats.extra;
+}
+
 // trade() has `next`, which is frozen, run in the place of the current tasklet, on its stack, if they wait at the
 // same call; else it returns false. The caller has to return *result then, as `next`.
 bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result);
@@ -37,14 +42,14 @@ inline bool wait_alike(const Scheduler* s, const Tasklet* next) {
 }
 // may_trade() is the same while `next` has nothing to run on, and is not to get anything more.
 inline bool may_trade(const Scheduler* s, const Tasklet* next) {
-  return s->attention == 0 && next->stack == nullptr &&
-         s->stacks.in_use() >= runtime->stack_budget + s->seats.extra && wait_alike(s, next);
+  return s->attention == 0 && next->stack == nullptr && s->stacks.in_use() >= stacks_allowed(s) &&
+         wait_alike(s, next);
 }
 
 // freeze_and_leave() has the current tasklet, which is about to be suspended, frozen instead, and
-// continues with `next`. False if it is to be suspended: it is pinned, or another one has been frozen for it. If it returns true, the caller has to return
-// *result, as `next` if that runs in the other's place; or it's null, with an exception that ends the C
-// functions between the tasklet's frames.
+// continues with `next`. False if it is to be suspended: it is pinned, or another one has been frozen for it.
+// If it returns true, the caller has to return *result, as `next` if that runs in the other's place; or it's
+// null, with an exception that ends the C functions between the tasklet's frames.
 bool freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next, Object* result);
 
 // is_unwound() tells whether the current tasklet's C functions have ended because of that.
@@ -62,12 +67,8 @@ int init_unwinding();
 // run_thawed() is run_function() for a frozen tasklet, which is current and stands on a fresh stack.
 Object run_thawed(Scheduler* s, Tasklet* self, interp::Frozen* frozen);
 
-// over_budget() tells whether more C stacks are in use than the scheduler means to have.
-inline bool over_budget(const Scheduler* s) {
-  return s->stacks.in_use() > runtime->stack_budget + s->seats.extra;
-}
 inline void update_crowded(Scheduler* s) {
-  if (over_budget(s)) {
+  if (s->stacks.in_use() > stacks_allowed(s)) {
     s->attention |= Scheduler::crowded;
   } else {
     s->attention &= ~static_cast<unsigned>(Scheduler::crowded);

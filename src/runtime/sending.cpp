@@ -40,18 +40,7 @@ PyObject* send_bomb(PyObject* self, Object exception) {
 }  // namespace
 
 PyObject* send_exception(PyObject* self, PyObject* args) {
-  if (PyTuple_GET_SIZE(args) < 1) {
-    return raise(PyExc_TypeError, "send_exception() takes at least 1 argument (0 given)");
-  }
-  PyObject* type = PyTuple_GET_ITEM(args, 0);
-  if (!PyExceptionClass_Check(type)) {
-    return raise(PyExc_TypeError,
-                 "channel.send_exception needs Exception or string subclass as first parameter");
-  }
-  Object arguments = Object::steal(PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args)));
-  Object exception = arguments ? make_exception(type, arguments.get(), nullptr) : Object();
-  arguments.reset();  // only the exception is to keep them
-  return send_bomb(self, std::move(exception));
+  return send_bomb(self, make_exception_from(args, "channel", "send_exception"));
 }
 
 PyObject* send_throw(PyObject* self, PyObject* args, PyObject* keywords) {

@@ -243,20 +243,9 @@ PyObject* throw_method(PyObject* self, PyObject* args, PyObject* keywords) {
 }
 
 PyObject* raise_exception(PyObject* self, PyObject* args) {
-  if (PyTuple_GET_SIZE(args) < 1) {
-    return raise(PyExc_TypeError, "raise_exception() takes at least 1 argument (0 given)");
-  }
-  PyObject* type = PyTuple_GET_ITEM(args, 0);
-  if (!PyExceptionClass_Check(type)) {
-    return raise(PyExc_TypeError,
-                 "tasklet.raise_exception needs Exception or string subclass as first parameter");
-  }
-  Object arguments = Object::steal(PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args)));
-  Object exception = arguments ? make_exception(type, arguments.get(), nullptr) : Object();
-  if (!exception) {
-    return nullptr;
-  }
-  return throw_exception(as_tasklet(self), std::move(exception), false).release();
+  Object exception = make_exception_from(args, "tasklet", "raise_exception");
+  return exception ? throw_exception(as_tasklet(self), std::move(exception), false).release()
+                   : nullptr;
 }
 
 PyObject* kill(PyObject* self, PyObject* args, PyObject* keywords) {
