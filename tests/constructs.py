@@ -2050,6 +2050,21 @@ def receives():
     return GATE.receive()
 
 
+@construct("`channel.receive(*tuple)`")
+def receives_with_a_tuple():
+    return GATE.receive(*())
+
+
+@construct("`channel.receive(*list)`, or another iterable")
+def receives_with_a_list():
+    return GATE.receive(*[])
+
+
+@construct("`channel.receive(*list)`, or another iterable")
+def receives_with_an_iterator():
+    return GATE.receive(*iter(()))
+
+
 SENT = stackless.channel()
 
 

@@ -155,8 +155,8 @@ def test_what_waits_while_the_exception_is_made_pins():
         gate.send_exception(Made)
 
     t = start(send)
-    reason = "it waits in send_exception(), which keeps something on the C stack"
-    assert stackless.why_pinned(t) == reason
+    reason = "C code is in the way: channel.send_exception, called at "
+    assert stackless.why_pinned(t).startswith(reason)
     made.send(None)
     assert stackless.why_pinned(t) is None
     assert receive(gate) == "Made()"
@@ -270,12 +270,12 @@ def test_what_waits_for_the_items_pins():
         log.append(gate.send_sequence(items))
 
     def goes_on_in_send(t):
-        reason = "it waits in send_sequence(), which keeps something on the C stack"
-        assert stackless.why_pinned(t) == reason
+        reason = "C code is in the way: channel.send_sequence, called at "
+        assert stackless.why_pinned(t).startswith(reason)
         source.send(1)
         assert stackless.why_pinned(t) is None
         assert receive(gate) == 1
-        assert stackless.why_pinned(t) == reason
+        assert stackless.why_pinned(t).startswith(reason)
 
     t = start(send, source)
     goes_on_in_send(t)

@@ -45,11 +45,7 @@ _PyInterpreterFrame* outer_of(_PyInterpreterFrame* beneath) noexcept {
 
 namespace {
 
-Pin find_call(_PyInterpreterFrame* frame, Halt* halt) {
-  Stop stop;
-  if (Pin pin = find_stop(frame, &stop); pin != Pin::none) {
-    return pin;
-  }
+Pin find_call(_PyInterpreterFrame* frame, const Stop& stop, Halt* halt) {
   bool watched = opcode_at(instruction_of(frame)) >= stackless_first_instrumented;
   if (stop.at->opcode == FOR_ITER) {
     int iterator = stop.height - (iterators_have_index ? 2 : 1);
@@ -140,7 +136,7 @@ Pin add_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Halt* halt
 
 }  // namespace
 
-Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept {
+Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt, CallMark mark) noexcept {
   _PyInterpreterFrame* f = top_of(ts, parked);
   if (f == bottom(ts) || f == nullptr) {
     return Pin::no_frame;
@@ -156,7 +152,14 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept {
     return Pin::jit;
   }
 #endif
-  if (Pin pin = find_call(f, halt); pin != Pin::none) {
+  Stop stop;
+  if (Pin pin = find_stop(f, &stop); pin != Pin::none) {
+    return pin;
+  }
+  if (!is_under_way(f, stop, parked != nullptr ? parked->mark : mark)) {
+    return Pin::callee;
+  }
+  if (Pin pin = find_call(f, stop, halt); pin != Pin::none) {
     return pin;
   }
 #if PY_VERSION_HEX < 0x030C0000
@@ -222,8 +225,39 @@ int pins(PyThreadState* ts, Suspended tasklet) noexcept {
   return count;
 }
 
+namespace {
+
+// Whether the call with `mark` is that at which the frame stands.
+bool is_in_call(_PyInterpreterFrame* f, CallMark mark) {
+  Stop stop;
+  return find_stop(f, &stop) == Pin::none && is_under_way(f, stop, mark);
+}
+
+// Whether one of those names, or one in a module that they name, is that of the object.
+bool is_named(PyObject* names, const PyObject* object, bool in_modules) {
+  PyObject *name, *value;
+  Py_ssize_t position = 0;
+  while (PyDict_Check(names) && PyDict_Next(names, &position, &name, &value) != 0) {
+    if (value == object ||
+        (in_modules && PyModule_Check(value) && is_named(PyModule_GetDict(value), object, false))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Whether what has been called is sure to be there still, if that call may be over: up to 3.13 CALL drops it
+// first (Python/bytecodes.c). A method of C code that has been got with its object is its class's.
+bool is_kept(_PyInterpreterFrame* f, const Slot* operands, const PyObject* callable) {
+  bool has_object = object_in(operands[PY_VERSION_HEX >= 0x030D0000 ? 1 : 0]) != nullptr;
+  return PY_VERSION_HEX >= 0x030E0000 || has_object || is_named(f->f_builtins, callable, false) ||
+         is_named(f->f_globals, callable, true);
+}
+
+}  // namespace
+
 PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
-  _PyInterpreterFrame* f = top_of(ts, parked);
+  _PyInterpreterFrame* f = top_of(parked->share);
   if (f == nullptr || f == bottom(ts)) {
     return {};
   }
@@ -253,6 +287,8 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
     // Some functions use the slot of what was called for something else (PY_VECTORCALL_ARGUMENTS_OFFSET).
     // Unless an exception drops it, what was called goes last.
     bool gone = inner != nullptr && f->frame_obj != nullptr && may_have_dropped(f, inner, stop);
+    gone = gone || (calls && inner == nullptr && !is_in_call(f, parked->mark) &&
+                    !is_kept(f, f->localsplus + stop.height - operands, callable));
     bool known =
         !gone && callable != nullptr && PyCallable_Check(callable) && !PyFunction_Check(callable);
     place.callable = known ? callable : nullptr;
@@ -473,9 +509,10 @@ int dropped_at_once(const Instruction& at) {
 }
 
 // Visits the slots of a mounted tasklet's frame that are surely its own. While C code runs on its behalf,
-// a frame of 3.13 or before doesn't know its height, and operands may have been lent or dropped. `calls`: the
-// instruction has called that code, and not a destructor in the course of it.
-int traverse_mounted_slots(_PyInterpreterFrame* f, bool calls, visitproc visit, void* arg) {
+// a frame of 3.13 or before doesn't know its height, and operands may have been lent or dropped. Beneath `inner`
+// it has called C code that entered a loop; or if that is null, the call with `mark` may be its own.
+int traverse_mounted_slots(_PyInterpreterFrame* f, _PyInterpreterFrame* inner, CallMark mark,
+                           visitproc visit, void* arg) {
   if (int height = height_of(f); height >= 0) {
     return traverse_slots(f, 0, height, visit, arg);
   }
@@ -488,6 +525,8 @@ int traverse_mounted_slots(_PyInterpreterFrame* f, bool calls, visitproc visit, 
   }
   const Instruction& at = map->instructions[index];
   int height = locals + at.height;
+  // Whether the instruction has called that code, and not a destructor in the course of it.
+  bool calls = inner != nullptr ? !may_finalize(inner) : is_in_call(f, mark);
   // An exception that is looking for its handler drops what lies on the value stack. It has made a traceback
   // before, and that a frame object (Python/ceval.c, error).
   if (!calls && f->frame_obj != nullptr) {
@@ -502,7 +541,9 @@ int traverse_mounted_slots(_PyInterpreterFrame* f, bool calls, visitproc visit, 
     case CALL: {
       // A callee that is no C function may borrow the slot before its arguments
       // (PY_VECTORCALL_ARGUMENTS_OFFSET).
-      if (Halt halt; calls && find_call(f, &halt) == Pin::none) {
+      Halt halt;
+      Stop stop;
+      if (calls && find_stop(f, &stop) == Pin::none && find_call(f, stop, &halt) == Pin::none) {
         return traverse_slots(f, 0, halt.height, visit, arg);
       }
       int arguments = height - at.argument - (at.opcode == call_kw ? 1 : 0);
@@ -535,12 +576,11 @@ int traverse_parked(PyThreadState* ts, Parked* parked, visitproc visit, void* ar
     if (is_entry_only(f)) {
       continue;
     }
-    bool calls = inner == nullptr || !may_finalize(inner);
     if (is_on_data_stack(f)) {
       result = traverse_specials(f, visit, arg);
-      result = result != 0 ? result : traverse_mounted_slots(f, calls, visit, arg);
+      result = result != 0 ? result : traverse_mounted_slots(f, inner, parked->mark, visit, arg);
     } else if (!generators_show_running_frames && height_of(f) < 0) {
-      result = traverse_mounted_slots(f, calls, visit, arg);
+      result = traverse_mounted_slots(f, inner, parked->mark, visit, arg);
     }
     if (result != 0) {
       return result;

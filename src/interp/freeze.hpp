@@ -59,8 +59,9 @@ struct Halt {
   _PyInterpreterFrame* pinned_by = nullptr;  // and whom that has called
 };
 
-// find_halt() looks at a suspended tasklet, or at the running one (`parked` null).
-Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt) noexcept;
+// find_halt() looks at a suspended tasklet, or at the running one (`parked` null), which is about to wait in the
+// call with `mark`.
+Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt, CallMark mark = nullptr) noexcept;
 
 // Who called the C code that stands in the way of freezing.
 struct PinPlace {

@@ -10,8 +10,10 @@ namespace stackless::interp {
 
 static_assert(sizeof(BaseLayout) <= sizeof(Base));
 
-void start(PyThreadState* ts, Parked** parked, core::Stack* stack, core::Entry entry) noexcept {
+void start(PyThreadState* ts, Parked** parked, core::Stack* stack, core::Entry entry,
+           CallMark mark) noexcept {
   Parked mine;
+  mine.mark = mark;
   mine.share.save(ts);
   *parked = &mine;
   core::switch_context(&mine.stack_pointer, core::make_context(stack->top(), entry));

@@ -1,6 +1,78 @@
 #include "interp/stop.hpp"
 
+#include <cstdint>
+
 namespace stackless::interp {
+
+#if PY_VERSION_HEX >= 0x030E0000
+namespace {
+
+// How many of the arguments are the object of a method that has been got from its class.
+int objects_among_arguments(const Slot* operands) {
+  PyObject* callable = object_in(operands[0]);
+  bool is_method = callable != nullptr && Py_IS_TYPE(callable, &PyMethodDescr_Type);
+  return is_method && object_in(operands[1]) == nullptr ? 1 : 0;
+}
+
+bool has_no_arguments(CallMark mark) {
+  return (reinterpret_cast<std::uintptr_t>(mark) & 1) != 0 && mark != call_mark(nullptr, 0);
+}
+
+}  // namespace
+
+bool is_called_with(const Slot* operands, int arguments, CallMark mark) noexcept {
+  int first = objects_among_arguments(operands);
+  return first < arguments ? object_in(operands[2 + first]) == mark : has_no_arguments(mark);
+}
+
+namespace {
+
+bool is_called_with_tuple(const Slot* operands, CallMark mark) {
+  PyObject* tuple = object_in(operands[2]);
+  if (tuple == nullptr || !PyTuple_CheckExact(tuple)) {
+    return false;  // some operands have been taken off
+  }
+  int first = objects_among_arguments(operands);
+  if (first < PyTuple_GET_SIZE(tuple)) {
+    return PyTuple_GET_ITEM(tuple, first) == mark;
+  }
+  PyObject *keywords = object_in(operands[3]), *value = nullptr;
+  Py_ssize_t position = 0;
+  bool has_keywords = keywords != nullptr && PyDict_Next(keywords, &position, nullptr, &value) != 0;
+  return has_keywords ? value == mark : has_no_arguments(mark);
+}
+
+}  // namespace
+#else
+bool is_called_with(const Slot* operands, int, CallMark mark) noexcept {
+  return mark == operands + 2 || mark == operands + 3;
+}
+
+namespace {
+
+// A tuple that the interpreter has had to make for the call, of a list say, isn't known to the frame.
+bool is_called_with_tuple(const Slot* operands, CallMark mark) {
+  PyObject** items = reinterpret_cast<PyTupleObject*>(operands[2])->ob_item;
+  return mark == items || mark == items + 1;
+}
+
+}  // namespace
+#endif
+
+bool is_under_way(_PyInterpreterFrame* f, const Stop& stop, CallMark mark) noexcept {
+  const Instruction& at = *stop.at;
+  bool loops = at.opcode == FOR_ITER;
+  int count = loops ? 1 + iterators_have_index : call_operands(at);
+  const Slot* operands = f->localsplus + stop.height - count;
+  if (mark == nullptr || count == 0 || operands < f->localsplus + code_of(f)->co_nlocalsplus) {
+    return false;
+  }
+  if (loops) {
+    return loop_mark(object_in(*operands)) == mark;
+  }
+  return at.opcode == CALL_FUNCTION_EX ? is_called_with_tuple(operands, mark)
+                                       : is_called_with(operands, count - 2, mark);
+}
 
 const Instruction* passed_instruction(_PyInterpreterFrame* frame) noexcept {
   const Instruction* at = &code_map(code_of(frame))->instructions[instruction_index(frame)];

@@ -93,6 +93,16 @@ inline const PyMethodDef* c_function(PyObject* callable) noexcept {
   return nullptr;
 }
 
+// is_called_with() tells whether `mark` is that of a call with those `operands`, so many behind what is called and
+// its object or null. A method that has been got from its class takes its object from among these. From 3.14 on
+// the interpreter empties their slots as it drops them, the last one first (Python/bytecodes.c, DECREF_INPUTS);
+// before, what they hold may be gone.
+bool is_called_with(const Slot* operands, int arguments, CallMark mark) noexcept;
+
+// is_under_way() tells whether the call, or the turn of a loop, at which the frame stands is the one with `mark`.
+// Otherwise it may be over and have dropped operands, one of which has a destructor that waits.
+bool is_under_way(_PyInterpreterFrame* frame, const Stop& stop, CallMark mark) noexcept;
+
 // passed_instruction() is the one that a frame goes on after.
 const Instruction* passed_instruction(_PyInterpreterFrame* frame) noexcept;
 

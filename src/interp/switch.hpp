@@ -12,6 +12,7 @@ namespace stackless::interp {
 struct Parked {
   core::StackPointer stack_pointer;
   Share share;
+  CallMark mark;
 };
 
 // top_of() is the innermost frame of a suspended tasklet, or of the running one (`parked` null).
@@ -19,9 +20,10 @@ inline _PyInterpreterFrame* top_of(PyThreadState* ts, const Parked* parked) {
   return parked != nullptr ? top_of(parked->share) : top_of(ts);
 }
 
-[[gnu::always_inline]] inline void switch_to(PyThreadState* ts, Parked** parked,
-                                             Parked* target) noexcept {
+[[gnu::always_inline]] inline void switch_to(PyThreadState* ts, Parked** parked, Parked* target,
+                                             CallMark mark) noexcept {
   Parked mine;
+  mine.mark = mark;
   mine.share.save(ts);
   *parked = &mine;
   core::switch_context(&mine.stack_pointer, target->stack_pointer);

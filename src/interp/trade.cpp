@@ -78,7 +78,7 @@ void swap_frames(_PyInterpreterFrame* f, _PyInterpreterFrame* frozen, int height
 
 }  // namespace
 
-Trade::Trade(PyThreadState* ts, Parked* parked, Frozen* frozen) noexcept
+Trade::Trade(PyThreadState* ts, Parked* parked, Frozen* frozen, CallMark mark) noexcept
     : ts_(ts), parked_(parked), frozen_(frozen) {
   _PyInterpreterFrame* const top = top_of(ts, parked);
   _PyInterpreterFrame* f = top;
@@ -89,6 +89,10 @@ Trade::Trade(PyThreadState* ts, Parked* parked, Frozen* frozen) noexcept
   }
   _PyInterpreterFrame* other = frozen->inner;
   int height = height_of(other);
+  if (!is_called_with(f->localsplus + height - frozen->pops, frozen->pops - 2,
+                      parked != nullptr ? parked->mark : mark)) {
+    return;
+  }
   for (int i = frozen->frames; stand_alike(f, other, i == frozen->frames);
        f = f->previous, other = other->previous) {
     if (end_of(ts, f) != (--i > 0 ? End::no : End::all)) {

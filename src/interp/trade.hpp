@@ -16,8 +16,9 @@ namespace stackless::interp {
 
 class Trade {
  public:
-  // Looks whether a suspended tasklet, or the running one (`parked` null), stands where the frozen one does.
-  Trade(PyThreadState* ts, Parked* parked, Frozen* frozen) noexcept;
+  // Looks whether a suspended tasklet, or the running one (`parked` null), which is about to wait in the call with
+  // `mark`, stands where the frozen one does.
+  Trade(PyThreadState* ts, Parked* parked, Frozen* frozen, CallMark mark = nullptr) noexcept;
   // Drops what has been left; may run any code.
   ~Trade();
   Trade(const Trade&) = delete;

@@ -89,11 +89,14 @@ struct Call final : Operation {
 // no memory for it.
 class CallRef {
  public:
-  CallRef(PyObject* self, const void* method) {
+  CallRef(PyObject* self, const void* method, PyObject* const* arguments, Py_ssize_t count) {
     Scheduler* s = this_scheduler;
     call_ = s != nullptr ? static_cast<Call*>(taken_over(s, self, method)) : nullptr;
     if (call_ == nullptr) [[likely]] {
       begin(self, method);
+    }
+    if (call_ != nullptr) [[likely]] {
+      call_->mark = interp::call_mark(arguments, count);
     }
   }
   ~CallRef() {

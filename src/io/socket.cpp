@@ -133,7 +133,7 @@ bool begin_recv(Call* call, PyObject* const* args, Py_ssize_t nargs) {
 
 PyObject* recv_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   static const char key = 0;
-  CallRef call(self, &key);
+  CallRef call(self, &key, args, nargs);
   if (!call || (!call.goes_on() && !begin_recv(call.get(), args, nargs))) {
     return nullptr;
   }
@@ -201,7 +201,7 @@ bool begin_recv_into(Call* call, PyObject* const* args, Py_ssize_t nargs, PyObje
 
 PyObject* recv_into(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
   static const char key = 0;
-  CallRef call(self, &key);
+  CallRef call(self, &key, args, count_arguments(nargs, names));
   if (!call || (!call.goes_on() && !begin_recv_into(call.get(), args, nargs, names))) {
     return nullptr;
   }
@@ -235,7 +235,7 @@ Py_ssize_t send_some(Call* call) {
 
 PyObject* send_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   static const char key = 0;
-  CallRef call(self, &key);
+  CallRef call(self, &key, args, nargs);
   if (!call || (!call.goes_on() && !begin_sending(call.get(), "send", args, nargs))) {
     return nullptr;
   }
@@ -245,7 +245,7 @@ PyObject* send_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
 
 PyObject* sendall(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   static const char key = 0;
-  CallRef call(self, &key);
+  CallRef call(self, &key, args, nargs);
   if (!call || (!call.goes_on() && !begin_sending(call.get(), "sendall", args, nargs))) {
     return nullptr;
   }
@@ -319,20 +319,29 @@ int connect_to(Call* call, PyObject* address) {
   }
 }
 
-PyObject* connect_method(PyObject* self, PyObject* address) {
+// The address of connect() and connect_ex(); null with TypeError set if it isn't the only argument.
+PyObject* only_argument(const char* name, PyObject* const* args, Py_ssize_t nargs) {
+  return nargs == 1
+             ? args[0]
+             : raise(PyExc_TypeError, "%s() takes exactly one argument (%zd given)", name, nargs);
+}
+
+PyObject* connect_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   static const char key = 0;
-  CallRef call(self, &key);
-  int error = call ? connect_to(call.get(), address) : -1;
+  CallRef call(self, &key, args, nargs);
+  PyObject* address = only_argument("connect", args, nargs);
+  int error = call && address != nullptr ? connect_to(call.get(), address) : -1;
   if (error > 0) {
     return raise_failed_wait(error, call->deadline);
   }
   return error < 0 ? nullptr : Py_NewRef(Py_None);
 }
 
-PyObject* connect_ex(PyObject* self, PyObject* address) {
+PyObject* connect_ex(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   static const char key = 0;
-  CallRef call(self, &key);
-  int error = call ? connect_to(call.get(), address) : -1;
+  CallRef call(self, &key, args, nargs);
+  PyObject* address = only_argument("connect_ex", args, nargs);
+  int error = call && address != nullptr ? connect_to(call.get(), address) : -1;
   return error < 0 ? nullptr : PyLong_FromLong(error);
 }
 
@@ -360,7 +369,7 @@ bool keep_iterators(Call* call, PyObject* const* args, Py_ssize_t count) {
 PyObject* repeat_method(Call* call, Direction direction, PyObject* method, PyObject* const* args,
                         Py_ssize_t nargs, PyObject* names, int flags) {
   constexpr Py_ssize_t most = 8;
-  Py_ssize_t count = nargs + (names != nullptr ? PyTuple_GET_SIZE(names) : 0);
+  Py_ssize_t count = count_arguments(nargs, names);
   if (count > most) {
     return raise(PyExc_TypeError, "too many arguments");
   }
@@ -402,14 +411,17 @@ int flags_of(PyObject* const* args, Py_ssize_t nargs, PyObject* names, Py_ssize_
 
 template <PyObject* Base::* method, Direction direction, Py_ssize_t flags_at>
 PyObject* delegate(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
-  CallRef call(self, &(base.*method));
+  CallRef call(self, &(base.*method), args, count_arguments(nargs, names));
   return call ? repeat_method(call.get(), direction, base.*method, args, nargs, names,
                               flags_of(args, nargs, names, flags_at))
               : nullptr;
 }
 
-PyObject* accept_method(PyObject* self, PyObject*) {
-  CallRef call(self, &base.accept);
+PyObject* accept_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+  CallRef call(self, &base.accept, args, nargs);
+  if (nargs != 0) {
+    return raise(PyExc_TypeError, "_accept() takes no arguments (%zd given)", nargs);
+  }
   return call ? repeat_method(call.get(), Direction::read, base.accept, nullptr, 0, nullptr, 0)
               : nullptr;
 }
@@ -532,11 +544,11 @@ PyMethodDef methods[] = {
      "As the standard socket's; blocks the calling tasklet."},
     {"sendmsg", method(delegate<&Base::sendmsg, Direction::write, 2>),
      METH_FASTCALL | METH_KEYWORDS, "As the standard socket's; blocks the calling tasklet."},
-    {"connect", connect_method, METH_O,
+    {"connect", method(connect_method), METH_FASTCALL,
      "connect($self, address, /)\n--\n\nAs the standard socket's; blocks the calling tasklet."},
-    {"connect_ex", connect_ex, METH_O,
+    {"connect_ex", method(connect_ex), METH_FASTCALL,
      "connect_ex($self, address, /)\n--\n\nAs the standard socket's; blocks the calling tasklet."},
-    {"_accept", accept_method, METH_NOARGS,
+    {"_accept", method(accept_method), METH_FASTCALL,
      "_accept($self, /)\n--\n\nReturn (descriptor, address) of a new connection."},
     {"settimeout", settimeout, METH_O,
      "settimeout($self, timeout, /)\n--\n\n"

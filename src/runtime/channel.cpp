@@ -62,7 +62,7 @@ Tasklet* first_of(Channel* c) {
 }
 
 // Nobody waits: the caller does.
-Object wait_in_queue(Scheduler* s, Channel* c, Object value, Way way) {
+Object wait_in_queue(Scheduler* s, Channel* c, Object value, Way way, interp::CallMark mark) {
   Tasklet* self = s->current;
   if (self->block_trap) {
     return raise(PyExc_RuntimeError, "this tasklet does not like to be blocked.");
@@ -77,12 +77,12 @@ Object wait_in_queue(Scheduler* s, Channel* c, Object value, Way way) {
   self->tempval.reset();
   self->tempval = std::move(value);
   enqueue(c, unlink(self), way);
-  return block(s);
+  return block(s, mark);
 }
 
 // Somebody waits: `other` and the caller exchange values, and who goes on depends on the channel
 // (the table of the original's manual: preference, schedule_all).
-Object exchange(Scheduler* s, Channel* c, Object value, Way way) {
+Object exchange(Scheduler* s, Channel* c, Object value, Way way, interp::CallMark mark) {
   Tasklet* self = s->current;
   Tasklet* other = first_of(c);
   c->last_user = self->serial;
@@ -112,10 +112,10 @@ Object exchange(Scheduler* s, Channel* c, Object value, Way way) {
   if (partner_first) {
     partner->place = Place::ring;
     s->ring.insert_after(self, partner.release());
-    return hand_over(s, other);
+    return hand_over(s, other, mark);
   }
   insert_owned(std::move(partner));
-  return yields ? hand_over(s, self->next) : claim(self);
+  return yields ? hand_over(s, self->next, mark) : claim(self);
 }
 
 // A tasklet whose thread has ended can't be served; if it gets another one, it is told.
@@ -126,7 +126,7 @@ void leave_threadless(const Ref<Tasklet>& tasklet) {
   tasklet->tempval = std::move(bomb);
 }
 
-inline Object transfer(Channel* c, Object value, Way way) {
+inline Object transfer(Channel* c, Object value, Way way, interp::CallMark mark) {
   Scheduler* s = scheduler();
   if (s == nullptr) [[unlikely]] {
     return nullptr;
@@ -152,16 +152,19 @@ inline Object transfer(Channel* c, Object value, Way way) {
       ready = way == Way::send ? c->balance < 0 : c->balance > 0;
     }
   }
-  return ready ? exchange(s, c, std::move(value), way) : wait_in_queue(s, c, std::move(value), way);
+  return ready ? exchange(s, c, std::move(value), way, mark)
+               : wait_in_queue(s, c, std::move(value), way, mark);
 }
 
 }  // namespace
 
-Object send(Channel* channel, Object value) {
-  return transfer(channel, std::move(value), Way::send);
+Object send(Channel* channel, Object value, interp::CallMark mark) {
+  return transfer(channel, std::move(value), Way::send, mark);
 }
 
-Object receive(Channel* channel) { return transfer(channel, nullptr, Way::receive); }
+Object receive(Channel* channel, interp::CallMark mark) {
+  return transfer(channel, nullptr, Way::receive, mark);
+}
 
 namespace {
 
@@ -176,7 +179,8 @@ namespace {
          !c->schedule_all && c->first->scheduler == s && c->first->parked != nullptr;
 }
 
-[[gnu::always_inline]] inline PyObject* wake_receiver(Scheduler* s, Channel* c, PyObject* value) {
+[[gnu::always_inline]] inline PyObject* wake_receiver(Scheduler* s, Channel* c, PyObject* value,
+                                                      interp::CallMark mark) {
   Tasklet* self = s->current;
   Tasklet* receiver = c->first;
   c->last_user = self->serial;
@@ -192,7 +196,7 @@ namespace {
   receiver->place = Place::ring;
   s->ring.insert_after(self, receiver);
   s->ring.rotate_to(receiver);
-  return take_mail(run_other(s, self, receiver));
+  return take_mail(run_other(s, self, receiver, mark));
 }
 
 [[gnu::always_inline]] inline bool may_wait_at_once(Scheduler* s, Channel* c, Way way) {
@@ -205,41 +209,41 @@ namespace {
 }
 
 [[gnu::always_inline]] inline PyObject* wait_at_once(Scheduler* s, Channel* c, PyObject* value,
-                                                     Way way) {
+                                                     Way way, interp::CallMark mark) {
   Tasklet* self = s->current;
   self->tempval = Object::share(value);
   s->ring.remove(self);
   enqueue(c, Ref<Tasklet>::steal(self), way);
-  return take_mail(run_other(s, self, s->ring.head()));
+  return take_mail(run_other(s, self, s->ring.head(), mark));
 }
 
 PyObject* send_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   Channel* c = as_channel(self);
   if (Scheduler* s = this_scheduler; nargs == 1) [[likely]] {
     if (may_wake_at_once(s, c)) {
-      return wake_receiver(s, c, args[0]);
+      return wake_receiver(s, c, args[0], interp::call_mark(args, 1));
     }
     if (may_wait_at_once(s, c, Way::send)) {
-      return wait_at_once(s, c, args[0], Way::send);
+      return wait_at_once(s, c, args[0], Way::send, interp::call_mark(args, 1));
     }
   }
   if (nargs != 1) {
     return raise(PyExc_TypeError, "channel.send() takes exactly one argument (%zd given)", nargs);
   }
-  return send(as_channel(self), Object::share(args[0])).release();
+  return send(c, Object::share(args[0]), interp::call_mark(args, 1)).release();
 }
 
-PyObject* receive_method(PyObject* self, PyObject* const*, Py_ssize_t nargs) {
+PyObject* receive_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   Channel* c = as_channel(self);
   if (Scheduler* s = this_scheduler; nargs == 0) [[likely]] {
     if (may_wait_at_once(s, c, Way::receive)) {
-      return wait_at_once(s, c, nullptr, Way::receive);
+      return wait_at_once(s, c, nullptr, Way::receive, interp::call_mark(args, 0));
     }
   }
   if (nargs != 0) {
     return raise(PyExc_TypeError, "channel.receive() takes no arguments (%zd given)", nargs);
   }
-  return receive(as_channel(self)).release();
+  return receive(c, interp::call_mark(args, 0)).release();
 }
 
 PyObject* next_value(PyObject* self) {
@@ -247,7 +251,7 @@ PyObject* next_value(PyObject* self) {
   if (c->closing && c->balance <= 0) {
     return nullptr;
   }
-  return receive(c).release();
+  return receive(c, interp::loop_mark(self)).release();
 }
 
 PyObject* close(PyObject* self, PyObject*) {
@@ -417,15 +421,15 @@ PyMethodDef channel_methods[] = {
      "the exception that was sent.\n"
      "Raises RuntimeError if blocking would be a deadlock or block_trap is set, ValueError if the\n"
      "channel is closed and nobody waits. As in the original.\n"},
-    {"send_exception", send_exception, METH_VARARGS,
+    {"send_exception", method(send_exception), METH_FASTCALL,
      "send_exception($self, exc_class, /, *args)\n--\n\n"
      "Send an exception: `exc_class(*args)` is raised in the receiver. Who runs next: see send().\n"
      "Raises TypeError unless `exc_class` is an exception class.\n"},
-    {"send_throw", method(send_throw), METH_VARARGS | METH_KEYWORDS,
+    {"send_throw", method(send_throw), METH_FASTCALL | METH_KEYWORDS,
      "send_throw($self, /, exc, val=None, tb=None)\n--\n\n"
      "Send an exception given as for throw(), traceback included. Who runs next: see send().\n"
      "Raises TypeError for what can't be raised.\n"},
-    {"send_sequence", send_sequence, METH_O,
+    {"send_sequence", method(send_sequence), METH_FASTCALL,
      "send_sequence($self, iterable, /)\n--\n\n"
      "Send each item of an iterable, as send() would. Returns how many.\n"
      "Raises what send() or the iterable raises.\n"},

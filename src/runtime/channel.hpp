@@ -29,8 +29,8 @@ inline Channel* as_channel(PyObject* object) { return reinterpret_cast<Channel*>
 // remove_from_queue() takes `tasklet` out of its channel's queue; the queue's reference is returned.
 Ref<Tasklet> remove_from_queue(Tasklet* tasklet);
 
-// send() and receive() of the type; `value` may be a bomb.
-Object send(Channel* channel, Object value);
-Object receive(Channel* channel);
+// send() and receive() of the type, called with `mark`; `value` may be a bomb.
+Object send(Channel* channel, Object value, interp::CallMark mark);
+Object receive(Channel* channel, interp::CallMark mark);
 
 }  // namespace stackless

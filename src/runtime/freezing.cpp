@@ -11,7 +11,6 @@
 #include "runtime/channel.hpp"
 #include "runtime/functions.hpp"
 #include "runtime/pickling.hpp"
-#include "runtime/sending.hpp"
 #include "runtime/switching.hpp"
 #include "runtime/torture.hpp"
 #include "runtime/wait.hpp"
@@ -70,20 +69,17 @@ bool is_made_again(const Tasklet* t, const interp::Halt& halt) {
   return method->ml_name != nullptr && t->operation != nullptr && halt.arguments >= 0;
 }
 
-// What a call that has a rule returns, if it waits where the rule says.
-Completion completion_by(const Rule& rule, const Tasklet* t, const interp::Halt& halt) {
+// What a call that has a rule returns.
+Completion completion_by(const Rule& rule, const interp::Halt& halt) {
   switch (rule.completion) {
     case Completion::removed:
       return halt.arguments == 0  ? Completion::removed
              : halt.arguments > 0 ? Completion::mail
                                   : Completion::none;
-    case Completion::nothing:
-      // What makes a number of sleep()'s argument may wait, too.
-      return t->place != Place::channel ? Completion::nothing : Completion::none;
     case Completion::again:
-      return is_in_sequence(t) && halt.arguments >= 0 ? Completion::again : Completion::none;
+      return halt.arguments >= 0 ? Completion::again : Completion::none;
     default:
-      return !rule.keeps_bomb || t->sends_bomb ? rule.completion : Completion::none;
+      return rule.completion;
   }
 }
 
@@ -97,7 +93,7 @@ Completion completion_of(const Tasklet* t, interp::Halt* halt) {
     return is_made_again(t, *halt) ? Completion::again : Completion::none;
   }
   halt->merges = halt->merges || rule->keeps_bomb;
-  return completion_by(*rule, t, *halt);
+  return completion_by(*rule, *halt);
 }
 
 enum class Success {
@@ -119,11 +115,12 @@ bool is_own(const Tasklet* t, PyObject* outermost) {
 }
 
 // Where the tasklet stands, and how its call is completed then; none if it is pinned. `parked` null for the
-// running one.
-Completion find_completion(const Tasklet* t, interp::Parked* parked, interp::Halt* halt) {
+// running one, which is about to wait in the call with `mark`.
+Completion find_completion(const Tasklet* t, interp::Parked* parked, interp::Halt* halt,
+                           interp::CallMark mark = nullptr) {
   PyThreadState* ts = t->scheduler->ts;
   bool free = ts != nullptr && t->stack != nullptr &&
-              interp::find_halt(ts, parked, halt) == interp::Pin::none &&
+              interp::find_halt(ts, parked, halt, mark) == interp::Pin::none &&
               is_own(t, halt->outermost);
   return free ? completion_of(t, halt) : Completion::none;
 }
@@ -140,10 +137,11 @@ Object why_not_merged(const Tasklet* t) {
 }
 
 // Moves the tasklet's frames out; `merging` if C functions may be ended for that.
-Success freeze(Tasklet* t, interp::Parked* parked, bool merging = true) {
+Success freeze(Tasklet* t, interp::Parked* parked, bool merging = true,
+               interp::CallMark mark = nullptr) {
   interp::Halt halt;
   PyThreadState* ts = t->scheduler->ts;
-  Completion completion = find_completion(t, parked, &halt);
+  Completion completion = find_completion(t, parked, &halt, mark);
   if (completion == Completion::none) {
     return Success::pinned;
   }
@@ -239,7 +237,7 @@ bool freeze_tasklet(Tasklet* t) {
       bool duties = std::exchange(s->duties, false);
       Object departed = std::move(s->departed);
       start_unwinding(s, t, self);
-      switch_stacks(s, self, t);
+      switch_stacks(s, self, t, nullptr);
       std::swap(s->departed, departed);
       s->duties = duties;
       return true;
@@ -446,11 +444,11 @@ void note_trade(Scheduler* s, Tasklet* mounted, Tasklet* next) {
 
 }  // namespace
 
-bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result) {
+bool trade(Scheduler* s, Tasklet* self, Tasklet* next, interp::CallMark mark, Object* result) {
   if (self->stack == nullptr || s->idle_wanted) {
     return false;
   }
-  interp::Trade places(s->ts, nullptr, next->frozen);
+  interp::Trade places(s->ts, nullptr, next->frozen, mark);
   if (!can_trade(places, self)) {
     return false;
   }
@@ -553,14 +551,14 @@ bool stays_mounted(Scheduler* s, Tasklet* self, Tasklet* next) {
 
 // It may not return: AddressSanitizer would leave red zones on the stack.
 [[gnu::no_sanitize_address]] bool freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next,
-                                                   Object* result) {
-  if (wait_alike(s, next) && trade(s, self, next, result)) {
+                                                   interp::CallMark mark, Object* result) {
+  if (wait_alike(s, next) && trade(s, self, next, mark, result)) {
     return true;
   }
   if (stays_mounted(s, self, next)) {
     return false;
   }
-  switch (freeze(self, nullptr)) {
+  switch (freeze(self, nullptr, true, mark)) {
     case Success::pinned:
       return false;
     case Success::unwound:

@@ -32,9 +32,10 @@ inline std::size_t stacks_allowed(const Scheduler* s) {
   return runtime->stack_budget + s->seats.extra;
 }
 
-// trade() has `next`, which is frozen, run in the place of the current tasklet, on its stack, if they wait at the
-// same call; else it returns false. The caller has to return *result then, as `next`.
-bool trade(Scheduler* s, Tasklet* self, Tasklet* next, Object* result);
+// trade() has `next`, which is frozen, run in the place of the current tasklet, on its stack, if that is about to
+// wait, in the call with `mark`, where the other one does; else it returns false. The caller has to return *result
+// then, as `next`.
+bool trade(Scheduler* s, Tasklet* self, Tasklet* next, interp::CallMark mark, Object* result);
 // wait_alike() tells whether it is worth trying.
 inline bool wait_alike(const Scheduler* s, const Tasklet* next) {
   return next->frozen != nullptr &&
@@ -46,11 +47,12 @@ inline bool may_trade(const Scheduler* s, const Tasklet* next) {
          wait_alike(s, next);
 }
 
-// freeze_and_leave() has the current tasklet, which is about to be suspended, frozen instead, and
+// freeze_and_leave() has the current tasklet, which is about to wait in the call with `mark`, frozen instead, and
 // continues with `next`. False if it is to be suspended: it is pinned, or another one has been frozen for it.
 // If it returns true, the caller has to return *result, as `next` if that runs in the other's place; or it's
 // null, with an exception that ends the C functions between the tasklet's frames.
-bool freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next, Object* result);
+bool freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next, interp::CallMark mark,
+                      Object* result);
 
 // is_unwound() tells whether the current tasklet's C functions have ended because of that.
 inline bool is_unwound(const Scheduler* s) { return s->after_unwinding != nullptr; }

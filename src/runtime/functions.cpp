@@ -16,19 +16,18 @@ namespace {
 // The one optional argument of schedule() and schedule_remove(); false with TypeError set.
 bool parse_retval(const char* name, PyObject* const* args, Py_ssize_t nargs, PyObject* names,
                   PyObject** value) {
-  Py_ssize_t keywords = names != nullptr ? PyTuple_GET_SIZE(names) : 0;
-  if (nargs + keywords > 1) {
-    PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name,
-                 nargs + keywords);
+  Py_ssize_t count = count_arguments(nargs, names);
+  if (count > 1) {
+    PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, count);
     return false;
   }
-  if (keywords == 1 &&
+  if (count > nargs &&
       PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "retval") != 0) {
     PyErr_Format(PyExc_TypeError, "'%U' is an invalid keyword argument for %s()",
                  PyTuple_GET_ITEM(names, 0), name);
     return false;
   }
-  *value = nargs + keywords == 1 ? args[0] : nullptr;
+  *value = count == 1 ? args[0] : nullptr;
   return true;
 }
 
@@ -37,12 +36,13 @@ PyObject* schedule_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, 
     Tasklet* self = s->current;
     Tasklet* next = self->next;
     if (next != self && !self->tempval) {
+      interp::CallMark mark = interp::call_mark(args, 0);
       if (can_run_at_once(s, next)) {
         s->ring.rotate_to(next);
-        self = run_other(s, self, next);
+        self = run_other(s, self, next, mark);
         return self->tempval ? take_mail(self) : Py_NewRef(as_object(self));
       }
-      if (Object result; may_trade(s, next) && trade(s, self, next, &result)) {
+      if (Object result; may_trade(s, next) && trade(s, self, next, mark, &result)) {
         return result.release();
       }
     }
@@ -54,7 +54,8 @@ PyObject* schedule_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, 
     }
   }
   Scheduler* s = scheduler();
-  return s != nullptr ? schedule(s, value).release() : nullptr;
+  interp::CallMark mark = interp::call_mark(args, value != nullptr ? 1 : 0);
+  return s != nullptr ? schedule(s, value, mark).release() : nullptr;
 }
 
 PyObject* schedule_remove_function(PyObject*, PyObject* const* args, Py_ssize_t nargs,
@@ -64,7 +65,8 @@ PyObject* schedule_remove_function(PyObject*, PyObject* const* args, Py_ssize_t 
     return nullptr;
   }
   Scheduler* s = scheduler();
-  return s != nullptr ? schedule_remove(s, value).release() : nullptr;
+  interp::CallMark mark = interp::call_mark(args, value != nullptr ? 1 : 0);
+  return s != nullptr ? schedule_remove(s, value, mark).release() : nullptr;
 }
 
 PyObject* run_function(PyObject*, PyObject* args, PyObject* keywords) {
@@ -105,7 +107,12 @@ PyObject* pump_function(PyObject*, PyObject* args, PyObject* keywords) {
   return s != nullptr ? pump(s, wait).release() : nullptr;
 }
 
-PyObject* sleep_function(PyObject*, PyObject* seconds) {
+PyObject* sleep_function(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  if (nargs != 1) {
+    return raise(PyExc_TypeError, "stackless.sleep() takes exactly one argument (%zd given)",
+                 nargs);
+  }
+  PyObject* seconds = args[0];
   core::Nanoseconds deadline = parse_timeout(seconds, "sleep length");
   Scheduler* s = scheduler();
   if (deadline == -2 || s == nullptr) {
@@ -114,7 +121,8 @@ PyObject* sleep_function(PyObject*, PyObject* seconds) {
   if (deadline == forever && seconds == Py_None) {
     return raise(PyExc_TypeError, "sleep() takes a number of seconds, not None");
   }
-  if (sleep_until(s, deadline == forever ? INT64_MAX : deadline) < 0) {
+  interp::CallMark mark = interp::call_mark(args, 1);
+  if (sleep_until(s, deadline == forever ? INT64_MAX : deadline, mark) < 0) {
     return nullptr;
   }
   Py_RETURN_NONE;
@@ -417,8 +425,8 @@ PyMethodDef functions[] = {
     {"schedule_remove", method(schedule_remove_function), METH_FASTCALL | METH_KEYWORDS,
      "schedule_remove($module, /, retval=...)\n--\n\n"
      "Pause the caller until somebody inserts or runs it, and let the next tasklet run.\n\n"
-     "Returns `retval`, by default the tasklet itself, then. Raises RuntimeError if that would be a deadlock, or under a\n"
-     "switch_trap. As in the original.\n"},
+     "Returns `retval`, by default the tasklet itself, then. Raises RuntimeError if that would be a\n"
+     "deadlock, or under a switch_trap. As in the original.\n"},
     {"run", method(run_function), METH_VARARGS | METH_KEYWORDS,
      "run($module, /, timeout=0, threadblock=False, soft=False, ignore_nesting=False, "
      "totaltimeout=False)\n--\n\n"
@@ -433,7 +441,7 @@ PyMethodDef functions[] = {
      "programs with a main loop of their own.\n\n"
      "`max_wait` is how many seconds to wait at most for something to happen, None for ever.\n"
      "Returns None; raises what a tasklet did not catch.\n"},
-    {"sleep", sleep_function, METH_O,
+    {"sleep", method(sleep_function), METH_FASTCALL,
      "sleep($module, seconds, /)\n--\n\n"
      "Block the calling tasklet, and no other, for that many seconds; 0 lets the others run once.\n\n"
      "Returns None. Raises ValueError for a negative number.\n"},

@@ -110,6 +110,11 @@ class KeepException {
   Object exception_;
 };
 
+// count_arguments() counts those of a METH_FASTCALL | METH_KEYWORDS call, in whichever way they are given.
+inline Py_ssize_t count_arguments(Py_ssize_t nargs, PyObject* names) {
+  return nargs + (names != nullptr ? PyTuple_GET_SIZE(names) : 0);
+}
+
 // A method table's entry for any calling convention.
 template <class F>
 PyCFunction method(F* function) {

@@ -127,9 +127,9 @@ bool prepare(Scheduler* s, Tasklet* next) {
 
 }  // namespace
 
-void start_stack(Scheduler* s, Tasklet* self, Tasklet* next) {
+void start_stack(Scheduler* s, Tasklet* self, Tasklet* next, interp::CallMark mark) {
   assert(next->stack != nullptr);
-  interp::start(s->ts, &self->parked, next->stack, tasklet_entry);
+  interp::start(s->ts, &self->parked, next->stack, tasklet_entry, mark);
 }
 
 Tasklet* do_duties(Scheduler* s, Tasklet* self) {
@@ -146,7 +146,7 @@ Tasklet* do_duties(Scheduler* s, Tasklet* self) {
     s->ring.rotate_to(next);
     if (next != self) {
       notify_switch(s, self, next);
-      self = switch_stacks(s, self, next);
+      self = switch_stacks(s, self, next, nullptr);
     }
   }
   return self;
@@ -286,7 +286,7 @@ bool may_wait(Scheduler* s) {
   return !giving_way_would_fail(s, next != s->current ? next : innermost_run(s));
 }
 
-Object hand_over(Scheduler* s, Tasklet* next) {
+Object hand_over(Scheduler* s, Tasklet* next, interp::CallMark mark) {
   Tasklet* self = s->current;
   make_runnable(next);
   if (next != self) {
@@ -302,13 +302,13 @@ Object hand_over(Scheduler* s, Tasklet* next) {
     }
     notify_switch(s, self, next);
     s->ring.rotate_to(next);
-    if (Object result;
-        (s->attention & Scheduler::crowded) != 0 && freeze_and_leave(s, self, next, &result)) {
+    if (Object result; (s->attention & Scheduler::crowded) != 0 &&
+                       freeze_and_leave(s, self, next, mark, &result)) {
       return result;
     }
   }
   s->ring.rotate_to(next);
-  return claim(run_other(s, self, next));
+  return claim(run_other(s, self, next, mark));
 }
 
 namespace {
@@ -325,10 +325,10 @@ void note_depth(Tasklet* self) {
 
 }  // namespace
 
-Object block(Scheduler* s) {
+Object block(Scheduler* s, interp::CallMark mark) {
   note_depth(s->current);
   if (Tasklet* next = s->ring.head()) [[likely]] {
-    return hand_over(s, next);
+    return hand_over(s, next, mark);
   }
   Tasklet* self = s->current;
   Tasklet* waker = innermost_run(s);
@@ -336,22 +336,22 @@ Object block(Scheduler* s) {
     if (waker == self) {
       Tasklet* next = idle(s, self);
       s->ring.rotate_to(next);
-      return next == self ? claim(self) : hand_over(s, next);
+      return next == self ? claim(self) : hand_over(s, next, mark);
     }
     notify_switch(s, self, waker);
     s->idle_wanted = s->duties = true;
-    if (Object result;
-        (s->attention & Scheduler::crowded) != 0 && freeze_and_leave(s, self, waker, &result)) {
+    if (Object result; (s->attention & Scheduler::crowded) != 0 &&
+                       freeze_and_leave(s, self, waker, mark, &result)) {
       return result;
     }
-    return claim(run_other(s, self, waker));
+    return claim(run_other(s, self, waker, mark));
   }
   if (is_floating(waker)) {
     // The original passes an exception, and nothing else, on to whom it wakes.
     if (waker != self && self->tempval && is_bomb(self->tempval.get())) {
       waker->tempval = self->tempval;
     }
-    return hand_over(s, waker);
+    return hand_over(s, waker, mark);
   }
   Object report = deadlock_report(s, self);
   make_runnable(self);
@@ -360,7 +360,7 @@ Object block(Scheduler* s) {
   return nullptr;
 }
 
-Object schedule(Scheduler* s, PyObject* value) {
+Object schedule(Scheduler* s, PyObject* value, interp::CallMark mark) {
   Tasklet* self = s->current;
   Tasklet* next = self->next;
   if ((s->attention & Scheduler::waiters) != 0) [[unlikely]] {
@@ -377,11 +377,11 @@ Object schedule(Scheduler* s, PyObject* value) {
       notify_switch(s, self, next);
     }
     s->ring.rotate_to(next);
-    if (Object result;
-        (s->attention & Scheduler::crowded) != 0 && freeze_and_leave(s, self, next, &result)) {
+    if (Object result; (s->attention & Scheduler::crowded) != 0 &&
+                       freeze_and_leave(s, self, next, mark, &result)) {
       return result;
     }
-    self = run_other(s, self, next);
+    self = run_other(s, self, next, mark);
   }
   if (!self->tempval) {
     return Object::share(as_object(self));  // the default, resolved late: no cycle meanwhile
@@ -389,14 +389,14 @@ Object schedule(Scheduler* s, PyObject* value) {
   return claim(self);
 }
 
-Object schedule_remove(Scheduler* s, PyObject* value) {
+Object schedule_remove(Scheduler* s, PyObject* value, interp::CallMark mark) {
   Tasklet* self = s->current;
   if (!may_block(s)) {
     return nullptr;
   }
   put_mail(self, value);
   leave_to_successor(s, Object::steal(unlink(self).release_object()));
-  Object result = block(s);
+  Object result = block(s, mark);
   if (value == nullptr && result && result.get() == Py_None) {
     return Object::share(as_object(self));
   }

@@ -110,12 +110,12 @@ bool giving_way_would_fail(Scheduler* s, Tasklet* next);
 
 // hand_over() runs `next`, making it runnable first if need be, and returns the current tasklet's
 // mail when that runs again. The caller has asked switch_would_fail().
-Object hand_over(Scheduler* s, Tasklet* next);
+Object hand_over(Scheduler* s, Tasklet* next, interp::CallMark mark = nullptr);
 
 // block() suspends the current tasklet, which is not in the ring any more, until somebody makes it
 // runnable, and returns its mail. This is where "who runs next?" is answered: the ring, then those
 // who wait for I/O or time, then other threads, then the run() caller, then deadlock.
-Object block(Scheduler* s);
+Object block(Scheduler* s, interp::CallMark mark = nullptr);
 
 // may_block() raises and returns false if block() would have to switch and may not. Called while
 // the current tasklet is still in the ring.
@@ -134,8 +134,8 @@ bool is_run_caller(Scheduler* s, Tasklet* tasklet);
 Tasklet* innermost_run(Scheduler* s);
 
 // schedule() and schedule_remove() of the module; `value` null means the tasklet itself.
-Object schedule(Scheduler* s, PyObject* value);
-Object schedule_remove(Scheduler* s, PyObject* value);
+Object schedule(Scheduler* s, PyObject* value, interp::CallMark mark);
+Object schedule_remove(Scheduler* s, PyObject* value, interp::CallMark mark);
 // run() and pump() of the module.
 Object run(Scheduler* s, RunMode mode);
 Object pump(Scheduler* s, core::Nanoseconds max_wait);

@@ -15,42 +15,55 @@ namespace stackless {
 
 namespace {
 
-// While the current tasklet sends an exception, which has been made.
-class SendingBomb {
- public:
-  explicit SendingBomb(Tasklet* tasklet) : tasklet_(tasklet) { tasklet_->sends_bomb = true; }
-  ~SendingBomb() { tasklet_->sends_bomb = false; }
-  SendingBomb(const SendingBomb&) = delete;
-  SendingBomb& operator=(const SendingBomb&) = delete;
-
- private:
-  Tasklet* tasklet_;
-};
-
-PyObject* send_bomb(PyObject* self, Object exception) {
+PyObject* send_bomb(PyObject* self, Object exception, interp::CallMark mark) {
   Object bomb = exception ? make_bomb(std::move(exception)) : Object();
-  const Scheduler* s = bomb ? scheduler() : nullptr;
-  if (s == nullptr) {
-    return nullptr;
+  return bomb ? send(as_channel(self), std::move(bomb), mark).release() : nullptr;
+}
+
+Object make_tuple(PyObject* const* items, Py_ssize_t count) {
+  Object tuple = Object::steal(PyTuple_New(count));
+  for (Py_ssize_t i = 0; tuple && i < count; ++i) {
+    PyTuple_SET_ITEM(tuple.get(), i, Py_NewRef(items[i]));
   }
-  SendingBomb sending(s->current);
-  return send(as_channel(self), std::move(bomb)).release();
+  return tuple;
+}
+
+// The same call with a tuple and a dict.
+bool parse_throw(PyObject* const* args, Py_ssize_t nargs, PyObject* names, PyObject** type,
+                 PyObject** value, PyObject** traceback) {
+  static const char* known[] = {"exc", "val", "tb", nullptr};
+  Object positional = make_tuple(args, nargs);
+  Object keywords = Object::steal(PyDict_New());
+  if (!positional || !keywords) {
+    return false;
+  }
+  for (Py_ssize_t i = 0; i < count_arguments(0, names); ++i) {
+    if (PyDict_SetItem(keywords.get(), PyTuple_GET_ITEM(names, i), args[nargs + i]) < 0) {
+      return false;
+    }
+  }
+  return PyArg_ParseTupleAndKeywords(positional.get(), keywords.get(), "O|OO:send_throw",
+                                     const_cast<char**>(known), type, value, traceback) != 0;
 }
 
 }  // namespace
 
-PyObject* send_exception(PyObject* self, PyObject* args) {
-  return send_bomb(self, make_exception_from(args, "channel", "send_exception"));
+PyObject* send_exception(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+  Object arguments = make_tuple(args, nargs);
+  Object exception = arguments
+                         ? make_exception_from(arguments.get(), "channel", "send_exception")
+                         : Object();
+  arguments.reset();  // only the exception is to keep them
+  return send_bomb(self, std::move(exception), interp::call_mark(args, nargs));
 }
 
-PyObject* send_throw(PyObject* self, PyObject* args, PyObject* keywords) {
-  static const char* names[] = {"exc", "val", "tb", nullptr};
+PyObject* send_throw(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
   PyObject *type, *value = nullptr, *traceback = nullptr;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|OO:send_throw", const_cast<char**>(names),
-                                   &type, &value, &traceback)) {
+  if (!parse_throw(args, nargs, names, &type, &value, &traceback)) {
     return nullptr;
   }
-  return send_bomb(self, make_exception(type, value, traceback));
+  return send_bomb(self, make_exception(type, value, traceback),
+                   interp::call_mark(args, count_arguments(nargs, names)));
 }
 
 // ---- sequences ------------------------------------------------------------------------------------------
@@ -95,24 +108,24 @@ Sequence* take_up(Scheduler* s, PyObject* self, PyObject* iterable) {
   return sequence;
 }
 
-bool send_item(Scheduler* s, PyObject* self, Sequence* sequence) {
+bool send_item(Scheduler* s, PyObject* self, Sequence* sequence, interp::CallMark mark) {
   Tasklet* tasklet = s->current;
   Operation* outer = std::exchange(tasklet->operation, sequence);
-  bool sent = send(as_channel(self), sequence->item).get() != nullptr;
+  bool sent = send(as_channel(self), sequence->item, mark).get() != nullptr;
   if (!is_unwound(s)) {
     tasklet->operation = outer;
   }
   return sent;
 }
 
-PyObject* send_rest(Scheduler* s, PyObject* self, Sequence* sequence) {
+PyObject* send_rest(Scheduler* s, PyObject* self, Sequence* sequence, interp::CallMark mark) {
   for (;;) {
     sequence->item.reset();
     sequence->item = Object::steal(PyIter_Next(sequence->iterator.get()));
     if (!sequence->item) {
       return PyErr_Occurred() != nullptr ? nullptr : PyLong_FromSsize_t(sequence->count);
     }
-    if (!send_item(s, self, sequence)) {
+    if (!send_item(s, self, sequence, mark)) {
       return nullptr;
     }
     ++sequence->count;
@@ -121,22 +134,22 @@ PyObject* send_rest(Scheduler* s, PyObject* self, Sequence* sequence) {
 
 }  // namespace
 
-PyObject* send_sequence(PyObject* self, PyObject* iterable) {
+PyObject* send_sequence(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+  if (nargs != 1) {
+    return raise(PyExc_TypeError, "channel.send_sequence() takes exactly one argument (%zd given)",
+                 nargs);
+  }
   Scheduler* s = scheduler();
-  Sequence* sequence = s != nullptr ? take_up(s, self, iterable) : nullptr;
+  Sequence* sequence = s != nullptr ? take_up(s, self, args[0]) : nullptr;
   if (sequence == nullptr) {
     return nullptr;
   }
-  PyObject* result = send_rest(s, self, sequence);
+  PyObject* result = send_rest(s, self, sequence, interp::call_mark(args, 1));
   if (!is_left(s, sequence)) {
     KeepException pending;
     delete sequence;
   }
   return result;
-}
-
-bool is_in_sequence(const Tasklet* tasklet) {
-  return tasklet->operation != nullptr && tasklet->operation->call == &key;
 }
 
 }  // namespace stackless

@@ -8,7 +8,7 @@
 namespace stackless {
 
 // start_stack() switches to a tasklet that has not started yet and has been given a stack.
-void start_stack(Scheduler* s, Tasklet* self, Tasklet* next);
+void start_stack(Scheduler* s, Tasklet* self, Tasklet* next, interp::CallMark mark);
 // do_duties() sees to what was left for whoever runs next, waiting included, and returns who that is.
 Tasklet* do_duties(Scheduler* s, Tasklet* self);
 // explode_mail() raises what `bomb`, stolen, holds.
@@ -38,16 +38,17 @@ PyObject* explode_mail(PyObject* bomb);
   __builtin_prefetch(stack + line);
 }
 
-// switch_stacks() gives `next` the processor until somebody switches back to the stack of `self`, and returns
-// whose that is then: another one may have taken the seat (runtime/seats.hpp).
-[[gnu::always_inline]] inline Tasklet* switch_stacks(Scheduler* s, Tasklet* self, Tasklet* next) {
+// switch_stacks() gives `next` the processor until somebody switches back to the stack of `self`, which waits in
+// the call with `mark`, and returns whose that is then: another one may have taken the seat (runtime/seats.hpp).
+[[gnu::always_inline]] inline Tasklet* switch_stacks(Scheduler* s, Tasklet* self, Tasklet* next,
+                                                     interp::CallMark mark) {
   s->current = next;
   ++s->switches;
   prefetch_ahead(s, next);
   if (next->parked != nullptr) [[likely]] {
-    interp::switch_to(s->ts, &self->parked, next->parked);
+    interp::switch_to(s->ts, &self->parked, next->parked, mark);
   } else {
-    start_stack(s, self, next);
+    start_stack(s, self, next, mark);
   }
   self = s->current;
   self->parked = nullptr;
@@ -55,8 +56,9 @@ PyObject* explode_mail(PyObject* bomb);
 }
 
 // run_other() is switch_stacks(), and whatever has been left to do for who runs next.
-[[gnu::always_inline]] inline Tasklet* run_other(Scheduler* s, Tasklet* self, Tasklet* next) {
-  self = switch_stacks(s, self, next);
+[[gnu::always_inline]] inline Tasklet* run_other(Scheduler* s, Tasklet* self, Tasklet* next,
+                                                 interp::CallMark mark) {
+  self = switch_stacks(s, self, next, mark);
   if (s->duties) [[unlikely]] {
     return do_duties(s, self);
   }

@@ -67,7 +67,6 @@ struct Tasklet {
   bool zombie;  // survived its finalizer
   bool spared;  // outlives its thread, as far as is known
   bool used_channel;
-  bool sends_bomb;     // an exception that its call has made
   unsigned char seat;  // the number of that which it has, from 1 on, or 0 (runtime/seats.hpp)
 
   // Where the tasklet's frames are, if it is not running.

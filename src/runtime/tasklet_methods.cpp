@@ -173,14 +173,23 @@ PyObject* remove(PyObject* self, PyObject*) {
   return Py_NewRef(self);
 }
 
-PyObject* run_method(PyObject* self, PyObject*) {
+bool takes_nothing(const char* name, Py_ssize_t nargs) {
+  return nargs == 0 || raise(PyExc_TypeError, "tasklet.%s() takes no arguments (%zd given)", name,
+                             nargs) != nullptr;
+}
+
+PyObject* run_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+  if (!takes_nothing("run", nargs)) {
+    return nullptr;
+  }
   Tasklet* t = as_tasklet(self);
   Scheduler* s = scheduler();
   if (s == nullptr || !can_insert(t)) {
     return nullptr;
   }
   if (t->scheduler == s) {
-    return switch_would_fail(s, t) ? nullptr : hand_over(s, t).release();
+    return switch_would_fail(s, t) ? nullptr
+                                   : hand_over(s, t, interp::call_mark(args, 0)).release();
   }
   // Another thread's: it runs next there.
   Scheduler* home = t->scheduler;
@@ -205,7 +214,10 @@ PyObject* run_method(PyObject* self, PyObject*) {
   Py_RETURN_NONE;
 }
 
-PyObject* switch_method(PyObject* self, PyObject*) {
+PyObject* switch_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+  if (!takes_nothing("switch", nargs)) {
+    return nullptr;
+  }
   Tasklet* t = as_tasklet(self);
   Scheduler* s = scheduler();
   if (s == nullptr) {
@@ -222,7 +234,7 @@ PyObject* switch_method(PyObject* self, PyObject*) {
   }
   // Nobody may be left who holds the caller: whoever runs next drops the ring's reference.
   leave_to_successor(s, Object::steal(unlink(s->current).release_object()));
-  return hand_over(s, t).release();
+  return hand_over(s, t, interp::call_mark(args, 0)).release();
 }
 
 // ---- exceptions ---------------------------------------------------------------------------------
@@ -463,14 +475,14 @@ PyMethodDef tasklet_methods[] = {
      "Take the tasklet out of the run queue: it is paused until insert() or run().\n\n"
      "The caller goes on. Returns the tasklet.\n"
      "Raises RuntimeError if it is blocked or the current one.\n"},
-    {"run", run_method, METH_NOARGS,
+    {"run", method(run_method), METH_FASTCALL,
      "run($self, /)\n--\n\n"
      "Run the tasklet now. The caller stays in the run queue and continues when its turn comes:\n"
      "those queued between it and the tasklet run after it.\n\n"
      "For a tasklet of another thread the caller goes on, and it runs next there.\n"
      "Returns what the caller's mailbox (tempval) holds when it runs again, normally None.\n"
      "Raises RuntimeError if it is blocked or not alive, or under a switch_trap.\n"},
-    {"switch", switch_method, METH_NOARGS,
+    {"switch", method(switch_method), METH_FASTCALL,
      "switch($self, /)\n--\n\n"
      "Run the tasklet now, and pause the caller until somebody inserts or runs it.\n\n"
      "Returns what the caller's mailbox holds then, normally None. Raises RuntimeError if the\n"

@@ -383,7 +383,7 @@ int suspend_on(Scheduler* s, Wait* wait, int fd, core::Direction direction) {
     ++s->io_waits;
   }
   s->attention |= Scheduler::waiters;
-  return block(s) ? 0 : -1;
+  return block(s, wait->mark) ? 0 : -1;
 }
 
 // The same for a call that keeps something.
@@ -428,11 +428,13 @@ int wait_for_io(Scheduler* s, Operation* operation, int fd, core::Direction dire
 }
 
 int sleep_until(Scheduler* s, core::Nanoseconds deadline, Operation* operation) {
+  bool may = !trapped(s->current) && may_wait(s);
+  return may ? suspend_in(s, operation, deadline, -1, core::Direction::read) : -1;
+}
+
+int sleep_until(Scheduler* s, core::Nanoseconds deadline, interp::CallMark mark) {
   if (trapped(s->current) || !may_wait(s)) {
     return -1;
-  }
-  if (operation != nullptr) {
-    return suspend_in(s, operation, deadline, -1, core::Direction::read);
   }
   std::unique_ptr<Wait> wait(new (std::nothrow) Wait);
   if (wait == nullptr) {
@@ -440,6 +442,7 @@ int sleep_until(Scheduler* s, core::Nanoseconds deadline, Operation* operation) 
     return -1;
   }
   wait->ends_alone = true;
+  wait->mark = mark;
   if (!set_timer(s, wait.get(), deadline)) {
     return -1;
   }

@@ -21,8 +21,9 @@ struct Wait : core::PollWaiter, Alarm {
   Ref<Tasklet> tasklet;
   Outcome outcome = Outcome::ready;
   bool for_io = false;
-  bool ends_alone = false;    // freed by cancel_wait()
-  Wait* next_wait = nullptr;  // the scheduler's list of those with a descriptor
+  bool ends_alone = false;          // freed by cancel_wait()
+  interp::CallMark mark = nullptr;  // of the call that waits
+  Wait* next_wait = nullptr;        // the scheduler's list of those with a descriptor
   Wait* prev_wait = nullptr;
 };
 
@@ -69,8 +70,9 @@ int wait_for_io(Scheduler* s, Operation* operation, int fd, core::Direction dire
                 core::Nanoseconds deadline, bool fresh);
 
 // sleep_until() blocks the current tasklet until `deadline`; -1 with an exception set if something
-// was thrown at it. `operation` null if the caller has nothing to keep.
-int sleep_until(Scheduler* s, core::Nanoseconds deadline, Operation* operation = nullptr);
+// was thrown at it. Instead of `mark` the caller may have something to keep.
+int sleep_until(Scheduler* s, core::Nanoseconds deadline, interp::CallMark mark);
+int sleep_until(Scheduler* s, core::Nanoseconds deadline, Operation* operation);
 
 // forget_descriptor() is told by the owner of `fd` that it is about to close it: whoever waits for
 // it, in any thread, wakes up, tries again, and finds it closed.
