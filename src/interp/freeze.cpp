@@ -58,7 +58,8 @@ Pin find_call(_PyInterpreterFrame* frame, const Stop& stop, Halt* halt) {
     return watched ? Pin::tool : Pin::none;
   }
   int operands = call_operands(*stop.at);
-  if (operands == 0 || stop.height - operands < code_of(frame)->co_nlocalsplus) {
+  if (operands == 0 || operands > most_pops ||
+      stop.height - operands < code_of(frame)->co_nlocalsplus) {
     return Pin::instruction;
   }
   halt->height = stop.height;
@@ -197,7 +198,7 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt, CallMark mark) noex
       }
       case End::all:
         halt->outermost = function_of(f);
-        return Pin::none;
+        return halt->used_words + halt->generator_words < most_words ? Pin::none : Pin::memory;
     }
   }
 }
@@ -330,11 +331,20 @@ void free_block(Frozen* block) noexcept {
 }
 
 void discard(Frozen* frozen) noexcept {
-  if (frozen->room != nullptr) {
-    free_room(frozen->room);
+  if (Extras* extras = frozen->extras) {
+    if (extras->room != nullptr) {
+      free_room(extras->room);
+    }
+    PyMem_Free(extras);
   }
-  PyMem_Free(frozen->tracing);
   free_block(frozen);
+}
+
+Extras* extras_of(Frozen* frozen) noexcept {
+  if (frozen->extras == nullptr) {
+    frozen->extras = static_cast<Extras*>(PyMem_Calloc(1, sizeof(Extras)));
+  }
+  return frozen->extras;
 }
 
 Frozen* new_frozen(const Share& share, const Halt& halt) noexcept {
@@ -342,19 +352,17 @@ Frozen* new_frozen(const Share& share, const Halt& halt) noexcept {
   if (frozen == nullptr) {
     return nullptr;
   }
-  bool needs_room_later = needs_room(halt.room_words);
-  frozen->room = needs_room_later ? make_room(halt.room_words) : nullptr;
-  frozen->tracing = share.traced ? static_cast<Tracing*>(PyMem_Malloc(sizeof(Tracing))) : nullptr;
-  if ((needs_room_later && frozen->room == nullptr) ||
-      (share.traced && frozen->tracing == nullptr)) {
-    discard(frozen);
-    return nullptr;
+  frozen->extras = nullptr;
+  if (bool roomy = needs_room(halt.room_words); roomy || share.traced) [[unlikely]] {
+    Extras* extras = extras_of(frozen);
+    if (extras == nullptr || (roomy && (extras->room = make_room(halt.room_words)) == nullptr)) {
+      discard(frozen);
+      return nullptr;
+    }
+    extras->functions = share.tracing_functions();
   }
-  if (share.traced) {
-    *frozen->tracing = share.functions;
-  }
-  frozen->frames = halt.frames;
-  frozen->pops = halt.pops;
+  frozen->frames = static_cast<unsigned>(halt.frames);
+  frozen->pops = static_cast<unsigned>(halt.pops);
   return frozen;
 }
 
@@ -442,9 +450,9 @@ void drop(Frozen* frozen) {
   });
   Py_XDECREF(frozen->exc_item.exc_value);
   Py_XDECREF(frozen->context);
-  if (Tracing* tracing = frozen->tracing) {
-    Py_XDECREF(tracing->trace_object);
-    Py_XDECREF(tracing->profile_object);
+  if (const Extras* extras = frozen->extras) {
+    Py_XDECREF(extras->functions.trace_object);
+    Py_XDECREF(extras->functions.profile_object);
   }
   discard(frozen);
 }
@@ -485,7 +493,8 @@ int traverse_frozen(Frozen* frozen, visitproc visit, void* arg) {
   }
   Py_VISIT(frozen->exc_item.exc_value);
   Py_VISIT(frozen->context);
-  return frozen->tracing != nullptr ? traverse_tracing(*frozen->tracing, visit, arg) : 0;
+  const Extras* extras = frozen->extras;
+  return extras != nullptr ? traverse_tracing(extras->functions, visit, arg) : 0;
 }
 
 // A generator may be one that is about to go, and runs its finally block.

@@ -8,22 +8,31 @@
 
 namespace stackless::interp {
 
+// What few frozen tasklets have.
+struct Extras {
+  Tracing functions;
+  _PyStackChunk* room;  // where they will run, if a stack's own data area is too small
+};
+
+// A million of these lie in memory at once, and the collector walks through them: no word is wasted.
 struct Frozen {
   _PyInterpreterFrame* inner;  // the first of the chain; those of generators lie in the generators
   _PyErr_StackItem* exc_info;  // a generator's, or our own:
   _PyErr_StackItem exc_item;
   PyObject* context;
-  Tracing* tracing;  // null for nearly all
+  Extras* extras;  // null for nearly all
   core::FloatingControl floating;
-  _PyStackChunk* room;  // where they will run, if a stack's own data area is too small
-  int frames;
-  int pops;
   std::uint32_t used_words;
+  std::uint32_t frames : 26;
+  std::uint32_t pops : 6;
 
   Slot* words() noexcept { return reinterpret_cast<Slot*>(this + 1); }
 };
 
 static_assert(sizeof(Slot) == sizeof(void*));
+
+constexpr std::size_t most_words = std::size_t{1} << 29;  // nine and more are a frame
+constexpr int most_pops = (1 << 6) - 1;
 
 // ---- taking a tasklet's state (interp/freeze.cpp) -------------------------------------------------
 
@@ -35,6 +44,8 @@ void free_block(Frozen* block) noexcept;
 // new_frozen() makes a block with room for the frames, and copies the trace functions; null if there is
 // no memory.
 Frozen* new_frozen(const Share& share, const Halt& halt) noexcept;
+// extras_of() makes them if there are none; null if there is no memory.
+Extras* extras_of(Frozen* frozen) noexcept;
 // discard() frees a block in which nothing is left.
 void discard(Frozen* frozen) noexcept;
 // copy_frame() copies a frame to *words, which it advances, if it lies on the data stack.

@@ -122,7 +122,8 @@ namespace {
 
 Tracing tracing_of(PyThreadState* ts, Suspended tasklet) {
   if (tasklet.frozen != nullptr) {
-    return tasklet.frozen->tracing != nullptr ? *tasklet.frozen->tracing : Tracing{};
+    const Extras* extras = tasklet.frozen->extras;
+    return extras != nullptr ? extras->functions : Tracing{};
   }
   if (tasklet.parked != nullptr) {
     return tasklet.parked->share.tracing_functions();
@@ -138,18 +139,12 @@ int store_tracing(Suspended tasklet, const Tracing& functions, bool any) {
     parked->share.functions = functions;
     return 0;
   }
-  Frozen* frozen = tasklet.frozen;
-  if (any && frozen->tracing == nullptr) {
-    frozen->tracing = static_cast<Tracing*>(PyMem_Malloc(sizeof(Tracing)));
-    if (frozen->tracing == nullptr) {
-      PyErr_NoMemory();
-      return -1;
-    }
-  }
-  if (any) {
-    *frozen->tracing = functions;
-  } else {
-    PyMem_Free(std::exchange(frozen->tracing, nullptr));
+  Extras* extras = any ? extras_of(tasklet.frozen) : tasklet.frozen->extras;
+  if (extras != nullptr) {
+    extras->functions = functions;
+  } else if (any) {
+    PyErr_NoMemory();
+    return -1;
   }
   return 0;
 }

@@ -231,7 +231,8 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
     }
   }
   *link = nullptr;
-  unwinding.frames = std::exchange(frozen->frames, 0);  // nobody walks them before they are back
+  unwinding.frames = frozen->frames;
+  frozen->frames = 0;  // nobody walks them before they are back
   frozen->context = nullptr;
   frozen->exc_item.exc_value = nullptr;
   silence(ts, parked);

@@ -275,6 +275,10 @@ Frozen* put_together(PyObject* entries, PyObject* exceptions) {
       room += plan.room();
     }
   }
+  if (used >= most_words || static_cast<std::size_t>(count) >= most_words / special_words) {
+    PyErr_NoMemory();
+    return nullptr;
+  }
   Frozen* frozen = new_block(used);
   if (frozen == nullptr) {
     PyErr_NoMemory();
@@ -286,8 +290,8 @@ Frozen* put_together(PyObject* entries, PyObject* exceptions) {
   frozen->exc_info = &frozen->exc_item;
   bool complete = place_frames(frozen, plans.get(), count);
   if (complete && needs_room(room)) {
-    frozen->room = make_room(room);
-    if (frozen->room == nullptr) {
+    Extras* extras = extras_of(frozen);
+    if (extras == nullptr || (extras->room = make_room(room)) == nullptr) {
       PyErr_NoMemory();
       complete = false;
     }

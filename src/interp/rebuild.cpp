@@ -31,7 +31,7 @@ void strip_in_place(_PyInterpreterFrame* f) {
 void strip(Frozen* frozen) {
   // put_together() links the generators' frames anew: of the old chain only the others remain.
   _PyInterpreterFrame** link = &frozen->inner;
-  int remaining = 0;
+  unsigned remaining = 0;
   for_each_frame(frozen, [&](_PyInterpreterFrame* f) {
     if (!is_on_data_stack(f)) {
       strip_in_place(f);
@@ -48,7 +48,11 @@ void strip(Frozen* frozen) {
 
 void replace(Frozen* old, Frozen* fresh) {
   fresh->floating = old->floating;
-  fresh->tracing = std::exchange(old->tracing, nullptr);
+  if (fresh->extras == nullptr) {
+    std::swap(fresh->extras, old->extras);  // more room than it needs does no harm
+  } else if (old->extras != nullptr) {
+    std::swap(fresh->extras->functions, old->extras->functions);
+  }
   _PyInterpreterFrame* from = old->inner;
   for_each_frame(fresh, [&](_PyInterpreterFrame* f) {
     if (!is_on_data_stack(f)) {

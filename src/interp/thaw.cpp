@@ -275,7 +275,8 @@ bool is_base(_PyInterpreterFrame* frame) noexcept {
 PyObject* again() noexcept { return hook_object; }
 
 PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
-  if (_PyStackChunk* chunk = frozen->room) {
+  Extras* extras = frozen->extras;
+  if (_PyStackChunk* chunk = extras != nullptr ? extras->room : nullptr) {
     chunk->previous = ts->datastack_chunk;
     chunk->previous->top = static_cast<std::size_t>(ts->datastack_top - &chunk->previous->data[0]);
     ts->datastack_chunk = chunk;
@@ -287,9 +288,9 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
   *own = frozen->exc_item;
   *last_link(&frozen->exc_info) = own;
   ts->exc_info = frozen->exc_info;
-  if (frozen->tracing != nullptr) {
-    frozen->tracing->load(ts);
-    PyMem_Free(frozen->tracing);
+  if (extras != nullptr) {
+    extras->functions.load(ts);
+    PyMem_Free(extras);
   }
 
   frozen->floating.load();

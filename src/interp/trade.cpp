@@ -24,8 +24,8 @@ bool is_plain(PyThreadState* ts, Parked* parked, const Frozen* frozen) {
   }
 #endif
   bool traced = parked != nullptr ? parked->share.traced : Tracing::is_any(ts);
-  return frozen->exc_info == &frozen->exc_item && frozen->room == nullptr &&
-         frozen->tracing == nullptr && !traced && handled_by(ts, parked)->previous_item == nullptr;
+  return frozen->exc_info == &frozen->exc_item && frozen->extras == nullptr && !traced &&
+         handled_by(ts, parked)->previous_item == nullptr;
 }
 
 // Where the code goes on that has called. The innermost frame of a frozen tasklet has been made to step over

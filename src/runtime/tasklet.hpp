@@ -55,7 +55,7 @@ struct Tasklet {
   Tasklet* next_started;  // its scheduler's list of started tasklets
   Tasklet* prev_started;
   PyObject* weak_references;
-  std::uint64_t serial;  // its number, for reports
+  std::uint64_t serial : 48;  // its number, for reports
   Place place;
   Completion completion;  // while it is frozen
   bool is_main;
@@ -64,9 +64,9 @@ struct Tasklet {
   bool atomic;
   bool ignore_nesting;
   bool block_trap;
-  bool zombie;  // survived its finalizer
-  bool spared;  // outlives its thread, as far as is known
-  bool used_channel;
+  bool zombie : 1;  // survived its finalizer
+  bool spared : 1;  // outlives its thread, as far as is known
+  bool used_channel : 1;
   unsigned char seat;  // the number of that which it has, from 1 on, or 0 (runtime/seats.hpp)
 
   // Where the tasklet's frames are, if it is not running.
