@@ -304,6 +304,41 @@ def test_recursion_in_a_thread():
 # ---- tasklets that are frozen beneath C code -----------------------------------------------------
 
 
+def test_what_is_called_in_place_of_c_code_gets_as_deep():
+    """The map() goes on in a frame of ours, when its iterator has been waited for while frozen."""
+
+    class Receives:
+        def __init__(self, gate):
+            self.gate = gate
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return self.gate.receive()
+
+    def levels(n=1):
+        try:
+            return levels(n + 1)
+        except RecursionError:
+            return n
+
+    found = []
+
+    def work(gate):
+        for depth in map(lambda _: levels(), Receives(gate)):  # noqa: C417
+            found.append((depth, levels()))
+            break
+
+    for stacks in 100, 0:
+        gate = stackless.channel()
+        with budget(stacks):
+            tasklet(work)(gate)
+            stackless.run()
+            gate.send(1)
+    assert found[0] == found[1]
+
+
 class Adds:
     def __init__(self, then):
         self.then = then

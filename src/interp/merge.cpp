@@ -222,6 +222,9 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
       defer_operands(f, *joint);
       height = joint->height - joint->pops;
       if (joint->again) {
+        if (has_level(f)) {
+          forget_level(f);
+        }
         drop_function_and_code(f);
         empty(f, true);
         f = f->previous;

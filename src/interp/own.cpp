@@ -87,7 +87,11 @@ PyObject* make_hush() noexcept {
   return hush != nullptr ? PyObject_Init(hush, &HushType) : Py_NewRef(Py_None);
 }
 
-void end_hush(_PyInterpreterFrame* frame) noexcept { Py_CLEAR(frame->f_locals); }
+void end_hush(_PyInterpreterFrame* frame) noexcept {
+  if (is_silence(frame->f_locals)) {
+    Py_CLEAR(frame->f_locals);
+  }
+}
 
 void hide_error([[maybe_unused]] PyThreadState* ts, [[maybe_unused]] _PyInterpreterFrame* frame) {
 #if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030F0000
