@@ -1271,10 +1271,53 @@ def next_of_wrapped_or_default():
     return next(wrapped, None), next(wrapped, None)
 
 
-@construct("the same over a channel")
-def enumerated_channels():
-    for item in enumerate(GATE):
+def is_even(x):
+    return not x % 2
+
+
+def first(iterable):
+    for item in iterable:
         return item
+
+
+for _title, _wrappers in {
+    "`enumerate`, `zip`, `map`, `filter` over a channel": [
+        "enumerate({})",
+        "zip({}, [1], strict=False)",
+        "map(is_odd, {})",
+        "filter(is_odd, {})",
+        "filter(None, enumerate({}))",
+    ],
+    "`itertools`: `chain`, `islice`, `takewhile`, `accumulate`, ... over a channel": [
+        "itertools.chain([], {})",
+        "itertools.islice({}, 9)",
+        "itertools.takewhile(is_odd, {})",
+        "itertools.dropwhile(is_even, {})",
+        "itertools.filterfalse(is_even, {})",
+        "itertools.accumulate({})",
+        "itertools.starmap(is_odd, zip({}))",
+        "itertools.cycle({})",
+    ],
+    "`zip`, while it asks another one over a channel": ["zip('a', {}, strict=False)"],
+}.items():
+    for _number, _wrapper in enumerate(_wrappers):
+        _name = re.sub("[^a-z]+", "_", _title) + str(_number)
+        generate(_title, "first_of_" + _name, f"first({_wrapper.format('GATE')})")
+
+
+@construct("`next()` of a channel, with and without a default")
+def next_of_channels():
+    return next(GATE)
+
+
+@construct("`next()` of a channel, with and without a default")
+def next_of_channels_or_default():
+    return next(GATE, None)
+
+
+@construct("`next()` of a channel, with and without a default")
+def next_of_enumerated_channels():
+    return next(enumerate(GATE))
 
 
 @construct("unpacking: `a, b = iterator`, `f(*iterator)`, `[*iterator]`")

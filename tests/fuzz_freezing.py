@@ -93,6 +93,7 @@ GRAMMAR = {
     "error": either("LookupError(<e>)  KeyError(<e>)  IndexError(<e>)  KeyError"),
     "switch": either("""schedule(<k>)  (schedule() and <e>)  schedule(<e>)
         c<channel>.receive()  c<channel>.receive()  (c<channel>.send(<e>) or <k>)
+        next(c<channel>)  next(enumerate(c<channel>), <e>)
         (schedule_remove() and <k>)  schedule_remove(<e>)  schedule(Probe(<e>)).key
         (tasks[<task>].run() or <k>)  (tasks[<task>].switch() or <k>)"""),
     "help": either("""go  go  go  go  go  go  pending  pending  throw  throw  raise  raise
@@ -151,6 +152,10 @@ GRAMMAR = {
         f"for a, b in zip({WRAPPED}, [<e>, <e>]):<loop>",
         f"for a in map(lambda q: q + <e>, {WRAPPED}):<loop>",
         "for a in filter(lambda q: <e>, [<e>, <e>]):<loop>",
+        "for i, a in enumerate(c<channel>):<loop>\n    if i > <k>: break",
+        "for a, b in zip(c<channel>, range(<k>)):<loop>",
+        "for i, a in enumerate(filter(None, zip(c<channel>, [<e>, <e>]))):<loop>",
+        "for a in map(lambda q: q + <e>, c<channel>):<loop>\n    if <e> % 2: break",
         "for i in range(9):\n    try:<loop>\n        if <e> % 3: continue\n        break\n"
         "    finally:<block>",
         "w = <k>\nwhile (w := w - 1) > 0:<loop>\nelse:<block>",

@@ -55,6 +55,8 @@ class Stops:
         def wait():
             return gate.receive()
 
+        wait.gate = gate
+
         def run():
             try:
                 scenario(wait, self.notes.append)
@@ -2054,6 +2056,57 @@ def iterators_after_they_have_failed(wait, note):
                 note(repr(error))
 
 
+def first_of(items, count):
+    """The first items of an iterator, and then none is asked for."""
+    found = []
+    for item in items:
+        found += [item]
+        if len(found) == count:
+            break
+    return found
+
+
+@scenario
+def loops_that_ask_a_channel(wait, note):
+    for name, wrap in WRAPPERS.items():
+        tries(note, lambda wrap=wrap: first_of(wrap(wait.gate), 3))
+        note((name, wait()))
+
+
+@scenario
+def calls_of_next_that_ask_a_channel(wait, note):
+    for name, wrap in WRAPPERS.items():
+        if name not in ALONE:  # a variable has it, too
+            wrapper = wrap(wait.gate)
+            tries(note, lambda wrapper=wrapper: (next(wrapper), next(wrapper, "default")))
+    tries(note, lambda: (next(wait.gate), next(wait.gate, "default"), next(enumerate(wait.gate))))
+
+
+@scenario
+def loops_in_loops_over_a_channel(wait, note):
+    def numbered(items):
+        for i, x in enumerate(items):
+            yield i, x, first_of(zip(items, "ab", strict=False), 2) if x == 9 else wait()
+
+    for i, item in enumerate(numbered(wait.gate)):
+        note((i, item))
+        for j, x in enumerate(wait.gate, 10):
+            note((j, x))
+            if j > 10:
+                break
+        if i == 1:
+            break
+
+
+@scenario
+def loops_over_a_channel_that_skip_items(wait, note):
+    """Who skips one asks for the next in the same call."""
+    for even in itertools.filterfalse(is_odd, itertools.islice(wait.gate, 2, 9, 2)):
+        note(even)
+    note(first_of(itertools.dropwhile(is_odd, enumerate(wait.gate, 1)), 1))
+    note(first_of(filter(None, itertools.filterfalse(is_odd, wait.gate)), 3))
+
+
 @scenario(pinned=[VERSION])
 def functions_of_iterators(wait, note):
     def odd(x):
@@ -2928,7 +2981,7 @@ def test_nothing_leaks(name):
 
 # ---- what tools are told -------------------------------------------------------------------------
 
-ASYNCHRONOUS = [name for name in SCENARIOS if "asynchronous" in name]
+TOLD = [name for name in SCENARIOS if "asynchronous" in name or "calls_of_next" in name]
 HARNESS = ("wait", "run", "scenario", "plainly", "frozen", *vars(Stops))
 
 
@@ -2954,7 +3007,7 @@ def events_of(start, name, listen, silence):
 
 
 @pytest.mark.skipif(VERSION == (3, 11), reason="a trace function pins what it is told of")
-@pytest.mark.parametrize("name", ASYNCHRONOUS)
+@pytest.mark.parametrize("name", TOLD)
 def test_a_trace_function_is_told_the_same(name):
     def listen(events):
         def trace(frame, event, arg):
@@ -2975,7 +3028,7 @@ def test_a_trace_function_is_told_the_same(name):
 
 
 @pytest.mark.skipif(VERSION == (3, 11), reason="sys.monitoring came with 3.12")
-@pytest.mark.parametrize("name", ASYNCHRONOUS)
+@pytest.mark.parametrize("name", TOLD)
 def test_tools_are_told_the_same(name):
     monitoring = sys.monitoring
     all_events = [

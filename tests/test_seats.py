@@ -152,6 +152,32 @@ def test_each_gets_its_own_mail():
     assert sorted(log) == [(name, (name, i)) for name in "abcdef" for i in range(5)]
 
 
+def test_each_numbers_its_own_items():
+    def scenario():
+        log = []
+        lines = {name: channel() for name in "abcdef"}
+
+        def work(name):
+            for i, x in enumerate(lines[name]):
+                log.append((name, i, x, lines[name].receive()))
+                if i == 2:
+                    break
+
+        def serve(name):
+            for i in range(6):
+                lines[name].send(i)
+                stackless.schedule()
+
+        for name in lines:
+            tasklet(work)(name)
+            tasklet(serve)(name)
+        stackless.run()
+        return log
+
+    log = in_both(scenario)
+    assert sorted(log) == [(name, i, 2 * i, 2 * i + 1) for name in "abcdef" for i in range(3)]
+
+
 def test_each_gets_the_exceptions_thrown_at_it():
     def scenario():
         log = []

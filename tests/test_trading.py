@@ -189,6 +189,42 @@ def test_channels_that_are_called_on_are_neither_lost_nor_kept():
     assert [lines[name]() for name in "ab"] == [None, None]
 
 
+def test_loops_that_ask_a_channel_keep_their_items_whoever_trades():
+    """They trade while they are at schedule(), and not where they ask."""
+
+    def work(name, line, log):
+        for i, x in enumerate(filter(None, line)):
+            log.append((name, i, x))
+            stackless.schedule()
+            log.append((name, i))
+
+    def run(budget):
+        stackless.set_stack_budget(budget)
+        lines, log = {name: channel() for name in "abcde"}, []
+        for name, line in lines.items():
+            tasklet(work)(name, line, log)
+        stackless.run()
+        for x in [1, 0, 2, 0, 0, 3]:
+            for line in lines.values():
+                line.preference = 0
+                line.send(x)
+            stackless.run()
+        for line in lines.values():
+            line.send_exception(StopIteration)
+        stackless.run()
+        return log
+
+    expected = run(1000)
+    assert [each for each in expected if each[0] == "c"] == [
+        each for i in range(3) for each in (("c", i, i + 1), ("c", i))
+    ]
+    for budget in (4, 2, 1, 0):
+        with Counted() as count:
+            assert run(budget) == expected
+    # The last one to come to schedule() each time, with the first one.
+    assert count.trades == 3
+
+
 def test_send_trades_too():
     log = []
     line = channel()

@@ -11,9 +11,11 @@
 #include "interp/merge.hpp"
 #include "interp/own.hpp"
 #include "interp/rules.hpp"
+#include "interp/seam.hpp"
 #include "interp/shim.hpp"
 #include "interp/stop.hpp"
 #include "interp/switch.hpp"
+#include "interp/wrappers.hpp"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>
 #else
@@ -101,6 +103,12 @@ void free_chunks(_PyStackChunk* chunk) {
 
 namespace {
 
+// A frame, and the height of its value stack.
+struct Position {
+  _PyInterpreterFrame* frame;
+  int height;
+};
+
 bool count_frame(_PyInterpreterFrame* f, int height, Halt* halt) {
   if (height < 0) {
     return false;
@@ -116,7 +124,9 @@ bool count_frame(_PyInterpreterFrame* f, int height, Halt* halt) {
   return f->owner == FRAME_OWNED_BY_GENERATOR;
 }
 
-Pin add_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Halt* halt) {
+// Notes what C code stands between the two, and where the outer one stands.
+Pin add_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Halt* halt,
+              Position* position) {
   Joint joint;
   if (is_entry_only(outer) || !find_joint(outer, inner, &joint)) {
     return Pin::loops;
@@ -132,6 +142,36 @@ Pin add_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Halt* halt
     halt->used_words += used_words(shim_height);
     halt->room_words += static_cast<std::size_t>(shim_words(joint.ending));
   }
+  *position = joint.again ? Position{outer->previous, height_of(outer->previous)}
+                          : Position{outer, joint.height - joint.pops};
+  return Pin::none;
+}
+
+// Whether what has been called may be C code that asks an iterator.
+bool may_ask(const Halt& halt) {
+  return halt.iterator != nullptr ? is_wrapper(halt.iterator) : halt.function == builtins.next;
+}
+
+// What the innermost frame has called, perhaps through C code, and where it stands.
+Pin find_innermost(_PyInterpreterFrame* f, CallMark mark, Halt* halt, Position* position) {
+  Stop stop;
+  Pin pin = find_stop(f, &stop);
+  bool is_its_own = pin == Pin::none && is_under_way(f, stop, mark);
+  if (pin == Pin::none) {
+    pin = find_call(f, stop, halt);
+  }
+  *position = {f, halt->height};
+  if (is_its_own || !(is_own(f) || (pin == Pin::none && may_ask(*halt)))) {
+    return is_its_own || pin != Pin::none ? pin : Pin::callee;
+  }
+  if (add_joint(f, nullptr, halt, position) != Pin::none ||
+      loop_mark(halt->joints.back().asked) != mark) {
+    return Pin::callee;
+  }
+  halt->asks = true;
+  halt->function = nullptr;
+  halt->iterator = halt->joints.back().asked;
+  halt->pops = 0;
   return Pin::none;
 }
 
@@ -153,14 +193,9 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt, CallMark mark) noex
     return Pin::jit;
   }
 #endif
-  Stop stop;
-  if (Pin pin = find_stop(f, &stop); pin != Pin::none) {
-    return pin;
-  }
-  if (!is_under_way(f, stop, parked != nullptr ? parked->mark : mark)) {
-    return Pin::callee;
-  }
-  if (Pin pin = find_call(f, stop, halt); pin != Pin::none) {
+  Position position;
+  if (Pin pin = find_innermost(f, parked != nullptr ? parked->mark : mark, halt, &position);
+      pin != Pin::none) {
     return pin;
   }
 #if PY_VERSION_HEX < 0x030C0000
@@ -168,32 +203,25 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt, CallMark mark) noex
     return Pin::tool;  // trace_call_function() holds references (Python/ceval.c)
   }
 #endif
-  halt->frames = 0;
-  halt->used_words = halt->room_words = 0;
-  halt->generators = halt->generator_words = 0;
-  int height = halt->height;
   for (;;) {
-    if (!count_frame(f, height, halt)) {
+    f = position.frame;
+    if (!count_frame(f, position.height, halt)) {
       return Pin::frame;
     }
     switch (end_of(ts, f)) {
       case End::no:
-        f = f->previous;
-        height = height_of(f);
+        position = {f->previous, height_of(f->previous)};
         break;
       case End::loop: {
         _PyInterpreterFrame* outer = outer_of(f->previous);
         if (outer == nullptr || outer == bottom(ts)) {
           return Pin::frame;
         }
-        if (Pin pin = add_joint(outer, f, halt); pin != Pin::none) {
+        if (Pin pin = add_joint(outer, f, halt, &position); pin != Pin::none) {
           halt->pinned_at = outer;
           halt->pinned_by = f;
           return pin;
         }
-        const Joint& joint = halt->joints.back();
-        f = joint.again ? outer->previous : outer;
-        height = joint.again ? height_of(f) : joint.height - joint.pops;
         break;
       }
       case End::all:

@@ -41,7 +41,7 @@ struct Halt {
 
   const PyMethodDef* function = nullptr;  // the C function that its innermost frame has called,
   int arguments = 0;                      // and with how many arguments; -1 if that is unknown;
-  PyObject* iterator = nullptr;  // or else the iterator whose turn it is in a loop, borrowed
+  PyObject* iterator = nullptr;  // or else the iterator that is asked for an item, borrowed
   int pops = 0;  // what the call leaves on the value stack for the interpreter to drop
   int height = 0;
   int frames = 0;
@@ -51,6 +51,7 @@ struct Halt {
   bool merges = false;
   // where C code stands between its Python frames, innermost first.
   std::vector<Joint> joints;
+  bool asks = false;           // inside of the first of these is no frame: it asks that iterator
   std::size_t generators = 0;  // how many frames lie in generators, and
   std::size_t generator_words = 0;
   PyObject* outermost = nullptr;  // the function of its outermost frame, borrowed

@@ -34,6 +34,7 @@ bool asks(const Seam& seam, PyObject* iterator, bool by_generator, AskedBy by, J
   Asked asked = find_asked(iterator, seam.outer, seam.stop.height, false, seam.inner);
   joint->kept = iterator;
   joint->generator = asked.generator;
+  joint->asked = asked.frameless;
   joint->argument = asking(by, asked.depth);
   return asked.known && (asked.generator != nullptr) == by_generator;
 }

@@ -177,6 +177,36 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
   Slot* words = frozen->words();
   _PyInterpreterFrame* f = top_of(share);
   bool unwinds = true;  // whether a loop comes by there
+  // Puts what goes on for the C code that `f` has called.
+  auto cross = [&] {
+    go_on = joint->ending == Ending::generator ? await_generator : step_over;
+    if (joint->ending == Ending::drive) {
+      unwinding.generators.set_driver(joint->kept);
+    }
+    if (joint->ending == Ending::leave) {
+      unwinding.contexts.push_back(joint->kept);
+    }
+    if (needs_shim(joint->ending)) {
+      *link = make_shim(words, *joint);
+      link = &(*link)->previous;
+      words += used_words(shim_height);
+    }
+    defer_operands(f, *joint);
+    height = joint->height - joint->pops;
+    if (joint->again) {
+      if (has_level(f)) {
+        forget_level(f);
+      }
+      drop_function_and_code(f);
+      empty(f, true);
+      f = f->previous;
+      innermost = false;
+    }
+    ++joint;
+  };
+  if (halt.asks) {
+    cross();
+  }
   for (End end = End::no; end != End::all;) {
     end = end_of(ts, f);
     _PyInterpreterFrame* caller = f->previous;
@@ -207,30 +237,7 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
     f = caller;
     if (innermost) {
       f = outer_of(caller);
-      go_on = joint->ending == Ending::generator ? await_generator : step_over;
-      if (joint->ending == Ending::drive) {
-        unwinding.generators.set_driver(joint->kept);
-      }
-      if (joint->ending == Ending::leave) {
-        unwinding.contexts.push_back(joint->kept);
-      }
-      if (needs_shim(joint->ending)) {
-        *link = make_shim(words, *joint);
-        link = &(*link)->previous;
-        words += used_words(shim_height);
-      }
-      defer_operands(f, *joint);
-      height = joint->height - joint->pops;
-      if (joint->again) {
-        if (has_level(f)) {
-          forget_level(f);
-        }
-        drop_function_and_code(f);
-        empty(f, true);
-        f = f->previous;
-        innermost = false;
-      }
-      ++joint;
+      cross();
     }
   }
   *link = nullptr;

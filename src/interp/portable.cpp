@@ -129,15 +129,17 @@ bool read_joint(PyObject* tuple, int inner, Plan* plan) {
   return true;
 }
 
-// Code that waits for a generator stands between one that runs and its caller.
+// Code that waits for a generator stands between one that runs and its caller; the innermost may be one that waits
+// for an iterator without a frame.
 bool joints_fit(Plan* plans, Py_ssize_t count) {
   for (Py_ssize_t i = 0; i < count; ++i) {
     if (!plans[i].is_joint) {
       continue;
     }
-    bool last = i == count - 1 || plans[i + 1].is_joint;
+    bool last = i == count - 1;
+    bool fits = last ? plans[i].joint.ending == Ending::wrapped : !plans[i + 1].is_joint;
     PyGenObject* generator = last ? nullptr : plans[i + 1].generator;
-    if (i == 0 || last || plans[i - 1].is_joint ||
+    if (i == 0 || !fits || plans[i - 1].is_joint ||
         (generator != nullptr) != waits_for_generator(plans[i].joint.ending)) {
       return altered("a frame waits for nothing");
     }

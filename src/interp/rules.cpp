@@ -130,8 +130,9 @@ bool find_joint_again(const Joint& before, _PyInterpreterFrame* caller, _PyInter
   joint->ending = asked.generator != nullptr ? Ending::wrapped_generator : Ending::wrapped;
   joint->argument = asking(asked_by(before.argument), asked.depth);
   joint->generator = asked.generator;
+  joint->asked = asked.frameless;
   joint->again = true;
-  return asked.known && (!is_on_data_stack(inner) || !is_finalizer(inner));
+  return asked.known && (inner == nullptr || !is_on_data_stack(inner) || !is_finalizer(inner));
 }
 
 // A frame of ours has gone on with a class statement, which has called something else.
@@ -155,10 +156,11 @@ bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* j
   Seam seam{outer, inner, {}, 0};
   if (Joint before; read_shim(outer, &before)) {
     return is_of_class_statement(before.ending) && before.argument != 0
-               ? find_joint_of_class(before, outer->previous, inner, joint)
+               ? inner != nullptr && find_joint_of_class(before, outer->previous, inner, joint)
                : find_joint_again(before, outer->previous, inner, joint);
   }
-  if (find_stop(outer, &seam.stop) != Pin::none || may_have_dropped(outer, inner, seam.stop)) {
+  if (find_stop(outer, &seam.stop) != Pin::none ||
+      (inner != nullptr && may_have_dropped(outer, inner, seam.stop))) {
     return false;
   }
   const Instruction& at = *seam.stop.at;
@@ -168,7 +170,8 @@ bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* j
   }
   return any_rule(at.opcode, [&](const Rule& rule) {
     seam.operands = rule.operands == a_calls ? call_operands(at) : rule.operands;
-    if (seam.stop.height - seam.operands < code_of(outer)->co_nlocalsplus) {
+    if (seam.stop.height - seam.operands < code_of(outer)->co_nlocalsplus ||
+        (inner == nullptr && !is_wrapped(rule.ending))) {
       return false;
     }
     *joint = {};

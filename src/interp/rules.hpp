@@ -81,6 +81,7 @@ struct Joint {
   PyObject* kept;
   PyObject* second;
   PyObject* generator;
+  PyObject* asked;  // the iterator that it waits for, if that has no frame
   // The outer frame is one of ours that completes such an instruction (interp/shim.hpp). Another takes its place.
   bool again;
 };
@@ -98,7 +99,8 @@ struct Stop;  // interp/stop.hpp
 bool may_have_dropped(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
                       const Stop& stop) noexcept;
 
-// find_joint() fills in what stands between the two; false if that is unknown.
+// find_joint() fills in what stands between the two; false if that is unknown. `inner` null: what waits has no
+// frame, and is an iterator that others ask.
 bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* joint) noexcept;
 
 // may_end() tells whether a frame that goes on after an instruction of `code`, with a value stack of that

@@ -80,8 +80,11 @@ PyObject** place_in(const Wrapper& wrapper, PyObject* object) {
 
 // ---- what runs ---------------------------------------------------------------------------------------
 
-// Whether what runs is the iterator itself.
+// Whether what runs (null: no frame) is the iterator itself.
 bool is_own_frame(PyObject* iterator, _PyInterpreterFrame* inner) {
+  if (inner == nullptr) {
+    return false;
+  }
   if (!is_on_data_stack(inner)) {
     return PyGen_CheckExact(iterator) &&
            reinterpret_cast<PyObject*>(generator_of(inner)) == iterator;
@@ -91,7 +94,7 @@ bool is_own_frame(PyObject* iterator, _PyInterpreterFrame* inner) {
 }
 
 bool runs_function(PyObject* callable, _PyInterpreterFrame* inner) {
-  return is_on_data_stack(inner) && leads_to(callable, function_of(inner));
+  return inner != nullptr && is_on_data_stack(inner) && leads_to(callable, function_of(inner));
 }
 
 // Whether to ask the iterator runs no Python function.
@@ -178,17 +181,20 @@ bool is_asked(const Wrapper& wrapper, PyObject* object, _PyInterpreterFrame* inn
 
 }  // namespace
 
+bool is_wrapper(PyObject* object) noexcept { return wrapper_of(object) != nullptr; }
+
 Asked find_asked(PyObject* object, _PyInterpreterFrame* caller, int height, bool again,
                  _PyInterpreterFrame* inner) noexcept {
-  PyObject* generator =
-      is_on_data_stack(inner) ? nullptr : reinterpret_cast<PyObject*>(generator_of(inner));
+  PyObject* generator = inner == nullptr || is_on_data_stack(inner)
+                            ? nullptr
+                            : reinterpret_cast<PyObject*>(generator_of(inner));
   for (int depth = 0; depth <= deepest; ++depth) {
     const Wrapper* wrapper = wrapper_of(object);
     if (wrapper == nullptr) {
-      return {};
+      return inner == nullptr ? Asked{true, depth, nullptr, object} : Asked{};
     }
     if (has_called(object, inner)) {
-      return {true, depth, nullptr};
+      return {true, depth, nullptr, nullptr};
     }
     PyObject** place = place_in(*wrapper, object);
     // Another wrapper has it, or a frame of ours.
@@ -198,8 +204,8 @@ Asked find_asked(PyObject* object, _PyInterpreterFrame* caller, int height, bool
          Py_REFCNT(object) > count_references(caller, height, object) + others)) {
       return {};
     }
-    if (is_asked(*wrapper, *place, inner)) {
-      return {depth < deepest, depth + 1, generator};
+    if (inner != nullptr && is_asked(*wrapper, *place, inner)) {
+      return {depth < deepest, depth + 1, generator, nullptr};
     }
     object = *place;
   }

@@ -16,11 +16,16 @@ struct Asked {
   bool known;
   int depth;            // 0: itself (map() for its function), and so on
   PyObject* generator;  // whose frame runs, or null
+  PyObject* frameless;  // who has no frame, if none runs
 };
 constexpr int deepest = 15;
 
+// is_wrapper() tells whether the object is one of a known type.
+bool is_wrapper(PyObject* object) noexcept;
+
 // find_asked() is told who has called the wrapper `object`, a frame with a value stack of that height, and what runs: the
-// frame that this call has entered, perhaps through other wrappers. `again`: the caller is a frame of ours.
+// frame that this call has entered, perhaps through other wrappers; null if that waits in C code of ours, and the last
+// one that is asked is no wrapper. `again`: the caller is a frame of ours.
 Asked find_asked(PyObject* object, _PyInterpreterFrame* caller, int height, bool again,
                  _PyInterpreterFrame* inner) noexcept;
 

@@ -50,9 +50,8 @@ bool parse_throw(PyObject* const* args, Py_ssize_t nargs, PyObject* names, PyObj
 
 PyObject* send_exception(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   Object arguments = make_tuple(args, nargs);
-  Object exception = arguments
-                         ? make_exception_from(arguments.get(), "channel", "send_exception")
-                         : Object();
+  Object exception =
+      arguments ? make_exception_from(arguments.get(), "channel", "send_exception") : Object();
   arguments.reset();  // only the exception is to keep them
   return send_bomb(self, std::move(exception), interp::call_mark(args, nargs));
 }
