@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import bisect
 import inspect
+import itertools
 import sys
+from collections import defaultdict
 
 import pytest
 import stackless
@@ -304,41 +306,6 @@ def test_recursion_in_a_thread():
 # ---- tasklets that are frozen beneath C code -----------------------------------------------------
 
 
-def test_what_is_called_in_place_of_c_code_gets_as_deep():
-    """The map() goes on in a frame of ours, when its iterator has been waited for while frozen."""
-
-    class Receives:
-        def __init__(self, gate):
-            self.gate = gate
-
-        def __iter__(self):
-            return self
-
-        def __next__(self):
-            return self.gate.receive()
-
-    def levels(n=1):
-        try:
-            return levels(n + 1)
-        except RecursionError:
-            return n
-
-    found = []
-
-    def work(gate):
-        for depth in map(lambda _: levels(), Receives(gate)):  # noqa: C417
-            found.append((depth, levels()))
-            break
-
-    for stacks in 100, 0:
-        gate = stackless.channel()
-        with budget(stacks):
-            tasklet(work)(gate)
-            stackless.run()
-            gate.send(1)
-    assert found[0] == found[1]
-
-
 class Adds:
     def __init__(self, then):
         self.then = then
@@ -502,6 +469,119 @@ def test_the_limit_is_where_it_was_for_tasklets_that_trade_places_beneath_c_code
     assert stackless.statistics()["trades"] > trades
     assert len(depths) == 2
     assert 0 in depths
+
+
+class Waits:
+    """Waits in methods whose callers in C then call other methods, those of Told."""
+
+    def __init__(self, wait, then):
+        self.wait, self.told = wait, Told(then)
+
+    def __getitem__(self, index):
+        self.wait()
+        return index
+
+    def __add__(self, other):
+        self.wait()
+        return NotImplemented
+
+    def __len__(self):
+        self.wait()
+        return self.told
+
+    def __contains__(self, item):
+        self.wait()
+        return self.told
+
+
+class Told:
+    def __init__(self, then):
+        self.then = then
+
+    def __index__(self):
+        return self.then()
+
+    def __bool__(self):
+        return self.then() == 1
+
+    def __radd__(self, other):
+        return self.then()
+
+    __hash__ = __index__
+
+
+class WaitsWhenMade:
+    def __new__(cls, wait, _):
+        wait()
+        return object.__new__(cls)
+
+    def __init__(self, _, then):
+        then()
+
+
+def make_class(wait, then):
+    class Meta(type):
+        def __new__(cls, *args):
+            wait()
+            return super().__new__(cls, *args)
+
+        def __init__(cls, *args):
+            then()
+
+    class _Made(metaclass=Meta):
+        pass
+
+
+def take_while(wait, then):
+    for _ in itertools.takewhile(lambda _: then() == 0, Waits(wait, then)):
+        pass
+
+
+def mapped(wait, then):
+    return map(lambda _: then(), Waits(wait, then))  # noqa: C417
+
+
+AFTER_FREEZING = {
+    "the function of map()": lambda wait, then: next(mapped(wait, then)),
+    "of filter()": lambda wait, then: next(filter(lambda _: then(), Waits(wait, then)), None),
+    "of map() in filter()": lambda wait, then: next(filter(None, mapped(wait, then))),
+    "of takewhile()": take_while,
+    "a reflected operator": lambda wait, then: Waits(wait, then) + Told(then),
+    "__index__()": lambda wait, then: len(Waits(wait, then)),
+    "__bool__()": lambda wait, then: 1 in Waits(wait, then),
+    "__hash__()": lambda wait, then: defaultdict(wait)[Told(then)],
+    "__init__()": WaitsWhenMade,
+    "__init__() of a metaclass": make_class,
+}
+
+
+@pytest.mark.parametrize("program", AFTER_FREEZING.values(), ids=AFTER_FREEZING)
+def test_what_c_code_calls_after_freezing_gets_as_deep(program):
+    log = []
+
+    def wait():
+        log.append("waits")
+        stackless.schedule()
+
+    def then():
+        log.append(depth())
+        return 1
+
+    def work():
+        program(wait, then)
+        log.append(depth())
+
+    for _ in range(3):  # until the interpreter has specialised what it runs
+        log.clear()
+        tasklet(work)()
+        stackless.run()
+        mounted = log.copy()
+        log.clear()
+        assert run_frozen_at_each_switch(work) >= log.count("waits") > 0
+    if sys.version_info >= (3, 12):
+        assert log == mounted
+    else:  # counts calls of C code, too, which a frozen tasklet has none of
+        assert all(a == b or a > b for a, b in zip(log, mounted, strict=True))
 
 
 def dive(program, stacks):
