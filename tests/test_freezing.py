@@ -189,6 +189,77 @@ def test_a_frame_object_follows_its_frame(freeze):
     assert frames[0].f_lineno == line + 2
 
 
+def test_a_frame_that_is_kept_has_no_other_tasklets_callers(freeze):
+    kept = []
+
+    def ends():
+        stackless.schedule()
+        kept.append(sys._getframe())
+
+    def fails():
+        try:
+            stackless.schedule()
+            raise LookupError
+        except LookupError as error:
+            kept.append(error.__traceback__.tb_frame)
+
+    found = []
+
+    def look():
+        stackless.schedule()
+        found.extend((frame.f_code.co_name, frame.f_back) for frame in kept)
+
+    for work in (ends, fails):
+        tasklet(work)()
+    stackless.run()
+    for _ in kept:  # on the stack of each
+        tasklet(look)()
+    stackless.run()
+    assert found == [("ends", None), ("fails", None)] * 2
+
+
+class SwitchesAtItsEnd:
+    def __init__(self, log, name):
+        self.log, self.name = log, name
+
+    def __del__(self):
+        self.log.append(self.name)
+        stackless.schedule()
+        self.log.append(self.name + "'")
+
+
+@pytest.mark.parametrize("ends_in_generator", [False, True])
+def test_variables_die_in_their_order_when_a_function_ends(freeze, ends_in_generator):
+    def function(log):
+        a, b = SwitchesAtItsEnd(log, "a"), SwitchesAtItsEnd(log, "b")
+        stackless.schedule()
+        log.append("ends")
+        return a is b
+
+    def generator(log):
+        a, b = SwitchesAtItsEnd(log, "a"), SwitchesAtItsEnd(log, "b")
+        yield
+        stackless.schedule()
+        log.append("ends")
+        return a is b
+
+    def run_generator(log):
+        for _ in generator(log):
+            stackless.schedule()
+
+    work = run_generator if ends_in_generator else function
+    plain, frozen = [], []
+    for budget, log in ((1 << 20, plain), (0, frozen)):
+        stackless.set_stack_budget(budget)
+        freezes = stackless.statistics()["freezes"]
+        tasklet(work)(log)
+        tasklet(lambda: [stackless.schedule() for _ in range(9)])()
+        stackless.run()
+    assert stackless.statistics()["freezes"] > freezes
+    assert len(plain) == 5
+    assert plain == frozen
+
+
 def test_the_exception_being_handled_stays_its_own(freeze):
     seen = []
 

@@ -36,6 +36,9 @@ constexpr int call_kw = -1;
 // gen_traverse): from 3.14 on its stack pointer is known whenever C code runs.
 constexpr bool generators_show_running_frames = PY_VERSION_HEX >= 0x030E0000;
 
+// In which order the variables of a frame die that ends (Python/frame.c, _PyFrame_ClearLocals).
+constexpr bool clears_last_first = PY_VERSION_HEX >= 0x030E0000;
+
 }  // namespace
 
 Halt::Halt() = default;
@@ -463,6 +466,15 @@ void clear_frame(_PyInterpreterFrame* f) {
     return;
   }
   Py_CLEAR(f->frame_obj);
+  pop_slots(f, code_of(f)->co_nlocalsplus);
+  if (!clears_last_first) {
+    for (int i = 0; i < code_of(f)->co_nlocalsplus; ++i) {
+      Slot slot = std::exchange(f->localsplus[i], make_slot(nullptr));
+      if (owns(slot)) {
+        Py_DECREF(object_in(slot));
+      }
+    }
+  }
   pop_slots(f, 0);
   Py_CLEAR(f->f_locals);
   drop_function_and_code(f);

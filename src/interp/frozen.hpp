@@ -67,7 +67,7 @@ inline _PyInterpreterFrame* bottom([[maybe_unused]] PyThreadState* ts) noexcept 
 #endif
 }
 #if PY_VERSION_HEX < 0x030C0000
-// is_base() tells whether `frame` is what thaw() puts beneath the outermost frame.
+// is_base() tells whether `frame` is what stands there while the outermost frame of a thawed tasklet is cleared.
 bool is_base(_PyInterpreterFrame* frame) noexcept;
 #endif
 // is_entry_only() tells whether the frame is nothing but the mark of an evaluation loop.
@@ -90,15 +90,10 @@ inline bool ends_loop([[maybe_unused]] _PyInterpreterFrame* frame) noexcept {
 enum class End { no, loop, all };
 inline End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
 #if PY_VERSION_HEX < 0x030C0000
-  _PyInterpreterFrame* caller = frame->previous;
-  if (caller != nullptr && is_base(caller)) {
-    // Another entry frame there was called while the outermost one was being cleared.
-    return caller->previous == bottom(ts) && !frame->is_entry ? End::all : End::loop;
-  }
   if (!frame->is_entry) {
     return End::no;
   }
-  if (caller == bottom(ts)) {
+  if (frame->previous == bottom(ts)) {
     return End::all;
   }
   return is_driven(frame) ? End::no : End::loop;

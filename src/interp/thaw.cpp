@@ -6,6 +6,7 @@
 // call at which they were frozen is to return. The frame's RETURN_VALUE then returns it into the
 // innermost thawed frame, as if that call had just ended. Or it returns the last of the call's operands, and
 // the call is made with all of them once more.
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -39,7 +40,7 @@ namespace {
 PyObject* resume_code;  // UNARY_NEGATIVE, POP_TOP, RETURN_VALUE
 PyObject* hook_object;
 #if PY_VERSION_HEX < 0x030C0000
-PyObject* base_code;  // RETURN_VALUE
+_PyInterpreterFrame* base;  // stands there while an outermost frame is being cleared; never runs
 #endif
 
 // What hook() is to do, from thaw() to there.
@@ -51,7 +52,6 @@ struct Thawing {
   _PyInterpreterFrame* outer;
   int depth;  // how many of the frames count as levels of recursion
 #if PY_VERSION_HEX < 0x030C0000
-  _PyInterpreterFrame* base;
   Departure* departure;  // what the loop is entered once more for, into `inner`; or null
 #endif
 };
@@ -95,12 +95,9 @@ PyObject* hook(PyObject*) {
   if (now.departure != nullptr) {
     return go_on(now, resume);
   }
-  // Entry frames are cleared by C code that doesn't exist any more: so the outermost is none, and
-  // returns into a frame that is.
   resume->is_entry = false;
-  now.base->previous = bottom(ts);
-  now.base->is_entry = true;
-  now.outer->previous = now.base;
+  now.outer->previous = bottom(ts);
+  now.outer->is_entry = true;
   if (Tracing::is_any(ts)) [[unlikely]] {
     trace_later(ts);
   }
@@ -150,21 +147,7 @@ PyTypeObject HookType = {
 };
 
 std::size_t own_words() {
-  auto words = static_cast<std::size_t>(frame_words(reinterpret_cast<PyCodeObject*>(resume_code)));
-#if PY_VERSION_HEX < 0x030C0000
-  words += static_cast<std::size_t>(frame_words(reinterpret_cast<PyCodeObject*>(base_code)));
-#endif
-  return words;
-}
-
-Slot* push(PyThreadState* ts, PyCodeObject* code) {
-  auto* place = reinterpret_cast<Slot*>(ts->datastack_top);
-  ts->datastack_top += frame_words(code);
-  return place;
-}
-
-_PyInterpreterFrame* push_own(PyThreadState* ts, PyObject* code) {
-  return make_frame(push(ts, reinterpret_cast<PyCodeObject*>(code)), code);
+  return static_cast<std::size_t>(frame_words(reinterpret_cast<PyCodeObject*>(resume_code)));
 }
 
 // Copies the frames to the data stack, the outermost to the bottom; returns the innermost one.
@@ -196,7 +179,9 @@ _PyInterpreterFrame* place(PyThreadState* ts, Frozen* frozen, Thawing* now) {
 
 // Enters a loop with a frame that calls hook().
 PyObject* enter_loop(PyThreadState* ts) {
-  _PyInterpreterFrame* resume = push_own(ts, resume_code);
+  auto* place = reinterpret_cast<Slot*>(ts->datastack_top);
+  ts->datastack_top += own_words();
+  _PyInterpreterFrame* resume = make_frame(place, resume_code);
   resume->localsplus[0] = make_slot(nullptr);
   resume->localsplus[1] = make_slot(Py_NewRef(hook_object));
   set_height(resume, 2);
@@ -210,7 +195,18 @@ PyObject* enter_loop_of(PyThreadState* ts, _PyInterpreterFrame* generator) {
   return enter_loop(ts);
 }
 
+// Does for the outermost frame what the C code would that had called it (Python/ceval.c, _PyEvalFrameClearAndPop).
+// What its variables run when they die isn't called by it.
+void clear_outermost(PyThreadState* ts, _PyInterpreterFrame* outer) {
+  set_top(ts, base);
+  add_depth(ts, 1);
+  clear_frame(outer);
+  add_depth(ts, -1);
+  set_top(ts, bottom(ts));
+}
+
 PyObject* enter_loops(PyThreadState* ts) {
+  _PyInterpreterFrame* outer = thawing.outer;
   thawing.departure = nullptr;
   _PyInterpreterFrame* generator = driven_from(thawing.inner);
   PyObject* result = enter_loop_of(ts, generator);
@@ -223,7 +219,9 @@ PyObject* enter_loops(PyThreadState* ts) {
     thawing.departure = &departure;
     result = enter_loop_of(ts, generator);
   }
-  add_depth(ts, 1);  // the base frame took one off when it returned, and never put one on
+  if (generator == nullptr) {  // else the frame has been moved out
+    clear_outermost(ts, outer);
+  }
   return result;
 }
 #else
@@ -267,9 +265,7 @@ void free_room(_PyStackChunk* chunk) noexcept {
 }
 
 #if PY_VERSION_HEX < 0x030C0000
-bool is_base(_PyInterpreterFrame* frame) noexcept {
-  return reinterpret_cast<PyObject*>(code_of(frame)) == base_code;
-}
+bool is_base(_PyInterpreterFrame* frame) noexcept { return frame == base; }
 #endif
 
 PyObject* again() noexcept { return hook_object; }
@@ -299,12 +295,6 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
   now.ts = ts;
   now.frozen = frozen;
   now.finish = finish;
-#if PY_VERSION_HEX < 0x030C0000
-  now.base = push_own(ts, base_code);
-  // Nobody clears it: what it holds it holds borrowed.
-  Py_DECREF(base_code);
-  Py_DECREF(Py_None);
-#endif
   now.depth = 0;
   now.inner = place(ts, frozen, &now);
   if (is_stale(ts, now.inner)) [[unlikely]] {
@@ -321,10 +311,12 @@ int init_freezing() {
   // The RESUME at the end never runs: sys.monitoring refuses code without one.
   resume_code = assemble("<resume>", {{UNARY_NEGATIVE}, {POP_TOP}, {RETURN_VALUE}, {RESUME}});
 #if PY_VERSION_HEX < 0x030C0000
-  base_code = assemble("<base>", {{RETURN_VALUE}});
+  PyObject* base_code = assemble("<base>", {{RETURN_VALUE}});
+  static std::array<Slot, special_words> base_words;
   if (base_code == nullptr) {
     return -1;
   }
+  base = make_frame(base_words.data(), base_code);
 #endif
   if (resume_code == nullptr || PyType_Ready(&HookType) < 0) {
     return -1;
