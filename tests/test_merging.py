@@ -274,7 +274,7 @@ def partial_functions(wait, note):
 def waits_with_tuples_of_arguments(wait, note):
     gate = wait.__closure__[0].cell_contents
     note(gate.receive(*()))
-    note(functools.reduce(lambda a, b: a + b, [gate.receive(*tuple([]))], 1))
+    note(functools.reduce(lambda a, b: a + b, [gate.receive(*tuple(""))], 1))
 
 
 # The interpreter makes a tuple of them then, which only its own C code knows.
