@@ -179,6 +179,19 @@ def waiting(value):
     return gate, *(stepped(1, Noted(exchanges, (gate, value))) for _ in range(2))
 
 
+def sends(gate, items):
+    return gate.send_sequence(items)
+
+
+def sending(received):
+    gate = channel()
+    gate.preference = 1  # the sender goes on at once
+    made = stepped(1, Noted(sends, (gate, iter(range(4)))))
+    for _ in range(received):
+        gate.receive()
+    return made
+
+
 def stepped(steps, made):
     for _ in range(steps):
         with contextlib.suppress(StopIteration, StopAsyncIteration, KeyError):
@@ -196,6 +209,7 @@ SUBJECTS = [
     *(lambda n=n: stepped(n, Noted(drives, ())) for n in range(1, 14)),
     *(lambda n=n, kind=kind: stepped(n, kind()) for n in (0, 1, 2) for kind in (awaits, gives)),
     *(lambda n=n: stepped(n, yields(3)) for n in (0, 1, 2)),
+    *(lambda n=n: sending(n) for n in (0, 1, 3)),
     *(lambda value=value, part=part: waiting(value)[part] for value in (0, 1) for part in (0, 1)),
     *(
         lambda n=n, drive=drive: Exchanges(n, drive).drives

@@ -288,11 +288,106 @@ def test_what_waits_for_the_items_pins():
     assert (t.alive, log) == (False, [1, 1])
 
 
-def test_it_can_not_be_pickled():
+def squares(count):
+    for i in range(count):
+        yield i * i
+
+
+def sends_by_method(gate):
+    return gate.send_sequence([1, 2, 3])
+
+
+def sends_by_class(gate):
+    return channel.send_sequence(gate, iter([1, 2, 3]))
+
+
+def sends_by_a_variable(gate):
+    send = gate.send_sequence
+    return send(squares(3))
+
+
+def gives(gate):
+    yield gate.send_sequence((4, 5))
+
+
+def sends_in_a_generator(gate):
+    for count in gives(gate):
+        return "given", count
+
+
+class Line(channel):
+    def send_sequence(self, items):
+        return "line", super().send_sequence(items)
+
+
+WAYS = [sends_by_method, sends_by_class, sends_by_a_variable, sends_in_a_generator]
+
+
+def run_and_note(way, gate, log):
+    log.append(way(gate))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", [channel, Line])
+@pytest.mark.parametrize("waits", [True, False], ids=["waiting", "runnable"])
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_it_goes_on_from_a_pickle_as_often_as_wanted(way, kind, waits, protocol):
+    gate, log = kind(), []
+    t = start(run_and_note, way, gate, log)
+    received = []
+    while t.alive:
+        pickled = pickle.dumps((t, gate, log), protocol)
+        received.append(receive(gate) if waits else gate.receive())
+        for _ in range(2):
+            other, gate_there, log_there = pickle.loads(pickled)
+            if not other.blocked:
+                other.insert()
+            there = []
+            while other.alive:
+                there.append(receive(gate_there))
+            received.append((there, log_there))
+        if not waits:
+            stackless.run()
+    firsts = received[::3]
+    for i, _ in enumerate(firsts):
+        assert received[3 * i + 1] == received[3 * i + 2] == (firsts[i:], log)
+    assert len(firsts) >= 2
+    assert len(log) == 1
+
+
+def state_of(t):
+    return t.__reduce__()[2]
+
+
+def test_an_altered_pickle_of_it_is_refused():
     gate = channel()
-    t = start(sends_sequences, gate, [])
-    with pytest.raises(TypeError, match=r"a tasklet that waits in send_sequence\(\) at "):
-        pickle.dumps(t)
+    t = start(run_and_note, sends_by_method, gate, [])
+    state = state_of(t)
+    options = state[5]
+    sender, iterator, count, operands = options["operation"]
+    assert (sender, list(iterator), count, operands) == (gate, [2, 3], 0, 3)
+    for operation in [
+        None,
+        (),
+        (gate, iterator, count),
+        (object(), iterator, count, operands),
+        (gate, [], count, operands),
+        (gate, iterator, "0", operands),
+        (gate, iterator, count, 1 << 70),
+    ]:
+        with pytest.raises((ValueError, TypeError, OverflowError)):
+            tasklet().__setstate__((*state[:5], {"operation": operation}, *state[6:]))
+    for operands in (-1, 0, 2, 4, 5):
+        operation = gate, iterator, count, operands
+        with pytest.raises(ValueError, match="the snapshot is damaged: a "):
+            tasklet().__setstate__((*state[:5], {"operation": operation}, *state[6:]))
+    for changed in (*state[:5], None, *state[6:]), (state[0] ^ 1 << 8, *state[1:]):
+        with pytest.raises(ValueError, match="the snapshot is damaged: a tasklet waits for"):
+            tasklet().__setstate__(changed)
+    receives = start(run_and_note, channel.receive, channel(), [])
+    with pytest.raises(ValueError, match="the snapshot is damaged: a tasklet waits for"):
+        tasklet().__setstate__((*state_of(receives)[:5], options, *state[6:]))
+    receives.kill()
     t.kill()
 
 

@@ -664,4 +664,6 @@ std::size_t memory_of(const Frozen* frozen) noexcept {
   return sizeof(Frozen) + frozen->used_words * sizeof(Slot);
 }
 
+int count_operands(const Frozen* frozen) noexcept { return frozen->pops; }
+
 }  // namespace stackless::interp

@@ -100,6 +100,8 @@ int traverse(PyThreadState* ts, Suspended tasklet, visitproc visit, void* arg);
 PyObject* take_context(Frozen* frozen) noexcept;
 
 std::size_t memory_of(const Frozen* frozen) noexcept;
+// count_operands() is how many values the call at which it stands has left on the value stack.
+int count_operands(const Frozen* frozen) noexcept;
 
 // init_freezing() is called once, at import; -1 with an exception set.
 int init_freezing();

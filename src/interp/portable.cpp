@@ -12,6 +12,7 @@
 #include "interp/owned.hpp"
 #include "interp/shells.hpp"
 #include "interp/shim.hpp"
+#include "interp/stop.hpp"
 
 namespace stackless::interp {
 
@@ -103,9 +104,13 @@ struct Plan {
   Entry entry;
   PyGenObject* generator;  // or null
   Joint joint;
-  bool is_joint;  // rather than an entry
+  bool is_joint;       // rather than an entry
+  PyObject* operands;  // of the call that it makes again, or null
 
-  std::size_t used() const { return used_words(is_joint ? shim_height : entry.height); }
+  int height() const {
+    return entry.height + static_cast<int>(operands != nullptr ? PyTuple_GET_SIZE(operands) : 0);
+  }
+  std::size_t used() const { return used_words(is_joint ? shim_height : height()); }
   std::size_t room() const {
     return static_cast<std::size_t>(is_joint ? shim_words(joint.ending) : frame_words(entry.code));
   }
@@ -191,6 +196,28 @@ bool read_plan(PyObject* entries, std::unique_ptr<Plan[]>* plans, Py_ssize_t* ge
   return joints_fit(plans->get(), count);
 }
 
+// Whether the plan's frame stands at a call with these operands.
+bool takes(const Plan& plan, PyObject* operands) {
+  const CodeMap* map = code_map(plan.entry.code);
+  if (map == nullptr || plan.is_joint || plan.entry.instruction < 0) {
+    return false;
+  }
+  const Instruction& at = *passed_instruction(plan.entry.code, plan.entry.instruction);
+  Py_ssize_t size = PyTuple_GET_SIZE(operands);
+  return at.opcode == CALL && size == call_operands(at) &&
+         plan.entry.height + size <=
+             plan.entry.code->co_nlocalsplus + plan.entry.code->co_stacksize;
+}
+
+void push(_PyInterpreterFrame* f, PyObject* operands) {
+  int height = height_of(f);
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(operands); ++i) {
+    PyObject* operand = PyTuple_GET_ITEM(operands, i);
+    f->localsplus[height++] = make_slot(operand != Py_None ? Py_NewRef(operand) : nullptr);
+  }
+  set_height(f, height);
+}
+
 // Puts frame by frame into the block, innermost first; false with an exception set.
 bool place_frames(Frozen* frozen, const Plan* plans, Py_ssize_t count) {
   Slot* words = frozen->words();
@@ -223,6 +250,10 @@ bool place_frames(Frozen* frozen, const Plan* plans, Py_ssize_t count) {
     if (!plan.is_joint && !fill(f, plan.entry)) {
       return false;
     }
+    if (plan.operands != nullptr) {
+      push(f, plan.operands);
+      frozen->pops = static_cast<unsigned>(PyTuple_GET_SIZE(plan.operands));
+    }
   }
   return true;
 }
@@ -246,7 +277,24 @@ void place_exceptions(Frozen* frozen, const Plan* plans, Py_ssize_t count, PyObj
 
 }  // namespace
 
-Frozen* put_together(PyObject* entries, PyObject* exceptions) {
+PyObject* method_operands(Py_ssize_t count, PyObject* method, PyObject* object,
+                          PyObject* argument) {
+  switch (count) {
+    case 3:
+      return PyTuple_Pack(3, method, object, argument);
+    case 4:
+#if PY_VERSION_HEX >= 0x030D0000
+      return PyTuple_Pack(4, method, Py_None, object, argument);
+#else
+      return PyTuple_Pack(4, Py_None, method, object, argument);
+#endif
+    default:
+      altered("a call has another number of arguments");
+      return nullptr;
+  }
+}
+
+Frozen* put_together(PyObject* entries, PyObject* exceptions, PyObject* operands) {
   Py_ssize_t count = PyList_GET_SIZE(entries), generators = 0;
   std::unique_ptr<Plan[]> plans(new (std::nothrow) Plan[static_cast<std::size_t>(count)]());
   if (plans == nullptr) {
@@ -259,6 +307,14 @@ Frozen* put_together(PyObject* entries, PyObject* exceptions) {
   }
   if (!read_plan(entries, &plans, &generators)) {
     return nullptr;
+  }
+  if (operands != nullptr) {
+    Plan& inner = plans[static_cast<std::size_t>(count - 1)];
+    if (!takes(inner, operands)) {
+      altered("a frame doesn't stand at the call that it is to make again");
+      return nullptr;
+    }
+    inner.operands = operands;
   }
   bool fits = exceptions == Py_None ||
               (PyTuple_CheckExact(exceptions) && PyTuple_GET_SIZE(exceptions) == generators + 1);

@@ -27,8 +27,12 @@ PyObject* take_apart(const Frozen* frozen, Wrap wrap);
 // handled_exceptions() returns what they handle: a tuple for each frame that belongs to a generator,
 // innermost first, and last for the tasklet; or None if nobody handles anything.
 PyObject* handled_exceptions(const Frozen* frozen, Wrap wrap);
-// put_together() is the way back; null with an exception set.
-Frozen* put_together(PyObject* entries, PyObject* exceptions);
+// put_together() is the way back; null with an exception set. `operands`: a tuple for a method's call that the
+// innermost frame is to make again() (interp/thaw.hpp), with None in an empty slot; else null.
+Frozen* put_together(PyObject* entries, PyObject* exceptions, PyObject* operands = nullptr);
+// method_operands() returns such a tuple of as many as the call had: of a call of object.method(argument), or of
+// Class.method(object, argument). Null with an exception set if it had another number.
+PyObject* method_operands(Py_ssize_t count, PyObject* method, PyObject* object, PyObject* argument);
 
 // ---- generators, coroutines, asynchronous generators -------------------------------------------------
 

@@ -74,8 +74,8 @@ bool is_under_way(_PyInterpreterFrame* f, const Stop& stop, CallMark mark) noexc
                                        : is_called_with(operands, count - 2, mark);
 }
 
-const Instruction* passed_instruction(_PyInterpreterFrame* frame) noexcept {
-  const Instruction* at = &code_map(code_of(frame))->instructions[instruction_index(frame)];
+const Instruction* passed_instruction(PyCodeObject* code, int index) noexcept {
+  const Instruction* at = &code_map(code)->instructions[index];
   while (at->opcode == CACHE) {  // 3.11
     --at;
   }

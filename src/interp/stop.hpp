@@ -103,8 +103,11 @@ bool is_called_with(const Slot* operands, int arguments, CallMark mark) noexcept
 // Otherwise it may be over and have dropped operands, one of which has a destructor that waits.
 bool is_under_way(_PyInterpreterFrame* frame, const Stop& stop, CallMark mark) noexcept;
 
-// passed_instruction() is the one that a frame goes on after.
-const Instruction* passed_instruction(_PyInterpreterFrame* frame) noexcept;
+// passed_instruction() is the one that a frame goes on after which stands at `index` in that code.
+const Instruction* passed_instruction(PyCodeObject* code, int index) noexcept;
+inline const Instruction* passed_instruction(_PyInterpreterFrame* frame) noexcept {
+  return passed_instruction(code_of(frame), instruction_index(frame));
+}
 
 // keyword_names() is the tuple of the keywords' names of the call `at`, before which the value stack is that
 // high; borrowed, null if there are none.

@@ -7,6 +7,7 @@
 #include "runtime/deadlock.hpp"
 #include "runtime/freezing.hpp"
 #include "runtime/scheduler.hpp"
+#include "runtime/sending.hpp"
 #include "runtime/wait.hpp"
 
 namespace stackless {
@@ -85,8 +86,8 @@ int flags_of(const Tasklet* t) {
 
 enum PickleFlags { preserve_tracing_state = 1, pickle_context = 8 };
 
-// What is pickled only if the flags say so: a dictionary or None.
-Object options_of(Tasklet* t) {
+// What few have, or what is pickled only if the flags say so: a dictionary or None.
+Object options_of(Tasklet* t, const Object& operation) {
   Scheduler* s = scheduler();
   Object options = s != nullptr ? Object::steal(PyDict_New()) : Object();
   if (!options) {
@@ -104,6 +105,7 @@ Object options_of(Tasklet* t) {
     add("trace", interp::trace_function(t->scheduler->ts, t->suspended()).object);
     add("profile", interp::profile_function(t->scheduler->ts, t->suspended()).object);
   }
+  add("operation", operation.get());
   if (failed) {
     return nullptr;
   }
@@ -125,7 +127,8 @@ Object frames_as_text(Tasklet* t) {
 struct Frames {
   Object list;
   Object exceptions;
-  Object reason;  // None if the frames are of use
+  Object reason;     // None if the frames are of use
+  Object operation;  // of a call that will be made again, or null
 };
 
 Object list_of(Object item) {
@@ -137,7 +140,7 @@ Object list_of(Object item) {
 }
 
 Frames frames_of(Tasklet* t) {
-  Frames frames{nullptr, none(), none()};
+  Frames frames{nullptr, none(), none(), nullptr};
   if (PyObject* reason = refusal(t)) {
     frames.reason = Object::share(reason);
     frames.list = Object::steal(PyList_New(0));
@@ -173,10 +176,15 @@ Frames frames_of(Tasklet* t) {
     return frames;
   }
   if (t->completion == Completion::again) {
-    Object place = place_of(t);
-    raise(PyExc_TypeError, "cannot pickle a tasklet that waits %s%U", t->operation->place(),
-          place.get());
-    return frames;
+    frames.operation = t->operation->state(interp::count_operands(t->frozen));
+    if (!frames.operation && PyErr_Occurred() == nullptr) {
+      Object place = place_of(t);
+      raise(PyExc_TypeError, "cannot pickle a tasklet that waits %s%U", t->operation->place(),
+            place.get());
+    }
+    if (!frames.operation) {
+      return frames;
+    }
   }
   frames.exceptions = Object::steal(interp::handled_exceptions(t->frozen, wrap));
   if (frames.exceptions) {
@@ -204,7 +212,7 @@ Object reduce_tasklet(Tasklet* t) {
   if (!frames.list) {
     return nullptr;
   }
-  Object options = options_of(t),
+  Object options = options_of(t, frames.operation),
          attributes = options ? attributes_of(as_object(t), &TaskletType) : Object();
   Object mail = attributes ? wrapped(t->tempval ? t->tempval.get() : Py_None) : Object();
   if (!mail) {
@@ -301,7 +309,7 @@ bool set_unstarted(Tasklet* t, PyObject* entry) {
   return bind_tasklet(t, interp::look_through(function), arguments, keywords) == 0;
 }
 
-bool set_frames(Tasklet* t, int flags, PyObject* frames, PyObject* exceptions) {
+bool set_frames(Tasklet* t, int flags, PyObject* frames, PyObject* exceptions, PyObject* options) {
   int completion = flags >> completion_shift & completion_bits;
   if (completion == 0) {
     if (PyList_GET_SIZE(frames) > 1) {
@@ -317,12 +325,20 @@ bool set_frames(Tasklet* t, int flags, PyObject* frames, PyObject* exceptions) {
                "the snapshot was made by Python 3.%d; this is Python 3.%d, which has other frames",
                version, this_version) != nullptr;
   }
-  if (completion > static_cast<int>(Completion::nothing)) {
+  PyObject* operation =
+      PyDict_CheckExact(options) ? PyDict_GetItemString(options, "operation") : nullptr;
+  bool again = completion == static_cast<int>(Completion::again);
+  if (completion > static_cast<int>(Completion::again) || again != (operation != nullptr)) {
     return raise(PyExc_ValueError, "the snapshot is damaged: a tasklet waits for nothing") !=
            nullptr;
   }
-  t->frozen = interp::put_together(frames, exceptions);
+  Object operands = again ? restore_sequence(t, operation) : Object();
+  if (again && !operands) {
+    return false;
+  }
+  t->frozen = interp::put_together(frames, exceptions, operands.get());
   if (t->frozen == nullptr) {
+    drop_operation(t);
     return false;
   }
   t->completion = static_cast<Completion>(completion);
@@ -361,7 +377,7 @@ bool restore_tasklet(Tasklet* t, PyObject* state) {
     if (!function || !arguments || bind_tasklet(t, function.get(), arguments.get(), nullptr) < 0) {
       return false;
     }
-  } else if (!set_frames(t, flags, frames, exceptions)) {
+  } else if (!set_frames(t, flags, frames, exceptions, options)) {
     return false;
   }
   if (mail != Py_None) {

@@ -3,9 +3,12 @@
 #include <new>
 #include <utility>
 
+#include "interp/portable.hpp"
+#include "interp/shells.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/channel.hpp"
 #include "runtime/freezing.hpp"
+#include "runtime/pickling.hpp"
 #include "runtime/scheduler.hpp"
 #include "runtime/wait.hpp"
 
@@ -80,11 +83,30 @@ struct Sequence final : Operation {
   }
   std::size_t memory() const noexcept override { return sizeof *this; }
   const char* place() const noexcept override { return "in send_sequence()"; }
+  Object state(Py_ssize_t operands) const override {
+    Object items = wrapped(iterator.get());
+    return items ? Object::steal(Py_BuildValue("(OOnn)", self, items.get(), count, operands))
+                 : Object();
+  }
 
   Object iterator;
   Object item;  // that is being sent
   Py_ssize_t count = 0;
 };
+
+// Null with an exception set.
+Sequence* new_sequence(PyObject* self, Object iterator, Py_ssize_t count) {
+  auto* sequence = new (std::nothrow) Sequence;
+  if (sequence == nullptr) {
+    PyErr_NoMemory();
+    return nullptr;
+  }
+  sequence->self = self;
+  sequence->call = &key;
+  sequence->iterator = std::move(iterator);
+  sequence->count = count;
+  return sequence;
+}
 
 // Starts one, or goes on with one behind its wait; null with an exception set.
 Sequence* take_up(Scheduler* s, PyObject* self, PyObject* iterable) {
@@ -94,17 +116,7 @@ Sequence* take_up(Scheduler* s, PyObject* self, PyObject* iterable) {
     return sequence;
   }
   Object iterator = Object::steal(PyObject_GetIter(iterable));
-  auto* sequence = iterator ? new (std::nothrow) Sequence : nullptr;
-  if (sequence == nullptr) {
-    if (iterator) {
-      PyErr_NoMemory();
-    }
-    return nullptr;
-  }
-  sequence->self = self;
-  sequence->call = &key;
-  sequence->iterator = std::move(iterator);
-  return sequence;
+  return iterator ? new_sequence(self, std::move(iterator), 0) : nullptr;
 }
 
 bool send_item(Scheduler* s, PyObject* self, Sequence* sequence, interp::CallMark mark) {
@@ -149,6 +161,26 @@ PyObject* send_sequence(PyObject* self, PyObject* const* args, Py_ssize_t nargs)
     delete sequence;
   }
   return result;
+}
+
+Object restore_sequence(Tasklet* tasklet, PyObject* state) {
+  PyObject *self, *iterator;
+  Py_ssize_t count, operands;
+  if (!PyTuple_CheckExact(state) || !PyArg_ParseTuple(state, "O!Onn:send_sequence", &ChannelType,
+                                                      &self, &iterator, &count, &operands)) {
+    return raise(PyExc_ValueError, "the snapshot is damaged: a tasklet sends nothing");
+  }
+  iterator = interp::look_through(iterator);
+  if (!PyIter_Check(iterator)) {
+    return raise(PyExc_ValueError, "the snapshot is damaged: a tasklet sends no sequence");
+  }
+  Object method = Object::steal(
+      PyObject_GetAttrString(reinterpret_cast<PyObject*>(&ChannelType), "send_sequence"));
+  Object call = method
+                    ? Object::steal(interp::method_operands(operands, method.get(), self, iterator))
+                    : Object();
+  tasklet->operation = call ? new_sequence(self, Object::share(iterator), count) : nullptr;
+  return tasklet->operation != nullptr ? call : Object();
 }
 
 }  // namespace stackless

@@ -38,6 +38,8 @@ struct Operation : Wait {
   virtual int traverse(visitproc visit, void* arg) = 0;
   virtual std::size_t memory() const noexcept = 0;  // in bytes
   virtual const char* place() const noexcept = 0;   // where it waits: "a tasklet that waits ..."
+  // What a pickle keeps of a call with so many operands; null, without an exception, if it can't.
+  virtual Object state(Py_ssize_t) const { return nullptr; }
 
   PyObject* self = nullptr;    // whose method it is, which the caller holds, and
   const void* call = nullptr;  // which one
