@@ -324,7 +324,7 @@ def limited(gate, log, seconds):
 
 def test_a_tasklet_takes_its_timeouts_along_to_another_thread():
     log = []
-    t = tasklet(limited)(channel(), log, 0.001)
+    t = tasklet(limited)(channel(), log, 0.5)
     stackless.pump()
 
     def body():

@@ -164,8 +164,12 @@ Pin find_innermost(_PyInterpreterFrame* f, CallMark mark, Halt* halt, Position* 
     pin = find_call(f, stop, halt);
   }
   *position = {f, halt->height};
-  if (is_its_own || !(is_own(f) || (pin == Pin::none && may_ask(*halt)))) {
-    return is_its_own || pin != Pin::none ? pin : Pin::callee;
+  if (is_its_own) {
+    return pin;
+  }
+  bool asks = is_own(f) || (pin == Pin::none && may_ask(*halt));
+  if (!asks) {
+    return pin != Pin::none ? pin : Pin::callee;
   }
   if (add_joint(f, nullptr, halt, position) != Pin::none ||
       loop_mark(halt->joints.back().asked) != mark) {
