@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import inspect
 import itertools
+import pickle
 import sys
 from collections import defaultdict
 
@@ -582,6 +583,80 @@ def test_what_c_code_calls_after_freezing_gets_as_deep(program):
         assert log == mounted
     else:  # counts calls of C code, too, which a frozen tasklet has none of
         assert all(a == b or a > b for a, b in zip(log, mounted, strict=True))
+
+
+DEPTHS = []
+
+
+class Nested:
+    """Waits in `__init__()`, called by C code, or else by a frame of CPython's."""
+
+    def __init__(self, levels):
+        if levels:
+            Nested(levels - 1)
+            return
+        DEPTHS.append(depth())
+        for _ in range(2):
+            stackless.schedule_remove()
+            DEPTHS.append(depth())
+
+
+def make_nested():
+    DEPTHS.append(depth())
+    Nested(20)
+    DEPTHS.append(depth())
+
+
+def test_unpickled_while_instances_are_made_a_tasklet_gets_as_deep():
+    for _ in range(3):  # until the interpreter has specialised what it runs
+        DEPTHS.clear()
+        worker = tasklet(make_nested)()
+        worker.run()
+        data = pickle.dumps(worker)
+        worker.kill()
+        worker = pickle.loads(data)
+        with budget(0):
+            worker.run()
+            worker.run()
+        outside, mounted, unpickled, frozen_again, afterwards = DEPTHS
+        assert afterwards == outside
+        assert frozen_again == unpickled
+        if sys.version_info >= (3, 12):
+            assert unpickled == mounted
+        else:  # counts calls of C code, too, which an unpickled tasklet has none of
+            assert unpickled > mounted
+
+
+class Waiting:
+    def __init__(self, depths, times):
+        for _ in range(times):
+            stackless.schedule()
+            depths.append(depth())
+
+
+def make_waiting(depths, times):
+    Waiting(depths, times)
+
+
+def test_tasklets_making_instances_in_either_way_keep_their_levels_side_by_side():
+    by_c, by_frame = [], []
+    with budget(0):
+        first = tasklet(make_waiting)(by_c, 5)
+        first.run()
+        first.remove()
+        for _ in range(30):  # until the interpreter has specialised it
+            make_waiting([], 0)
+        second = tasklet(make_waiting)(by_frame, 5)
+        second.run()
+        data = pickle.dumps((second, by_frame))
+        second.kill()
+        second, by_frame = pickle.loads(data)
+        first.insert()
+        second.insert()
+        stackless.run()
+    assert by_c == [by_c[0]] * 5
+    assert by_frame == [by_frame[0]] * 5
+    assert by_c[0] - by_frame[0] == (1 if sys.version_info >= (3, 13) else 0)
 
 
 def dive(program, stacks):

@@ -69,6 +69,8 @@ constexpr int tells_truth = 2, tells_length = 4;
 
 // The argument of `drive` where the instruction is a call: StopIteration comes out of it.
 constexpr int raises_when_done = 1;
+// That of `instance` where it stands for a frame of CPython's, no C code (3.13+: Python/specialize.c, _Py_InitCleanup).
+constexpr int is_level_of_recursion = 1;
 constexpr int largest_argument = 63;  // of an ending
 
 struct Joint {

@@ -509,6 +509,7 @@ bool read_shim(_PyInterpreterFrame* f, Joint* joint) noexcept {
 #if PY_VERSION_HEX >= 0x030D0000
   if (opcode_at(_PyCode_CODE(code_of(f))) == EXIT_INIT_CHECK) {
     joint->ending = Ending::instance;
+    joint->argument = is_level_of_recursion;
     joint->kept = object_in(f->localsplus[0]);
     return true;
   }
@@ -529,6 +530,12 @@ bool read_shim(_PyInterpreterFrame* f, Joint* joint) noexcept {
     joint->generator = object_in(f->localsplus[3]);
   }
   return true;
+}
+
+bool counts_as_level(_PyInterpreterFrame* f) noexcept {
+  Joint joint;
+  return !is_own(f) || (read_shim(f, &joint) && joint.ending == Ending::instance &&
+                        joint.argument == is_level_of_recursion);
 }
 
 namespace {

@@ -74,6 +74,9 @@ _PyInterpreterFrame* make_shim(Slot* place, const Joint& joint);
 // Python/specialize.c, _Py_InitCleanup), and what for.
 bool read_shim(_PyInterpreterFrame* frame, Joint* joint) noexcept;
 
+// counts_as_level() tells whether the frame is a level of recursion: one of ours is if it stands for one of CPython's.
+bool counts_as_level(_PyInterpreterFrame* frame) noexcept;
+
 // init_shims() is called once, at import; -1 with an exception set.
 int init_shims();
 

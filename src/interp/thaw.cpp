@@ -166,7 +166,7 @@ _PyInterpreterFrame* place(PyThreadState* ts, Frozen* frozen, Thawing* now) {
       end -= frame_words(code_of(f));
       placed = move_frame(end, f, height_of(f));
     }
-    if (!is_own(placed) || !spare_level(placed)) {
+    if (counts_as_level(placed) || !spare_level(placed)) {
       ++now->depth;
     }
     *link = placed;

@@ -6,6 +6,7 @@
 #include "interp/frozen.hpp"
 #include "interp/internals.h"
 #include "interp/own.hpp"
+#include "interp/shim.hpp"
 #include "interp/stop.hpp"
 
 namespace stackless::interp {
@@ -44,7 +45,8 @@ _Py_CODEUNIT* after_call(_PyInterpreterFrame* f) {
 bool stand_alike(_PyInterpreterFrame* f, _PyInterpreterFrame* frozen, bool innermost) {
   return is_on_data_stack(f) && is_on_data_stack(frozen) && code_of(f) == code_of(frozen) &&
          (innermost ? after_call(f) : instruction_of(f)) == instruction_of(frozen) &&
-         (height_of(f) == height_of(frozen) || height_of(f) < 0);
+         (height_of(f) == height_of(frozen) || height_of(f) < 0) &&
+         counts_as_level(f) == counts_as_level(frozen);
 }
 
 // What belongs to the tasklet, of a frame; the rest is that of the place, and alike.
