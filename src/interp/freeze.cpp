@@ -159,21 +159,18 @@ bool may_ask(const Halt& halt) {
 Pin find_innermost(_PyInterpreterFrame* f, CallMark mark, Halt* halt, Position* position) {
   Stop stop;
   Pin pin = find_stop(f, &stop);
-  bool is_its_own = pin == Pin::none && is_under_way(f, stop, mark);
-  if (pin == Pin::none) {
+  if (pin == Pin::none && is_under_way(f, stop, mark)) {
     pin = find_call(f, stop, halt);
-  }
-  *position = {f, halt->height};
-  if (is_its_own) {
+    *position = {f, halt->height};
     return pin;
   }
-  bool asks = is_own(f) || (pin == Pin::none && may_ask(*halt));
-  if (!asks) {
-    return pin != Pin::none ? pin : Pin::callee;
-  }
-  if (add_joint(f, nullptr, halt, position) != Pin::none ||
+  // Unless C code asks an iterator of ours, the frame's call is over, and what it has called may be gone.
+  bool asks =
+      is_loop_mark(mark) &&
+      (is_own(f) || (pin == Pin::none && find_call(f, stop, halt) == Pin::none && may_ask(*halt)));
+  if (!asks || add_joint(f, nullptr, halt, position) != Pin::none ||
       loop_mark(halt->joints.back().asked) != mark) {
-    return Pin::callee;
+    return pin != Pin::none ? pin : Pin::callee;
   }
   halt->asks = true;
   halt->function = nullptr;

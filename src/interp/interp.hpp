@@ -37,6 +37,9 @@ inline CallMark call_mark(PyObject* const* arguments, [[maybe_unused]] Py_ssize_
 inline CallMark loop_mark(PyObject* iterator) noexcept {
   return reinterpret_cast<const char*>(iterator) + 2;
 }
+inline bool is_loop_mark(CallMark mark) noexcept {
+  return (reinterpret_cast<std::uintptr_t>(mark) & 7) == 2;
+}
 
 // Where a tasklet's state is: one of these if it is suspended; if it runs, in the thread state.
 struct Suspended {
