@@ -46,6 +46,14 @@ def run_in_turn(work, *arguments, rounds=10):
     return statistics()["trades"] - before
 
 
+def run_in_pairs(work, serve, names):
+    """Run a tasklet of each of the two for each of the names, by turns."""
+    for name in names:
+        tasklet(work)(name)
+        tasklet(serve)(name)
+    stackless.run()
+
+
 def test_tasklets_of_two_functions_take_turns_by_trading():
     log = []
 
@@ -142,10 +150,7 @@ def test_each_gets_its_own_mail():
                 lines[name].send((name, i))
                 stackless.schedule()
 
-        for name in lines:
-            tasklet(work)(name)
-            tasklet(serve)(name)
-        stackless.run()
+        run_in_pairs(work, serve, lines)
         return log
 
     log = in_both(scenario)
@@ -168,10 +173,7 @@ def test_each_numbers_its_own_items():
                 lines[name].send(i)
                 stackless.schedule()
 
-        for name in lines:
-            tasklet(work)(name)
-            tasklet(serve)(name)
-        stackless.run()
+        run_in_pairs(work, serve, lines)
         return log
 
     log = in_both(scenario)
