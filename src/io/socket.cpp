@@ -319,18 +319,10 @@ int connect_to(Call* call, PyObject* address) {
   }
 }
 
-// The address of connect() and connect_ex(); null with TypeError set if it isn't the only argument.
-PyObject* only_argument(const char* name, PyObject* const* args, Py_ssize_t nargs) {
-  return nargs == 1
-             ? args[0]
-             : raise(PyExc_TypeError, "%s() takes exactly one argument (%zd given)", name, nargs);
-}
-
 PyObject* connect_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   static const char key = 0;
   CallRef call(self, &key, args, nargs);
-  PyObject* address = only_argument("connect", args, nargs);
-  int error = call && address != nullptr ? connect_to(call.get(), address) : -1;
+  int error = call && takes("connect", 1, nargs) ? connect_to(call.get(), args[0]) : -1;
   if (error > 0) {
     return raise_failed_wait(error, call->deadline);
   }
@@ -340,8 +332,7 @@ PyObject* connect_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs
 PyObject* connect_ex(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   static const char key = 0;
   CallRef call(self, &key, args, nargs);
-  PyObject* address = only_argument("connect_ex", args, nargs);
-  int error = call && address != nullptr ? connect_to(call.get(), address) : -1;
+  int error = call && takes("connect_ex", 1, nargs) ? connect_to(call.get(), args[0]) : -1;
   return error < 0 ? nullptr : PyLong_FromLong(error);
 }
 
@@ -419,8 +410,8 @@ PyObject* delegate(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyOb
 
 PyObject* accept_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   CallRef call(self, &base.accept, args, nargs);
-  if (nargs != 0) {
-    return raise(PyExc_TypeError, "_accept() takes no arguments (%zd given)", nargs);
+  if (!takes("_accept", 0, nargs)) {
+    return nullptr;
   }
   return call ? repeat_method(call.get(), Direction::read, base.accept, nullptr, 0, nullptr, 0)
               : nullptr;

@@ -227,8 +227,8 @@ PyObject* send_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
       return wait_at_once(s, c, args[0], Way::send, interp::call_mark(args, 1));
     }
   }
-  if (nargs != 1) {
-    return raise(PyExc_TypeError, "channel.send() takes exactly one argument (%zd given)", nargs);
+  if (!takes("channel.send", 1, nargs)) {
+    return nullptr;
   }
   return send(c, Object::share(args[0]), interp::call_mark(args, 1)).release();
 }
@@ -240,8 +240,8 @@ PyObject* receive_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs
       return wait_at_once(s, c, nullptr, Way::receive, interp::call_mark(args, 0));
     }
   }
-  if (nargs != 0) {
-    return raise(PyExc_TypeError, "channel.receive() takes no arguments (%zd given)", nargs);
+  if (!takes("channel.receive", 0, nargs)) {
+    return nullptr;
   }
   return receive(c, interp::call_mark(args, 0)).release();
 }

@@ -108,9 +108,8 @@ PyObject* pump_function(PyObject*, PyObject* args, PyObject* keywords) {
 }
 
 PyObject* sleep_function(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
-  if (nargs != 1) {
-    return raise(PyExc_TypeError, "stackless.sleep() takes exactly one argument (%zd given)",
-                 nargs);
+  if (!takes("stackless.sleep", 1, nargs)) {
+    return nullptr;
   }
   PyObject* seconds = args[0];
   core::Nanoseconds deadline = parse_timeout(seconds, "sleep length");

@@ -115,6 +115,19 @@ inline Py_ssize_t count_arguments(Py_ssize_t nargs, PyObject* names) {
   return nargs + (names != nullptr ? PyTuple_GET_SIZE(names) : 0);
 }
 
+// takes() tells whether a METH_FASTCALL function got the `count` arguments that it takes, none or one;
+// TypeError, in CPython's words, if it didn't.
+inline bool takes(const char* name, Py_ssize_t count, Py_ssize_t nargs) {
+  if (nargs == count) {
+    return true;
+  }
+  raise(PyExc_TypeError,
+        count == 0 ? "%s() takes no arguments (%zd given)"
+                   : "%s() takes exactly one argument (%zd given)",
+        name, nargs);
+  return false;
+}
+
 // A method table's entry for any calling convention.
 template <class F>
 PyCFunction method(F* function) {

@@ -146,9 +146,8 @@ PyObject* send_rest(Scheduler* s, PyObject* self, Sequence* sequence, interp::Ca
 }  // namespace
 
 PyObject* send_sequence(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
-  if (nargs != 1) {
-    return raise(PyExc_TypeError, "channel.send_sequence() takes exactly one argument (%zd given)",
-                 nargs);
+  if (!takes("channel.send_sequence", 1, nargs)) {
+    return nullptr;
   }
   Scheduler* s = scheduler();
   Sequence* sequence = s != nullptr ? take_up(s, self, args[0]) : nullptr;

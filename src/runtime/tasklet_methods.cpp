@@ -173,13 +173,8 @@ PyObject* remove(PyObject* self, PyObject*) {
   return Py_NewRef(self);
 }
 
-bool takes_nothing(const char* name, Py_ssize_t nargs) {
-  return nargs == 0 || raise(PyExc_TypeError, "tasklet.%s() takes no arguments (%zd given)", name,
-                             nargs) != nullptr;
-}
-
 PyObject* run_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
-  if (!takes_nothing("run", nargs)) {
+  if (!takes("tasklet.run", 0, nargs)) {
     return nullptr;
   }
   Tasklet* t = as_tasklet(self);
@@ -215,7 +210,7 @@ PyObject* run_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
 }
 
 PyObject* switch_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
-  if (!takes_nothing("switch", nargs)) {
+  if (!takes("tasklet.switch", 0, nargs)) {
     return nullptr;
   }
   Tasklet* t = as_tasklet(self);
