@@ -417,10 +417,11 @@ _PyInterpreterFrame* copy_frame(Slot** words, _PyInterpreterFrame* f, int height
 void take_state(Frozen* frozen, const Share& share) noexcept {
   free_chunks(share.chunk);
   frozen->context = share.context;
-  frozen->exc_info = share.exc_info;
-  _PyErr_StackItem** base = last_link(&frozen->exc_info);
-  frozen->exc_item = **base;
-  *base = &frozen->exc_item;
+  const _PyErr_StackItem* own = share.exc_info;
+  while (own->previous_item != nullptr) {  // a generator's
+    own = own->previous_item;
+  }
+  frozen->exc_value = own->exc_value;
 }
 
 Frozen* freeze(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
@@ -489,7 +490,7 @@ void drop(Frozen* frozen) {
       clear_frame(f);
     }
   });
-  Py_XDECREF(frozen->exc_item.exc_value);
+  Py_XDECREF(frozen->exc_value);
   Py_XDECREF(frozen->context);
   if (const Extras* extras = frozen->extras) {
     Py_XDECREF(extras->functions.trace_object);
@@ -532,7 +533,7 @@ int traverse_frozen(Frozen* frozen, visitproc visit, void* arg) {
   if (result != 0) {
     return result;
   }
-  Py_VISIT(frozen->exc_item.exc_value);
+  Py_VISIT(frozen->exc_value);
   Py_VISIT(frozen->context);
   const Extras* extras = frozen->extras;
   return extras != nullptr ? traverse_tracing(extras->functions, visit, arg) : 0;

@@ -1,6 +1,7 @@
 // The block that a frozen tasklet consists of: this header, and its frames behind it.
 #pragma once
 
+#include "interp/aside.hpp"
 #include "interp/driver.hpp"
 #include "interp/frame.hpp"
 #include "interp/freeze.hpp"
@@ -17,8 +18,7 @@ struct Extras {
 // A million of these lie in memory at once, and the collector walks through them: no word is wasted.
 struct Frozen {
   _PyInterpreterFrame* inner;  // the first of the chain; those of generators lie in the generators
-  _PyErr_StackItem* exc_info;  // a generator's, or our own:
-  _PyErr_StackItem exc_item;
+  PyObject* exc_value;         // what is being handled; what its generators handle lies there, too
   PyObject* context;
   Extras* extras;  // null for nearly all
   core::FloatingControl floating;
@@ -139,11 +139,17 @@ inline bool is_stale([[maybe_unused]] PyThreadState* ts, [[maybe_unused]] _PyInt
   return false;
 }
 
-// last_link() is the item of the chain that stands on the tasklet's own.
-inline _PyErr_StackItem** last_link(_PyErr_StackItem** first) noexcept {
-  while ((*first)->previous_item != nullptr) {
-    first = &(*first)->previous_item;
-  }
+// link_items() links what the tasklet's generators handle to its `own` item; returns the innermost.
+inline _PyErr_StackItem* link_items(Frozen* frozen, _PyErr_StackItem* own) noexcept {
+  _PyErr_StackItem* first = nullptr;
+  _PyErr_StackItem** link = &first;
+  for_each_frame(frozen, [&](_PyInterpreterFrame* f) {
+    if (!is_on_data_stack(f)) {
+      *link = &generator_of(f)->gi_exc_state;
+      link = &(*link)->previous_item;
+    }
+  });
+  *link = own;
   return first;
 }
 

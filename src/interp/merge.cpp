@@ -244,7 +244,7 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
   unwinding.frames = frozen->frames;
   frozen->frames = 0;  // nobody walks them before they are back
   frozen->context = nullptr;
-  frozen->exc_item.exc_value = nullptr;
+  frozen->exc_value = nullptr;
   silence(ts, parked);
   return frozen;
 }

@@ -74,28 +74,35 @@ PyObject* take_apart(const Frozen* frozen, Wrap wrap) {
   return list.release();
 }
 
-PyObject* handled_exceptions(const Frozen* frozen, Wrap wrap) {
+PyObject* handled_exceptions(Frozen* frozen, Wrap wrap) {
+  auto for_each = [&](auto visit) {
+    for_each_frame(frozen, [&](_PyInterpreterFrame* f) {
+      if (!is_on_data_stack(f)) {
+        visit(generator_of(f)->gi_exc_state.exc_value);
+      }
+    });
+    visit(frozen->exc_value);
+  };
   Py_ssize_t size = 0;
   bool any = false;
-  for (const _PyErr_StackItem* item = frozen->exc_info; item != nullptr;
-       item = item->previous_item) {
+  for_each([&](PyObject* value) {
     ++size;
-    any = any || (item->exc_value != nullptr && item->exc_value != Py_None);
-  }
+    any = any || (value != nullptr && value != Py_None);
+  });
   if (!any) {
     return Py_NewRef(Py_None);
   }
   Owned result(PyTuple_New(size));
   Py_ssize_t i = 0;
-  for (const _PyErr_StackItem* item = frozen->exc_info; item != nullptr && result != nullptr;
-       item = item->previous_item) {
-    PyObject* value = wrap(item->exc_value != nullptr ? item->exc_value : Py_None);
-    if (value == nullptr) {
-      return nullptr;
+  bool complete = result != nullptr;
+  for_each([&](PyObject* value) {
+    PyObject* wrapped = complete ? wrap(value != nullptr ? value : Py_None) : nullptr;
+    complete = wrapped != nullptr;
+    if (complete) {
+      PyTuple_SET_ITEM(result.get(), i++, wrapped);
     }
-    PyTuple_SET_ITEM(result.get(), i++, value);
-  }
-  return result.release();
+  });
+  return complete ? result.release() : nullptr;
 }
 
 namespace {
@@ -263,16 +270,12 @@ void place_exceptions(Frozen* frozen, const Plan* plans, Py_ssize_t count, PyObj
   auto take = [&] {
     return exceptions == Py_None ? nullptr : handled(PyTuple_GET_ITEM(exceptions, next++));
   };
-  _PyErr_StackItem** link = &frozen->exc_info;
   for (Py_ssize_t i = count; i-- > 0;) {
     if (PyGenObject* generator = plans[i].generator) {
       Py_XSETREF(generator->gi_exc_state.exc_value, take());
-      *link = &generator->gi_exc_state;
-      link = &generator->gi_exc_state.previous_item;
     }
   }
-  frozen->exc_item.exc_value = take();
-  *link = &frozen->exc_item;
+  frozen->exc_value = take();
 }
 
 }  // namespace
@@ -345,7 +348,6 @@ Frozen* put_together(PyObject* entries, PyObject* exceptions, PyObject* operands
   *frozen = {};
   frozen->floating.save();
   frozen->used_words = static_cast<std::uint32_t>(used);
-  frozen->exc_info = &frozen->exc_item;
   bool complete = place_frames(frozen, plans.get(), count);
   if (complete && needs_room(room)) {
     Extras* extras = extras_of(frozen);

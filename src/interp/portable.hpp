@@ -26,7 +26,7 @@ using Wrap = PyObject* (*)(PyObject*);
 PyObject* take_apart(const Frozen* frozen, Wrap wrap);
 // handled_exceptions() returns what they handle: a tuple for each frame that belongs to a generator,
 // innermost first, and last for the tasklet; or None if nobody handles anything.
-PyObject* handled_exceptions(const Frozen* frozen, Wrap wrap);
+PyObject* handled_exceptions(Frozen* frozen, Wrap wrap);
 // put_together() is the way back; null with an exception set. `operands`: a tuple for a method's call that the
 // innermost frame is to make again() (interp/thaw.hpp), with None in an empty slot; else null.
 Frozen* put_together(PyObject* entries, PyObject* exceptions, PyObject* operands = nullptr);

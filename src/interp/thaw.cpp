@@ -281,9 +281,8 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
         reinterpret_cast<PyObject**>(reinterpret_cast<char*>(chunk) + chunk->size);
   }
   _PyErr_StackItem* own = ts->exc_info;
-  *own = frozen->exc_item;
-  *last_link(&frozen->exc_info) = own;
-  ts->exc_info = frozen->exc_info;
+  own->exc_value = frozen->exc_value;
+  ts->exc_info = link_items(frozen, own);
   if (extras != nullptr) {
     extras->functions.load(ts);
     PyMem_Free(extras);

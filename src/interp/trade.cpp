@@ -25,8 +25,7 @@ bool is_plain(PyThreadState* ts, Parked* parked, const Frozen* frozen) {
   }
 #endif
   bool traced = parked != nullptr ? parked->share.traced : Tracing::is_any(ts);
-  return frozen->exc_info == &frozen->exc_item && frozen->extras == nullptr && !traced &&
-         handled_by(ts, parked)->previous_item == nullptr;
+  return frozen->extras == nullptr && !traced && handled_by(ts, parked)->previous_item == nullptr;
 }
 
 // Where the code goes on that has called. The innermost frame of a frozen tasklet has been made to step over
@@ -140,7 +139,7 @@ void Trade::make() noexcept {
     other = other->previous;
     swap_frames(f, other, height_of(other));
   }
-  std::swap(handled_by(ts_, parked_)->exc_value, frozen_->exc_item.exc_value);
+  std::swap(handled_by(ts_, parked_)->exc_value, frozen_->exc_value);
   if (parked_ != nullptr) {
     std::swap(frozen_->context, parked_->share.context);
     std::swap(frozen_->floating, core::floating_control_of(parked_->stack_pointer));

@@ -63,7 +63,7 @@ Object last_user(Scheduler* s, Channel* channel) {
   if (channel->last_user == s->main->serial) {
     return or_unknown(Object::steal(PyUnicode_FromString("last used by the main tasklet")));
   }
-  for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
+  for (Tasklet* t = s->first_started; t != nullptr; t = t->neighbors.next) {
     if (t->serial == channel->last_user) {
       Object who = describe(t);
       return or_unknown(Object::steal(PyUnicode_FromFormat("last used by %U", who.get())));
@@ -104,7 +104,7 @@ Object report(Scheduler* s, const char* headline, Tasklet* also) {
   }
   constexpr int most = 100;
   int lines = 0, left_out = 0;
-  for (Tasklet* t = s->first_started; t != nullptr && text; t = t->next_started) {
+  for (Tasklet* t = s->first_started; t != nullptr && text; t = t->neighbors.next) {
     if (t == also || !t->blocked()) {
       continue;
     }

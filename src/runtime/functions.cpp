@@ -287,7 +287,7 @@ PyObject* enable_softswitch(PyObject*, PyObject* flag) {
 PyObject* getuncollectables(PyObject*, PyObject*) {
   Object list = Object::steal(PyList_New(0));
   for (Scheduler* s = runtime->schedulers; s != nullptr && list; s = s->next) {
-    for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
+    for (Tasklet* t = s->first_started; t != nullptr; t = t->neighbors.next) {
       if (t->frozen == nullptr && PyList_Append(list.get(), as_object(t)) < 0) {
         return nullptr;
       }
@@ -339,7 +339,7 @@ PyObject* statistics(PyObject*, PyObject*) {
   unsigned long long switches = 0, freezes = 0, thaws = 0, trades = 0;
   unsigned long long stacks = 0, pooled = 0, bytes = 0, io = 0, timers = 0;
   for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
-    for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
+    for (Tasklet* t = s->first_started; t != nullptr; t = t->neighbors.next) {
       if (t->frozen != nullptr) {
         ++frozen;
         frozen_bytes += interp::memory_of(t->frozen);

@@ -99,7 +99,7 @@ Object options_of(Tasklet* t, const Object& operation) {
   };
   if ((s->pickle_flags & pickle_context) != 0) {
     add("context",
-        t->started ? interp::context(t->scheduler->ts, t->suspended()) : t->context.get());
+        t->started ? interp::context(t->scheduler->ts, t->suspended()) : t->start.context.get());
   }
   if ((s->pickle_flags & preserve_tracing_state) != 0 && t->frozen != nullptr) {
     add("trace", interp::trace_function(t->scheduler->ts, t->suspended()).object);
@@ -271,7 +271,7 @@ bool set_options(Tasklet* t, PyObject* options) {
     if (t->started) {
       interp::set_context(ts, t->suspended(), Py_NewRef(context));
     } else {
-      t->context = Object::share(context);
+      t->start.context = Object::share(context);
     }
   }
   PyObject* trace = PyDict_GetItemString(options, "trace");
@@ -342,6 +342,7 @@ bool set_frames(Tasklet* t, int flags, PyObject* frames, PyObject* exceptions, P
     return false;
   }
   t->completion = static_cast<Completion>(completion);
+  t->start = {};
   t->started = true;
   add_started(t);
   return true;

@@ -556,16 +556,17 @@ bool flatten_arguments(Tasklet* self, PyObject* bound) {
   return true;
 }
 
+// Sets the trace and profile functions that the tasklet was given before it started.
+void start_tracing(Scheduler* s, const Object& pair) {
+  interp::set_profile_function(s->ts, {}, PyTuple_GET_ITEM(pair.get(), 1));
+  interp::set_trace_function(s->ts, {}, PyTuple_GET_ITEM(pair.get(), 0));
+}
+
 // Calls the tasklet's function. Nothing that it needs may lie on this stack alone, for the frames may
 // leave it: so a bound method is taken apart, and the arguments are the tasklet's.
-Object call_function(Scheduler* s, Tasklet* self) {
+Object call_function(Tasklet* self) {
   if (!claim(self)) {
     return nullptr;
-  }
-  if (self->tracing) {
-    Object pair = std::move(self->tracing);
-    interp::set_profile_function(s->ts, {}, PyTuple_GET_ITEM(pair.get(), 1));
-    interp::set_trace_function(s->ts, {}, PyTuple_GET_ITEM(pair.get(), 0));
   }
   PyObject* function = self->function.get();
   PyObject* bound = nullptr;
@@ -590,8 +591,7 @@ Object call_function(Scheduler* s, Tasklet* self) {
 // Runs the current tasklet to its end, or whoever has taken its place; returns who runs next.
 Tasklet* run_function(Scheduler* s, interp::Frozen* frozen) {
   Object exception;
-  Object result =
-      frozen != nullptr ? run_thawed(s, s->current, frozen) : call_function(s, s->current);
+  Object result = frozen != nullptr ? run_thawed(s, s->current, frozen) : call_function(s->current);
   Tasklet* self = s->current;
   if (!result) {
     if (is_unwound(s)) {
@@ -619,15 +619,20 @@ void tasklet_entry() {
     Tasklet* self = s->current;
     core::Stack* stack = self->stack;
     interp::Frozen* frozen = std::exchange(self->frozen, nullptr);
+    Start start;
     if (frozen != nullptr) {
       interp::begin(s->ts, &base, stack, interp::take_context(frozen));
     } else {
-      interp::begin(s->ts, &base, stack, self->context.release());
+      start = std::exchange(self->start, {});
+      interp::begin(s->ts, &base, stack, start.context.release());
       self->started = true;
       add_started(self);
     }
     if (s->duties) {
       do_duties(s, self);
+    }
+    if (start.tracing) {
+      start_tracing(s, std::exchange(start.tracing, {}));
     }
     Tasklet* next = run_function(s, frozen);
     s->current = next;

@@ -181,18 +181,17 @@ void remove_reference(Scheduler* s) noexcept;
 
 inline void add_started(Tasklet* tasklet) noexcept {
   Scheduler* s = tasklet->scheduler;
-  tasklet->prev_started = nullptr;
-  tasklet->next_started = s->first_started;
+  tasklet->neighbors = {s->first_started, nullptr};
   if (s->first_started != nullptr) {
-    s->first_started->prev_started = tasklet;
+    s->first_started->neighbors.prev = tasklet;
   }
   s->first_started = tasklet;
 }
 inline void remove_started(Tasklet* tasklet) noexcept {
-  (tasklet->prev_started != nullptr ? tasklet->prev_started->next_started
-                                    : tasklet->scheduler->first_started) = tasklet->next_started;
-  if (tasklet->next_started != nullptr) {
-    tasklet->next_started->prev_started = tasklet->prev_started;
+  auto [next, prev] = std::exchange(tasklet->neighbors, {});
+  (prev != nullptr ? prev->neighbors.next : tasklet->scheduler->first_started) = next;
+  if (next != nullptr) {
+    next->neighbors.prev = prev;
   }
 }
 

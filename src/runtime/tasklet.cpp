@@ -227,8 +227,10 @@ int tasklet_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(t->function.get());
   Py_VISIT(t->arguments.get());
   Py_VISIT(t->keywords.get());
-  Py_VISIT(t->context.get());
-  Py_VISIT(t->tracing.get());
+  if (!t->started) {
+    Py_VISIT(t->start.context.get());
+    Py_VISIT(t->start.tracing.get());
+  }
   if (t->operation != nullptr) {
     if (int result = t->operation->traverse(visit, arg); result != 0) {
       return result;
@@ -245,8 +247,7 @@ int tasklet_clear(PyObject* self) {
   t->tempval.reset();
   if (!t->started) {
     forget_function(t);
-    t->context.reset();
-    t->tracing.reset();
+    t->start = {};
   }
   return 0;
 }

@@ -12,6 +12,7 @@ namespace stackless {
 struct Channel;
 struct Scheduler;
 struct Operation;
+struct Tasklet;
 struct Wait;
 
 // Where a tasklet is; exactly one of these at any time.
@@ -32,6 +33,19 @@ enum class Completion : unsigned char {
   again,         // the call is made once more, and goes on with what it has left in an Operation
 };
 
+// What a tasklet starts with: both move into the thread state then.
+struct Start {
+  Object context;
+  Object tracing;  // (trace function, profile function), or null
+};
+
+// Its neighbors in a list of tasklets that have started.
+struct Links {
+  Tasklet* next;
+  Tasklet* prev;
+};
+
+// A million of these lie in memory at once, and the collector walks through them: no word is wasted.
 struct Tasklet {
   PyObject_HEAD
   vectorcallfunc vectorcall;
@@ -45,15 +59,15 @@ struct Tasklet {
   Object function;  // set while it is alive and not a main tasklet
   Object arguments;
   Object keywords;
-  Object context;  // what it will run in; moves into the thread state when it starts
-  Object tracing;  // (trace function, profile function) to start with, or null
-  union {          // by place
+  union {
+    Start start;      // until it is started
+    Links neighbors;  // from then on, in its scheduler's list
+  };
+  union {  // by place
     Channel* channel;
     Wait* wait;
   };
-  Operation* operation;   // what the call keeps in which it waits for a descriptor
-  Tasklet* next_started;  // its scheduler's list of started tasklets
-  Tasklet* prev_started;
+  Operation* operation;  // what the call keeps in which it waits for a descriptor
   PyObject* weak_references;
   std::uint64_t serial : 48;  // its number, for reports
   Place place;

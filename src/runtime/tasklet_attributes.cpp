@@ -146,7 +146,10 @@ PyObject* get_channel(PyObject* self, void*) {
 PyObject* get_context_id(PyObject* self, void*) {
   Tasklet* t = as_tasklet(self);
   PyObject* context;
-  if (has_frames(t)) {
+  if (t->started) {
+    if (t->frozen == nullptr && !has_frames(t)) {  // left on a C stack by a thread that is gone
+      return PyLong_FromLong(0);
+    }
     context = interp::context(t->scheduler->ts, state_of(t));
     if (context == nullptr) {
       context = PyContext_New();
@@ -156,10 +159,10 @@ PyObject* get_context_id(PyObject* self, void*) {
       interp::set_context(t->scheduler->ts, state_of(t), context);
     }
   } else {
-    if (!t->context) {
-      t->context = Object::steal(PyContext_New());
+    if (!t->start.context) {
+      t->start.context = Object::steal(PyContext_New());
     }
-    context = t->context.get();
+    context = t->start.context.get();
   }
   return context == nullptr ? nullptr : PyLong_FromVoidPtr(context);
 }
@@ -178,8 +181,8 @@ PyObject* get_tracing(PyObject* self, void*) {
   PyObject* function = nullptr;
   if (has_frames(t)) {
     function = get(t->scheduler->ts, state_of(t)).object;
-  } else if (t->tracing) {
-    function = PyTuple_GET_ITEM(t->tracing.get(), slot);
+  } else if (!t->started && t->start.tracing) {
+    function = PyTuple_GET_ITEM(t->start.tracing.get(), slot);
   }
   return Py_NewRef(function != nullptr ? function : Py_None);
 }
@@ -191,18 +194,18 @@ int set_tracing(PyObject* self, PyObject* value, void* what) {
     value = Py_None;
   }
   if (!has_frames(t)) {
-    if (value == Py_None && !t->tracing) {
+    Object& tracing = t->start.tracing;
+    if (value == Py_None && (t->started || !tracing)) {
       return 0;
     }
-    if (!alive(t)) {
+    if (t->started || !alive(t)) {
       raise(PyExc_RuntimeError, "tasklet is not alive");
       return -1;
     }
-    Object other =
-        t->tracing ? Object::share(PyTuple_GET_ITEM(t->tracing.get(), 1 - slot)) : none();
-    t->tracing = Object::steal(slot == trace_slot ? PyTuple_Pack(2, value, other.get())
-                                                  : PyTuple_Pack(2, other.get(), value));
-    return t->tracing ? 0 : -1;
+    Object other = tracing ? Object::share(PyTuple_GET_ITEM(tracing.get(), 1 - slot)) : none();
+    tracing = Object::steal(slot == trace_slot ? PyTuple_Pack(2, value, other.get())
+                                               : PyTuple_Pack(2, other.get(), value));
+    return tracing ? 0 : -1;
   }
   if (is_current(t) && t->scheduler != scheduler()) {
     PyErr_Format(PyExc_RuntimeError,

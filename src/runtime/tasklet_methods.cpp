@@ -11,15 +11,15 @@ namespace stackless {
 int adopt_context(Tasklet* self) {
   PyObject* current = interp::context(this_scheduler->ts);
   if (current == nullptr) [[likely]] {
-    self->context.reset();
+    self->start.context.reset();
     return 0;
   }
   Py_ssize_t variables = PyObject_Size(current);
   if (variables < 0) {
     return -1;
   }
-  self->context = variables == 0 ? Object() : Object::steal(PyContext_Copy(current));
-  return variables == 0 || self->context ? 0 : -1;
+  self->start.context = variables == 0 ? Object() : Object::steal(PyContext_Copy(current));
+  return variables == 0 || self->start.context ? 0 : -1;
 }
 
 int bind_tasklet(Tasklet* self, PyObject* function, PyObject* arguments, PyObject* keywords) {
@@ -359,14 +359,14 @@ PyObject* context_of(Tasklet* t) {
   if (t->started) {
     return interp::context(t->scheduler->ts, state_of(t));
   }
-  return t->context.get();
+  return t->start.context.get();
 }
 
 void replace_context(Tasklet* t, Object context) {
   if (t->started) {
     interp::set_context(t->scheduler->ts, state_of(t), context.release());
   } else {
-    t->context = std::move(context);
+    t->start.context = std::move(context);
   }
 }
 

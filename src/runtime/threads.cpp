@@ -53,7 +53,7 @@ void kill_one(Scheduler* s, Tasklet* tasklet) {
 void cut_off(Scheduler* s) {
   s->ts = nullptr;
   unlist(s);
-  for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
+  for (Tasklet* t = s->first_started; t != nullptr; t = t->neighbors.next) {
     if (t->place == Place::waiting) {
       cancel_wait(t);
     }
@@ -94,7 +94,7 @@ void thread_ends(PyObject* capsule) {
     if (s != this_scheduler) {
       // Another thread clears this one: it was left behind by a fork, or at the interpreter's end.
       // Nobody can end its tasklets, but they must not wait in channels, to take values with them.
-      for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
+      for (Tasklet* t = s->first_started; t != nullptr; t = t->neighbors.next) {
         take_away(t);
       }
       take_away(s->main.get());
@@ -219,7 +219,7 @@ void kill_started(Scheduler* s, bool all) {
   for (int round = 0; round < rounds; ++round) {
     Object victims = Object::steal(PyList_New(0));
     std::uint64_t newest = newest_seen;
-    for (Tasklet* t = s->first_started; t != nullptr && victims; t = t->next_started) {
+    for (Tasklet* t = s->first_started; t != nullptr && victims; t = t->neighbors.next) {
       // Who was spared may have been woken by one who died.
       if (t == s->current || (!t->spared && t->serial <= newest_seen)) {
         continue;
@@ -268,7 +268,7 @@ void end_other_threads(Scheduler* mine) {
     }
     others = true;
     // Throwing runs no code of theirs as long as we hold the GIL, so the list stays as it is.
-    for (Tasklet* t = s->first_started; t != nullptr; t = t->next_started) {
+    for (Tasklet* t = s->first_started; t != nullptr; t = t->neighbors.next) {
       throw_exit(t);
     }
     throw_exit(s->main.get());
