@@ -409,3 +409,265 @@ def test_a_collection_looks_at_one_that_waits_in_an_init(budget):
         gc.collect(0)
         GATE.send(i)
     assert (log, t.alive) == (list(range(50)), False)
+
+
+# ---- destructors that are Python functions, and don't look like that -----------------------------
+
+
+class Temporary:
+    """Nobody keeps it: the instruction that has used it drops it."""
+
+    attribute = 1
+
+    def __add__(self, _other):
+        """Return a number."""
+        return 1.5
+
+    def __eq__(self, _other):
+        """Be equal to nothing."""
+        return False
+
+    __hash__ = None
+
+    def __neg__(self):
+        """Return a number."""
+        return 1.5
+
+    def __bool__(self):
+        """Be true."""
+        return True
+
+    def __str__(self):
+        """Always look the same."""
+        return "temporary"
+
+    def __getitem__(self, _key):
+        """Have one item."""
+        return 1.5
+
+    def __setitem__(self, _key, _value):
+        """Ignore it."""
+
+    def __delitem__(self, _key):
+        """Ignore it."""
+
+    def __contains__(self, _item):
+        """Have it."""
+        return True
+
+    def __call__(self, *_arguments):
+        """Return a number."""
+        return 1.5
+
+    def __enter__(self):
+        """Return a number."""
+        return 1.5
+
+    def __exit__(self, *_error):
+        """Ignore it."""
+
+    def __iter__(self):
+        """Have one item."""
+        yield 1.5
+
+
+class Keeper:
+    """Is told when something goes."""
+
+    def gone(self, _reference):
+        """Wait."""
+        TOLD.send(None)
+
+
+def gone_with_more(_more, _reference):
+    TOLD.send(None)
+
+
+def gone_with_anything(*_references):
+    TOLD.send(None)
+
+
+def gone_and_seen(reference):
+    def look():
+        return reference
+
+    TOLD.send(None)
+    return look
+
+
+def gone_and_forgotten(_more, reference):
+    del reference
+    TOLD.send(None)
+
+
+def gone_and_replaced(_more, reference):
+    reference = reference()
+    TOLD.send(None)
+
+
+KEEPER = Keeper()
+CALLBACKS = {
+    "forgets": functools.partial(gone_and_forgotten, 1),
+    "replaces": functools.partial(gone_and_replaced, 1),
+    "method": KEEPER.gone,
+    "partial": functools.partial(gone_with_more, 1),
+    "any": gone_with_anything,
+    "cell": gone_and_seen,
+    "finalize": None,
+    "__del__": None,
+}
+
+
+class Deleted(Temporary):
+    """Has a destructor that is no function."""
+
+    __del__ = functools.partialmethod(gone_and_replaced, weakref.ref(Temporary))
+
+
+def subtracts_index(make):
+    del make()[make()]
+
+
+def enters(make):
+    with make() as number:
+        return number
+
+
+def sets_item(make):
+    make()[make()] = make()
+
+
+def sets_attribute(make):
+    make().attribute = make()
+
+
+def loops(make):
+    return [number for number in make()]  # noqa: C416
+
+
+def unpacks(make):
+    (number,) = make()
+    return number
+
+
+def adds_in_place(make):
+    number = make()
+    number += make()
+    return number
+
+
+def raises(make):
+    try:
+        return [make(), make(), make() * make()]
+    except TypeError:
+        return 1.5
+
+
+def raises_in_call(make):
+    try:
+        return [make(), isinstance(make(), make())]
+    except TypeError:
+        return 1.5
+
+
+DROPPING = {
+    "adds": lambda make: make() + make(),
+    "compares": lambda make: make() == make(),
+    "gets item": lambda make: make()[make()],
+    "sets item": sets_item,
+    "deletes item": subtracts_index,
+    "sets attribute": sets_attribute,
+    "contains": lambda make: make() in make(),
+    "calls": lambda make: make()(make()),
+    "calls partial": lambda make: functools.partial(make(), make())(make()),
+    "calls tuple": lambda make: make()(*(make(), make())),
+    "calls built-in": lambda make: isinstance(make(), Temporary),
+    "calls with names": lambda make: sorted([], key=make()),
+    "calls by map": lambda make: list(map(make(), [make()])),
+    "enters": enters,
+    "loops": loops,
+    "gets attribute": lambda make: make().attribute,
+    "negates": lambda make: -make(),
+    "tests": lambda make: not make(),
+    "formats": lambda make: f"{make()}",
+    "unpacks": unpacks,
+    "adds in place": adds_in_place,
+    "raises": raises,
+    "raises in a call": raises_in_call,
+}
+
+
+@pytest.mark.parametrize("callback", CALLBACKS)
+@pytest.mark.parametrize("program", DROPPING)
+def test_one_that_waits_while_an_instruction_drops_what_it_has_used(program, callback, budget):
+    """Some of what was on the value stack is gone, and nobody may look at it."""
+    references, log, waited = [], [], 0
+
+    def make():
+        thing = Deleted() if callback == "__del__" else Temporary()
+        if callback == "__del__":
+            references.append(None)
+        elif callback == "finalize":
+            references.append(weakref.finalize(thing, gone_with_anything))
+        else:
+            references.append(weakref.ref(thing, CALLBACKS[callback]))
+        return thing
+
+    def repeat():
+        for _ in range(40):  # enough for the interpreter to specialise the instruction
+            log.append(DROPPING[program](make))
+
+    t = tasklet(repeat)()
+    stackless.set_stack_budget(budget)
+    stackless.run()
+    while t.alive:
+        waited += 1
+        assert t.restorable is False
+        assert stackless.why_pinned(t) is not None
+        gc.collect()
+        TOLD.receive()
+        stackless.run()
+    assert waited == len(references)
+    assert log == [log[0]] * 40
+
+
+class Left:
+    """Waits before it says that it doesn't know how to add."""
+
+    def __add__(self, _other):
+        """Wait."""
+        GATE.receive()
+        return NotImplemented
+
+
+class Right:
+    """Adds itself to anything."""
+
+    def __radd__(self, _other):
+        """Add."""
+        return 1.5
+
+
+@pytest.mark.parametrize("budget_then", [0, 1000])
+def test_one_that_waits_while_an_operator_drops_its_operands(budget_then, budget):
+    """What has gone on with the operator for C code is over, too."""
+    log, references = [], []
+
+    def make(kind):
+        thing = kind()
+        references.append(weakref.finalize(thing, TOLD.send, kind.__name__))
+        return thing
+
+    t = tasklet(lambda: log.append(make(Left) + make(Right)))()
+    stackless.set_stack_budget(budget)
+    stackless.run()
+    stackless.set_stack_budget(budget_then)
+    GATE.send(None)
+    names = set()
+    while t.alive:
+        assert t.restorable is False
+        gc.collect()
+        names.add(TOLD.receive())
+        stackless.run()
+    assert names == {"Left", "Right"}
+    assert log == [1.5]

@@ -318,10 +318,9 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
     bool calls = operands != 0 && stop.height - operands >= place.code->co_nlocalsplus;
     PyObject* callable = calls ? callable_at(f, stop, operands) : nullptr;
     // Some functions use the slot of what was called for something else (PY_VECTORCALL_ARGUMENTS_OFFSET).
-    // Unless an exception drops it, what was called goes last.
-    bool gone = inner != nullptr && f->frame_obj != nullptr && may_have_dropped(f, inner, stop);
-    gone = gone || (calls && inner == nullptr && !is_in_call(f, parked->mark) &&
-                    !is_kept(f, f->localsplus + stop.height - operands, callable));
+    bool over =
+        inner != nullptr ? may_have_dropped(f, inner, stop) : calls && !is_in_call(f, parked->mark);
+    bool gone = over && !(calls && is_kept(f, f->localsplus + stop.height - operands, callable));
     bool known =
         !gone && callable != nullptr && PyCallable_Check(callable) && !PyFunction_Check(callable);
     place.callable = known ? callable : nullptr;
@@ -539,9 +538,6 @@ int traverse_frozen(Frozen* frozen, visitproc visit, void* arg) {
   return extras != nullptr ? traverse_tracing(extras->functions, visit, arg) : 0;
 }
 
-// A generator may be one that is about to go, and runs its finally block.
-bool may_finalize(_PyInterpreterFrame* f) { return !is_on_data_stack(f) || is_finalizer(f); }
-
 // How many operands an instruction may have dropped while it drops another one, whose destructor waits.
 int dropped_at_once(const Instruction& at) {
   switch (at.opcode) {
@@ -576,8 +572,11 @@ int traverse_mounted_slots(_PyInterpreterFrame* f, _PyInterpreterFrame* inner, C
   }
   const Instruction& at = map->instructions[index];
   int height = locals + at.height;
-  // Whether the instruction has called that code, and not a destructor in the course of it.
-  bool calls = inner != nullptr ? !may_finalize(inner) : is_in_call(f, mark);
+  // Whether the instruction has called that code, and not a destructor in the course of it. A generator may be
+  // one that is about to go, and runs its finally block.
+  bool calls = inner != nullptr ? is_on_data_stack(inner) && !is_finalizer(inner) &&
+                                      !drops_operands(f, {&at, height})
+                                : is_in_call(f, mark);
   // An exception that is looking for its handler drops what lies on the value stack. It has made a traceback
   // before, and that a frame object (Python/ceval.c, error).
   if (!calls && f->frame_obj != nullptr) {

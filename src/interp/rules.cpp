@@ -69,20 +69,58 @@ bool is_argument(Ending ending, int argument) {
 
 }  // namespace
 
+namespace {
+
+bool is_dead_reference(PyObject* object) {
+  return PyWeakref_Check(object) &&
+         reinterpret_cast<PyWeakReference*>(object)->wr_object == Py_None;
+}
+
+// Whether a frame's argument, or one of those beyond the named ones, is a weak reference to something that has
+// gone: who is told of that gets it, behind what a bound method or the like puts before it.
+bool is_told_of_an_end(PyObject* argument) {
+  if (PyCell_Check(argument)) {
+    argument = PyCell_GET(argument);
+  }
+  if (argument != nullptr && PyTuple_CheckExact(argument)) {
+    PyObject** items = &PyTuple_GET_ITEM(argument, 0);
+    return std::any_of(items, items + PyTuple_GET_SIZE(argument), is_dead_reference);
+  }
+  return argument != nullptr && is_dead_reference(argument);
+}
+
+// Whether a destructor is neither a Python function nor C code's own.
+bool may_call_others(PyObject* destructor) {
+  return destructor != nullptr && !PyFunction_Check(destructor) &&
+         !Py_IS_TYPE(destructor, &PyWrapperDescr_Type) &&
+         !Py_IS_TYPE(destructor, &PyMethodDescr_Type);
+}
+
+}  // namespace
+
 bool is_finalizer(_PyInterpreterFrame* f) noexcept {
-  PyObject* first = code_of(f)->co_argcount > 0 ? object_in(f->localsplus[0]) : nullptr;
-  if (PyUnicode_CompareWithASCIIString(code_of(f)->co_name, "__del__") == 0) {
+  PyCodeObject* code = code_of(f);
+  if (PyUnicode_CompareWithASCIIString(code->co_name, "__del__") == 0) {
     return true;
   }
+  int arguments = code->co_argcount + ((code->co_flags & CO_VARARGS) != 0 ? 1 : 0);
+  for (int i = 0; i < arguments; ++i) {
+    int slot = i < code->co_argcount ? i : i + code->co_kwonlyargcount;
+    PyObject* argument = object_in(f->localsplus[slot]);
+    if (argument != nullptr && is_told_of_an_end(argument)) {
+      return true;
+    }
+  }
+  PyObject* first = code->co_argcount > 0 ? object_in(f->localsplus[0]) : nullptr;
   if (first == nullptr) {
     return false;
   }
-  if (PyWeakref_Check(first)) {
-    return reinterpret_cast<PyWeakReference*>(first)->wr_object == Py_None;
-  }
   static PyObject* name = PyUnicode_InternFromString("__del__");
-  return Py_TYPE(first)->tp_finalize != nullptr && name != nullptr &&
-         _PyType_Lookup(Py_TYPE(first), name) == function_of(f);
+  if (Py_TYPE(first)->tp_finalize == nullptr || name == nullptr) {
+    return false;
+  }
+  PyObject* destructor = _PyType_Lookup(Py_TYPE(first), name);
+  return destructor == function_of(f) || may_call_others(destructor);
 }
 
 namespace {
@@ -101,10 +139,43 @@ int driving_operands(const Instruction& at) {
 
 }  // namespace
 
+#if PY_VERSION_HEX >= 0x030E0000
+bool drops_operands(_PyInterpreterFrame* f, const Stop& stop) noexcept {
+  auto lacks_any = [&](int first, int count) {
+    const Slot* operands = f->localsplus + stop.height - first;
+    return std::any_of(operands, operands + count,
+                       [](Slot slot) { return object_in(slot) == nullptr; });
+  };
+  switch (int operands = call_operands(*stop.at); stop.at->opcode) {
+    case BINARY_OP:
+    case COMPARE_OP:
+    case CONTAINS_OP:
+    case DELETE_SUBSCR:
+    case STORE_ATTR:
+      return lacks_any(2, 2);
+    case STORE_SUBSCR:
+      return lacks_any(3, 3);
+    case CALL_FUNCTION_EX:  // there may be no keywords
+      return lacks_any(operands - 2, 1);
+    default:  // what is called may have no object
+      return operands != 0 && lacks_any(operands - 2, operands - 2);
+  }
+}
+#else
+// What was dropped before may be anything by now, but is still memory.
+[[gnu::no_sanitize_address]] bool drops_operands(_PyInterpreterFrame* f,
+                                                 const Stop& stop) noexcept {
+  return std::any_of(f->localsplus + code_of(f)->co_nlocalsplus, f->localsplus + stop.height,
+                     [](Slot slot) __attribute__((no_sanitize_address)) {
+                       return object_in(slot) != nullptr && object_in(slot)->ob_refcnt == 0;
+                     });
+}
+#endif
+
 bool may_have_dropped(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
                       const Stop& stop) noexcept {
   if (is_on_data_stack(inner)) {
-    return is_finalizer(inner);
+    return is_finalizer(inner) || drops_operands(outer, stop);
   }
   if (PY_VERSION_HEX >= 0x030E0000) {
     return false;

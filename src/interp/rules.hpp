@@ -88,16 +88,20 @@ struct Joint {
   bool again;
 };
 
-// is_finalizer() tells whether an object's destructor, or that of one which a weak reference was to, has
+struct Stop;  // interp/stop.hpp
+
+// is_finalizer() tells whether an object's destructor, or that of one which a weak reference was to, looks to have
 // called the frame. It may do so in the middle of any instruction, when part of the operands have gone; so
 // the instruction doesn't tell what C code stands there.
 bool is_finalizer(_PyInterpreterFrame* f) noexcept;
+// drops_operands() tells whether one of what has lain on the frame's value stack is being destroyed, by its
+// reference count; from 3.14 on, where frames know what they have, whether operands are missing.
+bool drops_operands(_PyInterpreterFrame* f, const Stop& stop) noexcept;
 // may_have_dropped() tells whether the outer frame's operands may have gone: a destructor has called the inner
 // one, or it may be that of a generator which is about to go, and runs its finally block while an exception drops
 // what lies on the outer one's value stack. Nobody but who drops it has a reference to the generator then, it is
 // not one of the operands, which have gone, and the exception has made a frame object before (Python/ceval.c,
 // error). From 3.14 on frames know what they have.
-struct Stop;  // interp/stop.hpp
 bool may_have_dropped(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
                       const Stop& stop) noexcept;
 

@@ -519,6 +519,9 @@ bool read_shim(_PyInterpreterFrame* f, Joint* joint) noexcept {
       code != catching_shim_code && code != closing_shim_code) {
     return false;
   }
+  if (!is_ending(object_in(f->localsplus[2]))) {
+    return false;  // it has ended, and drops what it has kept
+  }
   const auto* how = reinterpret_cast<EndingObject*>(object_in(f->localsplus[2]));
   joint->ending = how->ending;
   joint->argument = how->argument;
