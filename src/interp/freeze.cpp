@@ -260,12 +260,6 @@ int pins(PyThreadState* ts, Suspended tasklet) noexcept {
 
 namespace {
 
-// Whether the call with `mark` is that at which the frame stands.
-bool is_in_call(_PyInterpreterFrame* f, CallMark mark) {
-  Stop stop;
-  return find_stop(f, &stop) == Pin::none && is_under_way(f, stop, mark);
-}
-
 // Whether one of those names, or one in a module that they name, is that of the object.
 bool is_named(PyObject* names, const PyObject* object, bool in_modules) {
   PyObject *name, *value;
@@ -318,8 +312,8 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
     bool calls = operands != 0 && stop.height - operands >= place.code->co_nlocalsplus;
     PyObject* callable = calls ? callable_at(f, stop, operands) : nullptr;
     // Some functions use the slot of what was called for something else (PY_VECTORCALL_ARGUMENTS_OFFSET).
-    bool over =
-        inner != nullptr ? may_have_dropped(f, inner, stop) : calls && !is_in_call(f, parked->mark);
+    bool over = inner != nullptr ? may_have_dropped(f, inner, stop)
+                                 : calls && !is_under_way(f, stop, parked->mark);
     bool gone = over && !(calls && is_kept(f, f->localsplus + stop.height - operands, callable));
     bool known =
         !gone && callable != nullptr && PyCallable_Check(callable) && !PyFunction_Check(callable);
@@ -564,41 +558,35 @@ int traverse_mounted_slots(_PyInterpreterFrame* f, _PyInterpreterFrame* inner, C
     return traverse_slots(f, 0, height, visit, arg);
   }
   int locals = code_of(f)->co_nlocalsplus;
-  const CodeMap* map = code_map(code_of(f));
-  int index = instruction_index(f);
-  if (map == nullptr || index < 0 || index >= map->size || map->instructions[index].height < 0) {
-    PyErr_Clear();
+  Stop stop;
+  if (find_stop(f, &stop) != Pin::none) {
     return traverse_slots(f, 0, locals, visit, arg);
   }
-  const Instruction& at = map->instructions[index];
-  int height = locals + at.height;
+  const Instruction& at = *stop.at;
   // Whether the instruction has called that code, and not a destructor in the course of it. A generator may be
   // one that is about to go, and runs its finally block.
-  bool calls = inner != nullptr ? is_on_data_stack(inner) && !is_finalizer(inner) &&
-                                      !drops_operands(f, {&at, height})
-                                : is_in_call(f, mark);
+  bool calls = inner != nullptr
+                   ? is_on_data_stack(inner) && !is_finalizer(inner) && !drops_operands(f, stop)
+                   : is_under_way(f, stop, mark);
   // An exception that is looking for its handler drops what lies on the value stack. It has made a traceback
   // before, and that a frame object (Python/ceval.c, error).
   if (!calls && f->frame_obj != nullptr) {
     return traverse_slots(f, 0, locals, visit, arg);
   }
   switch (at.opcode) {
-#if PY_VERSION_HEX < 0x030C0000
-    case PRECALL:
-#elif PY_VERSION_HEX >= 0x030D0000
+#if PY_VERSION_HEX >= 0x030D0000
     case CALL_KW:
 #endif
     case CALL: {
       // A callee that is no C function may borrow the slot before its arguments
       // (PY_VECTORCALL_ARGUMENTS_OFFSET).
       Halt halt;
-      Stop stop;
-      if (calls && find_stop(f, &stop) == Pin::none && find_call(f, stop, &halt) == Pin::none) {
+      if (calls && find_call(f, stop, &halt) == Pin::none) {
         return traverse_slots(f, 0, halt.height, visit, arg);
       }
-      int arguments = height - at.argument - (at.opcode == call_kw ? 1 : 0);
+      int arguments = stop.height - at.argument - (at.opcode == call_kw ? 1 : 0);
       int result = traverse_slots(f, 0, arguments - 2, visit, arg);
-      return result != 0 || !calls ? result : traverse_slots(f, arguments, height, visit, arg);
+      return result != 0 || !calls ? result : traverse_slots(f, arguments, stop.height, visit, arg);
     }
     // They keep their operands until they are done.
     case FOR_ITER:
@@ -611,7 +599,7 @@ int traverse_mounted_slots(_PyInterpreterFrame* f, _PyInterpreterFrame* inner, C
     case CONTAINS_OP:
     case GET_ITER:
     case WITH_EXCEPT_START:
-      return traverse_slots(f, 0, height - (calls ? 0 : dropped_at_once(at)), visit, arg);
+      return traverse_slots(f, 0, stop.height - (calls ? 0 : dropped_at_once(at)), visit, arg);
     default:
       return traverse_slots(f, 0, locals, visit, arg);
   }
