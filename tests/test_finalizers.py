@@ -648,9 +648,8 @@ class Right:
         return 1.5
 
 
-@pytest.mark.parametrize("budget_then", [0, 1000])
-def test_one_that_waits_while_an_operator_drops_its_operands(budget_then, budget):
-    """What has gone on with the operator for C code is over, too."""
+def drop_operands(budgets):
+    """Add two temporaries; return who goes first."""
     log, references = [], []
 
     def make(kind):
@@ -659,15 +658,27 @@ def test_one_that_waits_while_an_operator_drops_its_operands(budget_then, budget
         return thing
 
     t = tasklet(lambda: log.append(make(Left) + make(Right)))()
-    stackless.set_stack_budget(budget)
+    stackless.set_stack_budget(budgets[0])
     stackless.run()
-    stackless.set_stack_budget(budget_then)
+    stackless.set_stack_budget(budgets[1])
     GATE.send(None)
-    names = set()
+    names = []
     while t.alive:
         assert t.restorable is False
         gc.collect()
-        names.add(TOLD.receive())
+        names.append(TOLD.receive())
         stackless.run()
-    assert names == {"Left", "Right"}
     assert log == [1.5]
+    return names
+
+
+@pytest.mark.parametrize("budgets", [(0, 0), (0, 1000), (1000, 0)])
+def test_one_that_waits_while_an_operator_drops_its_operands(budgets):
+    """What has gone on with the operator for C code is over, too; they go in the same order."""
+    before = stackless.set_stack_budget(1000)
+    try:
+        mounted = drop_operands((1000, 1000))
+        assert set(mounted) == {"Left", "Right"}
+        assert drop_operands(budgets) == mounted
+    finally:
+        stackless.set_stack_budget(before)

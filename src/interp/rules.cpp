@@ -165,10 +165,17 @@ bool drops_operands(_PyInterpreterFrame* f, const Stop& stop) noexcept {
 // What was dropped before may be anything by now, but is still memory.
 [[gnu::no_sanitize_address]] bool drops_operands(_PyInterpreterFrame* f,
                                                  const Stop& stop) noexcept {
-  return std::any_of(f->localsplus + code_of(f)->co_nlocalsplus, f->localsplus + stop.height,
-                     [](Slot slot) __attribute__((no_sanitize_address)) {
-                       return object_in(slot) != nullptr && object_in(slot)->ob_refcnt == 0;
-                     });
+  // f(*iterable) puts a tuple in the iterable's place, but leaves that on the value stack (Python/ceval.c).
+  int iterable =
+      stop.at->opcode == CALL_FUNCTION_EX ? stop.height - 1 - (stop.at->argument & 1) : -1;
+  for (int i = code_of(f)->co_nlocalsplus; i < stop.height; ++i) {
+    if (PyObject* object = object_in(f->localsplus[i]);
+        object != nullptr && object->ob_refcnt == 0 &&
+        (i != iterable || object->ob_type == &PyTuple_Type)) {
+      return true;
+    }
+  }
+  return false;
 }
 #endif
 

@@ -433,6 +433,10 @@ PyObject* conclude(PyObject* self, PyObject* value) {
     return nullptr;
   }
   shim->localsplus[0] = result;
+  if (PY_VERSION_HEX >= 0x030F0000) {  // operands go from the top (Python/generated_cases.c.h)
+    shim->localsplus[1] = make_slot(Py_NewRef(Py_None));
+    Py_DECREF(second);
+  }
   Py_DECREF(kept);
   return Py_NewRef(Py_None);
 }
