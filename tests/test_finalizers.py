@@ -614,7 +614,7 @@ def test_one_that_waits_while_an_instruction_drops_what_it_has_used(program, cal
         return thing
 
     def repeat():
-        for _ in range(40):  # enough for the interpreter to specialise the instruction
+        for _ in range(20):  # enough for the interpreter to specialise the instruction
             log.append(DROPPING[program](make))
 
     t = tasklet(repeat)()
@@ -628,7 +628,7 @@ def test_one_that_waits_while_an_instruction_drops_what_it_has_used(program, cal
         TOLD.receive()
         stackless.run()
     assert waited == len(references)
-    assert log == [log[0]] * 40
+    assert log == [log[0]] * 20
 
 
 class Left:
