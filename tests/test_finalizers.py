@@ -524,7 +524,7 @@ class Deleted(Temporary):
     __del__ = functools.partialmethod(gone_and_replaced, weakref.ref(Temporary))
 
 
-def subtracts_index(make):
+def deletes_item(make):
     del make()[make()]
 
 
@@ -575,7 +575,7 @@ DROPPING = {
     "compares": lambda make: make() == make(),
     "gets item": lambda make: make()[make()],
     "sets item": sets_item,
-    "deletes item": subtracts_index,
+    "deletes item": deletes_item,
     "sets attribute": sets_attribute,
     "contains": lambda make: make() in make(),
     "calls": lambda make: make()(make()),

@@ -5,6 +5,7 @@
 #include "interp/driver.hpp"
 #include "interp/frame.hpp"
 #include "interp/freeze.hpp"
+#include "interp/stop.hpp"
 #include "interp/switch.hpp"
 
 namespace stackless::interp {
@@ -36,6 +37,8 @@ constexpr int most_pops = (1 << 6) - 1;
 
 // ---- taking a tasklet's state (interp/freeze.cpp) -------------------------------------------------
 
+// find_call() fills in what the instruction at which the frame stands has called, and with what.
+Pin find_call(_PyInterpreterFrame* frame, const Stop& stop, Halt* halt);
 // share_of() is that of a suspended tasklet, or of the running one (`parked` null), saved in *own.
 const Share& share_of(PyThreadState* ts, Parked* parked, Share* own);
 // new_block() returns a block for so many words of frames; null if there is no memory.
@@ -139,15 +142,22 @@ inline bool is_stale([[maybe_unused]] PyThreadState* ts, [[maybe_unused]] _PyInt
   return false;
 }
 
+template <typename Visit>
+void for_each_generator(Frozen* frozen, Visit visit) {
+  for_each_frame(frozen, [&](_PyInterpreterFrame* f) {
+    if (!is_on_data_stack(f)) {
+      visit(generator_of(f));
+    }
+  });
+}
+
 // link_items() links what the tasklet's generators handle to its `own` item; returns the innermost.
 inline _PyErr_StackItem* link_items(Frozen* frozen, _PyErr_StackItem* own) noexcept {
   _PyErr_StackItem* first = nullptr;
   _PyErr_StackItem** link = &first;
-  for_each_frame(frozen, [&](_PyInterpreterFrame* f) {
-    if (!is_on_data_stack(f)) {
-      *link = &generator_of(f)->gi_exc_state;
-      link = &(*link)->previous_item;
-    }
+  for_each_generator(frozen, [&](PyGenObject* generator) {
+    *link = &generator->gi_exc_state;
+    link = &(*link)->previous_item;
   });
   *link = own;
   return first;

@@ -76,11 +76,8 @@ PyObject* take_apart(const Frozen* frozen, Wrap wrap) {
 
 PyObject* handled_exceptions(Frozen* frozen, Wrap wrap) {
   auto for_each = [&](auto visit) {
-    for_each_frame(frozen, [&](_PyInterpreterFrame* f) {
-      if (!is_on_data_stack(f)) {
-        visit(generator_of(f)->gi_exc_state.exc_value);
-      }
-    });
+    for_each_generator(frozen,
+                       [&](PyGenObject* generator) { visit(generator->gi_exc_state.exc_value); });
     visit(frozen->exc_value);
   };
   Py_ssize_t size = 0;

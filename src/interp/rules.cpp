@@ -147,18 +147,14 @@ bool drops_operands(_PyInterpreterFrame* f, const Stop& stop) noexcept {
                        [](Slot slot) { return object_in(slot) == nullptr; });
   };
   switch (int operands = call_operands(*stop.at); stop.at->opcode) {
-    case BINARY_OP:
-    case COMPARE_OP:
-    case CONTAINS_OP:
-    case DELETE_SUBSCR:
-    case STORE_ATTR:
-      return lacks_any(2, 2);
-    case STORE_SUBSCR:
-      return lacks_any(3, 3);
+    case SEND:  // what is sent is handed over
+      return false;
     case CALL_FUNCTION_EX:  // there may be no keywords
       return lacks_any(operands - 2, 1);
-    default:  // what is called may have no object
-      return operands != 0 && lacks_any(operands - 2, operands - 2);
+    default: {  // what is called may have no object
+      int last = operands != 0 ? operands - 2 : dropped_at_once(*stop.at);
+      return lacks_any(last, last);
+    }
   }
 }
 #else

@@ -523,10 +523,11 @@ bool read_shim(_PyInterpreterFrame* f, Joint* joint) noexcept {
       code != catching_shim_code && code != closing_shim_code) {
     return false;
   }
-  if (!is_ending(object_in(f->localsplus[2]))) {
+  PyObject* object = object_in(f->localsplus[2]);
+  if (!is_ending(object)) {
     return false;  // it has ended, and drops what it has kept
   }
-  const auto* how = reinterpret_cast<EndingObject*>(object_in(f->localsplus[2]));
+  const auto* how = reinterpret_cast<EndingObject*>(object);
   joint->ending = how->ending;
   joint->argument = how->argument;
   joint->kept = object_in(f->localsplus[0]);

@@ -47,6 +47,25 @@ inline Pin find_stop(_PyInterpreterFrame* frame, Stop* stop) noexcept {
   return Pin::none;
 }
 
+// dropped_at_once() is how many operands an instruction that is no call may have dropped while it drops another
+// one, whose destructor waits.
+inline int dropped_at_once(const Instruction& at) noexcept {
+  switch (at.opcode) {
+    case SEND:
+      return 1;
+    case STORE_ATTR:
+    case BINARY_OP:
+    case COMPARE_OP:
+    case CONTAINS_OP:
+    case DELETE_SUBSCR:
+      return 2;
+    case STORE_SUBSCR:
+      return 3;
+    default:
+      return 0;
+  }
+}
+
 // call_operands() is how many values a call has on the value stack; 0 if the instruction is no call.
 inline int call_operands(const Instruction& at) noexcept {
   switch (at.opcode) {

@@ -98,8 +98,7 @@ Object options_of(Tasklet* t, const Object& operation) {
     failed = failed || (value != nullptr && PyDict_SetItemString(options.get(), name, value) < 0);
   };
   if ((s->pickle_flags & pickle_context) != 0) {
-    add("context",
-        t->started ? interp::context(t->scheduler->ts, t->suspended()) : t->start.context.get());
+    add("context", context_of(t));
   }
   if ((s->pickle_flags & preserve_tracing_state) != 0 && t->frozen != nullptr) {
     add("trace", interp::trace_function(t->scheduler->ts, t->suspended()).object);
@@ -268,11 +267,7 @@ bool set_options(Tasklet* t, PyObject* options) {
     if (!PyContext_CheckExact(context)) {
       return raise(PyExc_TypeError, "a tasklet's context is a contextvars.Context") != nullptr;
     }
-    if (t->started) {
-      interp::set_context(ts, t->suspended(), Py_NewRef(context));
-    } else {
-      t->start.context = Object::share(context);
-    }
+    replace_context(t, Object::share(context));
   }
   PyObject* trace = PyDict_GetItemString(options, "trace");
   PyObject* profile = PyDict_GetItemString(options, "profile");

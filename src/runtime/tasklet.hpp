@@ -124,6 +124,12 @@ extern PyGetSetDef tasklet_attributes[];
 int bind_tasklet(Tasklet* self, PyObject* function, PyObject* arguments, PyObject* keywords);
 // setup_tasklet() gives the bound tasklet its arguments (stolen) and makes it runnable.
 int setup_tasklet(Tasklet* self, Object arguments, Object keywords);
+// state_of() is what interp is to look at.
+interp::Suspended state_of(const Tasklet* t) noexcept;
+// context_of() is where the tasklet's context is: in the thread state, with its other parked state, or waiting with
+// the tasklet for its start. Borrowed.
+PyObject* context_of(const Tasklet* t) noexcept;
+void replace_context(Tasklet* t, Object context);
 // adopt_context() notes a copy of the caller's context for the tasklet to run in.
 int adopt_context(Tasklet* self);
 

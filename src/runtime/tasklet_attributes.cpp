@@ -13,11 +13,6 @@ bool is_current(const Tasklet* t) {
   return t->scheduler->ts != nullptr && t->scheduler->current == t;
 }
 
-// What interp is to look at.
-interp::Suspended state_of(const Tasklet* t) {
-  return is_current(t) ? interp::Suspended{} : t->suspended();
-}
-
 // Whether the tasklet has frames that can be looked at.
 bool has_frames(const Tasklet* t) {
   return t->scheduler->ts != nullptr && t->started &&
@@ -145,26 +140,17 @@ PyObject* get_channel(PyObject* self, void*) {
 
 PyObject* get_context_id(PyObject* self, void*) {
   Tasklet* t = as_tasklet(self);
-  PyObject* context;
-  if (t->started) {
-    if (t->frozen == nullptr && !has_frames(t)) {  // left on a C stack by a thread that is gone
-      return PyLong_FromLong(0);
-    }
-    context = interp::context(t->scheduler->ts, state_of(t));
-    if (context == nullptr) {
-      context = PyContext_New();
-      if (context == nullptr) {
-        return nullptr;
-      }
-      interp::set_context(t->scheduler->ts, state_of(t), context);
-    }
-  } else {
-    if (!t->start.context) {
-      t->start.context = Object::steal(PyContext_New());
-    }
-    context = t->start.context.get();
+  if (t->started && t->frozen == nullptr && !has_frames(t)) {
+    return PyLong_FromLong(0);  // left on a C stack by a thread that is gone
   }
-  return context == nullptr ? nullptr : PyLong_FromVoidPtr(context);
+  if (context_of(t) == nullptr) {
+    Object context = Object::steal(PyContext_New());
+    if (!context) {
+      return nullptr;
+    }
+    replace_context(t, std::move(context));
+  }
+  return PyLong_FromVoidPtr(context_of(t));
 }
 
 // ---- tracing --------------------------------------------------------------------------------------

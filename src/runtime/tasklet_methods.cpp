@@ -6,6 +6,24 @@
 
 namespace stackless {
 
+// ---- contexts -----------------------------------------------------------------------------------
+
+interp::Suspended state_of(const Tasklet* t) noexcept {
+  return t->scheduler->current == t ? interp::Suspended{} : t->suspended();
+}
+
+PyObject* context_of(const Tasklet* t) noexcept {
+  return t->started ? interp::context(t->scheduler->ts, state_of(t)) : t->start.context.get();
+}
+
+void replace_context(Tasklet* t, Object context) {
+  if (t->started) {
+    interp::set_context(t->scheduler->ts, state_of(t), context.release());
+  } else {
+    t->start.context = std::move(context);
+  }
+}
+
 // ---- binding ------------------------------------------------------------------------------------
 
 int adopt_context(Tasklet* self) {
@@ -347,27 +365,6 @@ PyObject* bind_thread(PyObject* self, PyObject* args, PyObject* keywords) {
     return nullptr;
   }
   Py_RETURN_NONE;
-}
-
-interp::Suspended state_of(const Tasklet* t) {
-  return t->scheduler->current == t ? interp::Suspended{} : t->suspended();
-}
-
-// Where the tasklet's context is: in the thread state, with its other parked state, or waiting with
-// the tasklet for its start.
-PyObject* context_of(Tasklet* t) {
-  if (t->started) {
-    return interp::context(t->scheduler->ts, state_of(t));
-  }
-  return t->start.context.get();
-}
-
-void replace_context(Tasklet* t, Object context) {
-  if (t->started) {
-    interp::set_context(t->scheduler->ts, state_of(t), context.release());
-  } else {
-    t->start.context = std::move(context);
-  }
 }
 
 PyObject* set_context(PyObject* self, PyObject* context) {
