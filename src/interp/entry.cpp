@@ -1,8 +1,8 @@
 #include "interp/entry.hpp"
 
 #include "interp/hash.hpp"
-#include "interp/owned.hpp"
 #include "interp/shells.hpp"
+#include "object/owned.hpp"
 
 namespace stackless::interp {
 

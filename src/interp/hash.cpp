@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "interp/code.hpp"
-#include "interp/owned.hpp"
+#include "object/owned.hpp"
 
 namespace stackless::interp {
 

@@ -9,10 +9,10 @@
 #include "interp/aside.hpp"
 #include "interp/entry.hpp"
 #include "interp/frozen.hpp"
-#include "interp/owned.hpp"
 #include "interp/shells.hpp"
 #include "interp/shim.hpp"
 #include "interp/stop.hpp"
+#include "object/owned.hpp"
 
 namespace stackless::interp {
 

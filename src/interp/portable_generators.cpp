@@ -2,8 +2,8 @@
 #include <vector>
 
 #include "interp/entry.hpp"
-#include "interp/owned.hpp"
 #include "interp/shells.hpp"
+#include "object/owned.hpp"
 
 namespace stackless::interp {
 

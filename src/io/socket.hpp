@@ -1,7 +1,7 @@
 // stackless._stackless.Socket: the standard socket whose waits block one tasklet only.
 #pragma once
 
-#include "runtime/python.hpp"
+#include "object/reference.hpp"
 
 namespace stackless {
 

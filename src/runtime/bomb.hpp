@@ -1,7 +1,7 @@
 // A bomb is an exception on its way to the tasklet that will raise it.
 #pragma once
 
-#include "runtime/python.hpp"
+#include "object/reference.hpp"
 
 namespace stackless {
 

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "runtime/python.hpp"
+#include "object/reference.hpp"
 #include "runtime/tasklet.hpp"
 
 namespace stackless {

@@ -1,7 +1,7 @@
 // The functions of the module.
 #pragma once
 
-#include "runtime/python.hpp"
+#include "object/reference.hpp"
 
 namespace stackless {
 

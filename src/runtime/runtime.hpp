@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdint>
 
-#include "runtime/python.hpp"
+#include "object/reference.hpp"
 
 namespace stackless {
 

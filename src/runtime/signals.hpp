@@ -1,7 +1,7 @@
 // Signal handlers: no tasklet switch inside one.
 #pragma once
 
-#include "runtime/python.hpp"
+#include "object/reference.hpp"
 
 namespace stackless {
 

@@ -5,7 +5,7 @@
 
 #include "core/stack_pool.hpp"
 #include "interp/interp.hpp"
-#include "runtime/python.hpp"
+#include "object/reference.hpp"
 
 namespace stackless {
 

@@ -1,7 +1,7 @@
 // The type stackless.timeout.
 #pragma once
 
-#include "runtime/python.hpp"
+#include "object/reference.hpp"
 
 namespace stackless {
 
