@@ -3,8 +3,8 @@
 #include <new>
 #include <vector>
 
-#include "interp/internals.h"
-#include "interp/version.hpp"
+#include "interp/versions/internals.h"
+#include "interp/versions/version.hpp"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>
 #else

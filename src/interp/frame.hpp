@@ -4,7 +4,7 @@
 #include <cstring>
 #include <utility>
 
-#include "interp/version.hpp"
+#include "interp/versions/version.hpp"
 
 namespace stackless::interp {
 

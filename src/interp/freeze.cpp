@@ -7,7 +7,6 @@
 
 #include "interp/code.hpp"
 #include "interp/frozen.hpp"
-#include "interp/internals.h"
 #include "interp/merge.hpp"
 #include "interp/own.hpp"
 #include "interp/rules.hpp"
@@ -15,6 +14,7 @@
 #include "interp/shim.hpp"
 #include "interp/stop.hpp"
 #include "interp/switch.hpp"
+#include "interp/versions/internals.h"
 #include "interp/wrappers.hpp"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>

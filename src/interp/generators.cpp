@@ -1,6 +1,6 @@
 #include "interp/generators.hpp"
 
-#include "interp/version.hpp"
+#include "interp/versions/version.hpp"
 
 namespace stackless::interp {
 

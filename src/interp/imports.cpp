@@ -2,7 +2,7 @@
 
 #include <frameobject.h>
 
-#include "interp/internals.h"
+#include "interp/versions/internals.h"
 
 namespace stackless::interp {
 

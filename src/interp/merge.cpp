@@ -11,12 +11,12 @@
 
 #include "interp/aside.hpp"
 #include "interp/frozen.hpp"
-#include "interp/internals.h"
 #include "interp/own.hpp"
 #include "interp/rules.hpp"
 #include "interp/shim.hpp"
 #include "interp/stop.hpp"
 #include "interp/switch.hpp"
+#include "interp/versions/internals.h"
 #include "interp/wrappers.hpp"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>

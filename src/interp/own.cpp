@@ -3,7 +3,7 @@
 #include <cstring>
 #include <string>
 
-#include "interp/internals.h"
+#include "interp/versions/internals.h"
 
 namespace stackless::interp {
 

@@ -6,11 +6,11 @@
 #include <opcode.h>
 
 #include "interp/conversions.hpp"
-#include "interp/internals.h"
 #include "interp/operators.hpp"
 #include "interp/seam.hpp"
 #include "interp/shim.hpp"
 #include "interp/stop.hpp"
+#include "interp/versions/internals.h"
 #include "interp/wrappers.hpp"
 
 namespace stackless::interp {

@@ -1,7 +1,7 @@
 #include "interp/seam.hpp"
 
 #include "interp/code.hpp"
-#include "interp/internals.h"
+#include "interp/versions/internals.h"
 
 namespace stackless::interp {
 

@@ -9,10 +9,10 @@
 #include "interp/classes.hpp"
 #include "interp/conversions.hpp"
 #include "interp/imports.hpp"
-#include "interp/internals.h"
-#include "interp/monitoring.hpp"
 #include "interp/operators.hpp"
 #include "interp/stop.hpp"
+#include "interp/versions/internals.h"
+#include "interp/versions/monitoring.hpp"
 #include "interp/wrappers.hpp"
 
 #if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has them

@@ -4,7 +4,7 @@
 #include "interp/code.hpp"
 #include "interp/frame.hpp"
 #include "interp/freeze.hpp"
-#include "interp/internals.h"
+#include "interp/versions/internals.h"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>
 #else

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "interp/interp.hpp"
-#include "interp/version.hpp"
+#include "interp/versions/version.hpp"
 
 namespace stackless::interp {
 

@@ -15,13 +15,13 @@
 #include "interp/freeze.hpp"
 #include "interp/frozen.hpp"
 #include "interp/generators.hpp"
-#include "interp/internals.h"
 #include "interp/interp.hpp"
 #include "interp/merge.hpp"
-#include "interp/monitoring.hpp"
 #include "interp/own.hpp"
 #include "interp/shim.hpp"
 #include "interp/stop.hpp"
+#include "interp/versions/internals.h"
+#include "interp/versions/monitoring.hpp"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>
 #else

@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "interp/frozen.hpp"
-#include "interp/internals.h"
 #include "interp/own.hpp"
 #include "interp/shim.hpp"
 #include "interp/stop.hpp"
+#include "interp/versions/internals.h"
 
 namespace stackless::interp {
 

@@ -2,10 +2,10 @@
 #include "interp/code.hpp"
 #include "interp/freeze.hpp"
 #include "interp/frozen.hpp"
-#include "interp/internals.h"
 #include "interp/rules.hpp"
 #include "interp/stop.hpp"
 #include "interp/switch.hpp"
+#include "interp/versions/internals.h"
 
 namespace stackless::interp {
 

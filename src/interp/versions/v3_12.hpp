@@ -1,5 +1,4 @@
-// CPython 3.11: frames hang off a chain of _PyCFrame, one for each evaluation loop, which also says
-// whether that loop traces.
+// CPython 3.12: frames hang off a chain of _PyCFrame, one for each evaluation loop.
 #pragma once
 
 #define Py_BUILD_CORE 1
@@ -8,8 +7,8 @@
 #include <internal/pycore_frame.h>
 #undef Py_BUILD_CORE
 
-#include "interp/manifest.hpp"
-#include "interp/share.hpp"
+#include "interp/versions/field_owners.hpp"
+#include "interp/versions/thread_state.hpp"
 
 namespace stackless::interp {
 
@@ -21,29 +20,26 @@ struct BaseLayout {
 struct Share : CommonShare {
   _PyCFrame* cframe;
   int depth;  // not what remains: sys.setrecursionlimit() shifts that for the running tasklet only
-  int what;
+  int c_remaining;
+  int what_event;
   int trash_nesting;
-
-  // What Python/ceval.c keeps in step with c_tracefunc, c_profilefunc and tracing.
-  static std::uint8_t use_tracing(PyThreadState* ts) noexcept {
-    return ts->tracing == 0 && Tracing::is_any(ts) ? 255 : 0;
-  }
 
   void save(PyThreadState* ts) noexcept {
     CommonShare::save(ts);
     cframe = ts->cframe;
-    depth = ts->recursion_limit - ts->recursion_remaining;
-    what = ts->tracing_what;
-    trash_nesting = ts->trash_delete_nesting;
+    depth = ts->py_recursion_limit - ts->py_recursion_remaining;
+    c_remaining = ts->c_recursion_remaining;
+    what_event = ts->what_event;
+    trash_nesting = ts->trash.delete_nesting;
   }
 
   void load(PyThreadState* ts) const noexcept {
     CommonShare::load(ts);
-    cframe->use_tracing = use_tracing(ts);
     ts->cframe = cframe;
-    ts->recursion_remaining = ts->recursion_limit - depth;
-    ts->tracing_what = what;
-    ts->trash_delete_nesting = trash_nesting;
+    ts->py_recursion_remaining = ts->py_recursion_limit - depth;
+    ts->c_recursion_remaining = c_remaining;
+    ts->what_event = what_event;
+    ts->trash.delete_nesting = trash_nesting;
   }
 
   static void fresh(PyThreadState* ts, BaseLayout* base, core::Stack* stack,
@@ -51,11 +47,13 @@ struct Share : CommonShare {
     CommonShare::fresh(ts, &base->exc_item, stack, context);
     base->root.current_frame = nullptr;
     base->root.previous = nullptr;
-    base->root.use_tracing = 0;
     ts->cframe = &base->root;
-    ts->recursion_remaining = ts->recursion_limit;
-    ts->tracing_what = 0;
-    ts->trash_delete_nesting = 0;
+    ts->py_recursion_remaining = ts->py_recursion_limit;
+    // A level of C recursion takes up to about 2.5 KB, through sorted(key=...).
+    int carries = static_cast<int>(stack->size() / 2560);
+    ts->c_recursion_remaining = carries < C_RECURSION_LIMIT ? carries : C_RECURSION_LIMIT;
+    ts->what_event = -1;
+    ts->trash.delete_nesting = 0;
   }
 };
 
@@ -66,46 +64,50 @@ inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) {
 }
 inline _PyInterpreterFrame* caller_of(_PyInterpreterFrame* frame) { return frame->previous; }
 inline PyCodeObject* code_of(_PyInterpreterFrame* frame) { return frame->f_code; }
-inline bool is_entry(_PyInterpreterFrame* frame) { return frame->is_entry; }
-inline bool is_python(_PyInterpreterFrame* frame) { return !_PyFrame_IsIncomplete(frame); }
+inline bool is_entry(_PyInterpreterFrame* frame) { return frame->owner == FRAME_OWNED_BY_CSTACK; }
+inline bool is_python(_PyInterpreterFrame* frame) {
+  return !is_entry(frame) && !_PyFrame_IsIncomplete(frame);
+}
 
 using Slot = PyObject*;
-inline PyObject* function_of(_PyInterpreterFrame* frame) {
-  return reinterpret_cast<PyObject*>(frame->f_func);
-}
+inline PyObject* function_of(_PyInterpreterFrame* frame) { return frame->f_funcobj; }
 inline void set_function(_PyInterpreterFrame* frame, PyObject* function) {
-  frame->f_func = reinterpret_cast<PyFunctionObject*>(function);
+  frame->f_funcobj = function;
 }
 inline void set_code(_PyInterpreterFrame* frame, PyObject* code) {
   frame->f_code = reinterpret_cast<PyCodeObject*>(code);
 }
 inline _Py_CODEUNIT*& instruction_of(_PyInterpreterFrame* frame) { return frame->prev_instr; }
-inline int opcode_at(const _Py_CODEUNIT* instruction) { return _Py_OPCODE(*instruction); }
-inline int frame_words(PyCodeObject* code) {
-  return code->co_nlocalsplus + code->co_stacksize + static_cast<int>(FRAME_SPECIALS_SIZE);
-}
+inline int opcode_at(const _Py_CODEUNIT* instruction) { return instruction->op.code; }
+inline int frame_words(PyCodeObject* code) { return code->co_framesize; }
 inline void drop_function_and_code(_PyInterpreterFrame* frame) {
-  Py_DECREF(frame->f_func);
+  Py_DECREF(frame->f_funcobj);
   Py_DECREF(frame->f_code);
 }
 inline int visit_function_and_code(_PyInterpreterFrame* frame, visitproc visit, void* arg) {
-  Py_VISIT(frame->f_func);
+  Py_VISIT(frame->f_funcobj);
   Py_VISIT(frame->f_code);
   return 0;
 }
-// empty_generator() has a generator's frame be one of `code`, and keeps it out of tracebacks
-// (_PyFrame_IsIncomplete).
-inline void empty_generator(_PyInterpreterFrame* frame, PyObject* code, bool) {
-  set_code(frame, Py_NewRef(code));
-  frame->owner = FRAME_OWNED_BY_THREAD;
+// empty_generator() has a generator's frame be one of `code`, which isn't dropped with it (Python/ceval.c,
+// clear_gen_frame). The innermost one of a loop, and no other, may look like the loop's own: so it is kept out
+// of tracebacks (_PyFrame_IsIncomplete).
+inline void empty_generator(_PyInterpreterFrame* frame, PyObject* code,
+                            [[maybe_unused]] bool innermost) {
+  set_code(frame, code);
+#ifndef Py_DEBUG  // asserts that it is what it is; the traceback does no harm
+  if (innermost) {
+    frame->owner = FRAME_OWNED_BY_CSTACK;
+  }
+#endif
 }
 inline _Py_CODEUNIT* before_first(PyCodeObject* code) { return _PyCode_CODE(code) - 1; }
-inline void add_depth(PyThreadState* ts, int depth) { ts->recursion_remaining -= depth; }
+inline void add_depth(PyThreadState* ts, int depth) { ts->py_recursion_remaining -= depth; }
 
-// ---- instructions (Python/ceval.c) ----
-inline int comparison_of(int argument) { return argument; }
+// ---- instructions (Python/bytecodes.c) ----
+inline int comparison_of(int argument) { return argument >> 4; }
 inline bool makes_bool(int) { return false; }
-inline int name_index(int argument) { return argument; }
+inline int name_index(int argument) { return argument >> 1; }
 // LOAD_ATTR for a call pushes [null, attribute], or later the reverse.
 inline constexpr bool attribute_comes_first = false;
 // Beside an iterator lies an index, or null.
@@ -116,29 +118,26 @@ inline constexpr Field manifest[] = {
     STACKLESS_TS(thread, prev),
     STACKLESS_TS(thread, next),
     STACKLESS_TS(thread, interp),
-    STACKLESS_TS(thread, _initialized),
-    STACKLESS_TS(thread, _static),
-    STACKLESS_TS(tasklet, recursion_remaining),
-    STACKLESS_TS(thread, recursion_limit),
+    STACKLESS_TS(thread, _status),
+    STACKLESS_TS(tasklet, py_recursion_remaining),
+    STACKLESS_TS(thread, py_recursion_limit),
+    STACKLESS_TS(tasklet, c_recursion_remaining),
     STACKLESS_TS(tasklet, recursion_headroom),
     STACKLESS_TS(tasklet, tracing),
-    STACKLESS_TS(tasklet, tracing_what),
+    STACKLESS_TS(tasklet, what_event),
     STACKLESS_TS(tasklet, cframe),
     STACKLESS_TS(tasklet, c_profilefunc),
     STACKLESS_TS(tasklet, c_tracefunc),
     STACKLESS_TS(tasklet, c_profileobj),
     STACKLESS_TS(tasklet, c_traceobj),
-    STACKLESS_TS(irrelevant, curexc_type),
-    STACKLESS_TS(irrelevant, curexc_value),
-    STACKLESS_TS(irrelevant, curexc_traceback),
+    STACKLESS_TS(irrelevant, current_exception),
     STACKLESS_TS(tasklet, exc_info),
     STACKLESS_TS(thread, dict),
     STACKLESS_TS(thread, gilstate_counter),
     STACKLESS_TS(thread, async_exc),
     STACKLESS_TS(thread, thread_id),
     STACKLESS_TS(thread, native_thread_id),
-    STACKLESS_TS(tasklet, trash_delete_nesting),
-    STACKLESS_TS(thread, trash_delete_later),
+    STACKLESS_TS(tasklet, trash),
     STACKLESS_TS(thread, on_delete),
     STACKLESS_TS(thread, on_delete_data),
     STACKLESS_TS(thread, coroutine_origin_tracking_depth),
@@ -147,7 +146,6 @@ inline constexpr Field manifest[] = {
     STACKLESS_TS(tasklet, context),
     STACKLESS_TS(thread, context_ver),
     STACKLESS_TS(thread, id),
-    STACKLESS_TS(thread, trace_info),
     STACKLESS_TS(tasklet, datastack_chunk),
     STACKLESS_TS(tasklet, datastack_top),
     STACKLESS_TS(tasklet, datastack_limit),

@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "interp/internals.h"
+#include "interp/versions/internals.h"
 
 struct _PyInterpreterFrame;
 

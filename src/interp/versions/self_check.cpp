@@ -1,8 +1,8 @@
 // Is this the interpreter that we were compiled for? Layouts change inside a minor version too.
 #include "interp/interp.hpp"
 
-#include "interp/monitoring.hpp"
-#include "interp/version.hpp"
+#include "interp/versions/monitoring.hpp"
+#include "interp/versions/version.hpp"
 
 #if PY_VERSION_HEX >= 0x030D0000
 #define Py_BUILD_CORE 1

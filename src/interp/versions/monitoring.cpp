@@ -1,6 +1,6 @@
-#include "interp/monitoring.hpp"
+#include "interp/versions/monitoring.hpp"
 
-#include "interp/version.hpp"
+#include "interp/versions/version.hpp"
 
 #if PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030F0000  // exported, but declared nowhere
 extern "C" PyAPI_FUNC(void)

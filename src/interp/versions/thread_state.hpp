@@ -7,7 +7,7 @@
 #include <Python.h>
 
 #include "core/stack_pool.hpp"
-#include "interp/monitoring.hpp"
+#include "interp/versions/monitoring.hpp"
 
 namespace stackless::interp {
 

@@ -1,17 +1,21 @@
-// CPython 3.13: the thread state points at the running frame; C recursion is counted.
+// CPython 3.14: C recursion is limited by the stack's addresses; code may run in a JIT executor.
 #pragma once
 
 #define Py_BUILD_CORE 1
 #include <internal/pycore_code.h>
 #include <internal/pycore_context.h>
 #include <internal/pycore_frame.h>
+#include <internal/pycore_interpframe.h>
 #include <internal/pycore_tstate.h>
 #undef Py_BUILD_CORE
 
-#include "interp/manifest.hpp"
-#include "interp/share.hpp"
+#include "interp/versions/field_owners.hpp"
+#include "interp/versions/thread_state.hpp"
 
 namespace stackless::interp {
+
+// What C code that never checks the limits may still use below the hard one.
+inline constexpr std::uintptr_t unchecked_headroom = 96 * 1024;
 
 struct BaseLayout {
   _PyErr_StackItem exc_item;
@@ -20,26 +24,38 @@ struct BaseLayout {
 struct Share : CommonShare {
   _PyInterpreterFrame* frame;
   PyObject* delete_later;
+  PyObject* executor;  // strong: a suspended tasklet's machine code must not be freed
+  std::uintptr_t stack_top;
+  std::uintptr_t soft_limit;
+  std::uintptr_t hard_limit;
   int depth;  // not what remains: sys.setrecursionlimit() shifts that for the running tasklet only
-  int c_remaining;
   int what_event;
 
   void save(PyThreadState* ts) noexcept {
     CommonShare::save(ts);
     frame = ts->current_frame;
     depth = ts->py_recursion_limit - ts->py_recursion_remaining;
-    c_remaining = ts->c_recursion_remaining;
     what_event = ts->what_event;
     delete_later = ts->delete_later;
+    executor = Py_XNewRef(ts->current_executor);
+    auto* impl = reinterpret_cast<_PyThreadStateImpl*>(ts);
+    stack_top = impl->c_stack_top;
+    soft_limit = impl->c_stack_soft_limit;
+    hard_limit = impl->c_stack_hard_limit;
   }
 
   void load(PyThreadState* ts) const noexcept {
     CommonShare::load(ts);
     ts->current_frame = frame;
     ts->py_recursion_remaining = ts->py_recursion_limit - depth;
-    ts->c_recursion_remaining = c_remaining;
     ts->what_event = what_event;
     ts->delete_later = delete_later;
+    ts->current_executor = executor;
+    auto* impl = reinterpret_cast<_PyThreadStateImpl*>(ts);
+    impl->c_stack_top = stack_top;
+    impl->c_stack_soft_limit = soft_limit;
+    impl->c_stack_hard_limit = hard_limit;
+    Py_XDECREF(executor);  // the C stack that runs it holds its own reference
   }
 
   static void fresh(PyThreadState* ts, BaseLayout* base, core::Stack* stack,
@@ -47,9 +63,11 @@ struct Share : CommonShare {
     CommonShare::fresh(ts, &base->exc_item, stack, context);
     ts->current_frame = nullptr;
     ts->py_recursion_remaining = ts->py_recursion_limit;
-    // A level of C recursion takes up to about 2.5 KB, through sorted(key=...).
-    int carries = static_cast<int>(stack->size() / 2560);
-    ts->c_recursion_remaining = carries < Py_C_RECURSION_LIMIT ? carries : Py_C_RECURSION_LIMIT;
+    ts->current_executor = nullptr;
+    auto* impl = reinterpret_cast<_PyThreadStateImpl*>(ts);
+    impl->c_stack_top = reinterpret_cast<std::uintptr_t>(stack->top());
+    impl->c_stack_hard_limit = reinterpret_cast<std::uintptr_t>(stack->low) + unchecked_headroom;
+    impl->c_stack_soft_limit = impl->c_stack_hard_limit + _PyOS_STACK_MARGIN_BYTES;
     ts->what_event = -1;
     ts->delete_later = nullptr;
   }
@@ -60,29 +78,38 @@ inline _PyInterpreterFrame* top_of(const Share& share) { return share.frame; }
 inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) { ts->current_frame = frame; }
 inline _PyInterpreterFrame* caller_of(_PyInterpreterFrame* frame) { return frame->previous; }
 inline PyCodeObject* code_of(_PyInterpreterFrame* frame) {
-  return reinterpret_cast<PyCodeObject*>(frame->f_executable);
+  return reinterpret_cast<PyCodeObject*>(PyStackRef_AsPyObjectBorrow(frame->f_executable));
 }
-inline bool is_entry(_PyInterpreterFrame* frame) { return frame->owner == FRAME_OWNED_BY_CSTACK; }
+inline bool is_entry(_PyInterpreterFrame* frame) {
+  return frame->owner >= FRAME_OWNED_BY_INTERPRETER;
+}
 inline bool is_python(_PyInterpreterFrame* frame) {
   return !is_entry(frame) && !_PyFrame_IsIncomplete(frame);
 }
 
-using Slot = PyObject*;
-inline PyObject* function_of(_PyInterpreterFrame* frame) { return frame->f_funcobj; }
-inline void set_function(_PyInterpreterFrame* frame, PyObject* function) {
-  frame->f_funcobj = function;
+using Slot = _PyStackRef;
+inline PyObject* function_of(_PyInterpreterFrame* frame) {
+  return PyStackRef_AsPyObjectBorrow(frame->f_funcobj);
 }
-inline void set_code(_PyInterpreterFrame* frame, PyObject* code) { frame->f_executable = code; }
+inline void set_function(_PyInterpreterFrame* frame, PyObject* function) {
+  frame->f_funcobj = PyStackRef_FromPyObjectSteal(function);
+}
+inline void set_code(_PyInterpreterFrame* frame, PyObject* code) {
+  frame->f_executable = PyStackRef_FromPyObjectSteal(code);
+}
 inline _Py_CODEUNIT*& instruction_of(_PyInterpreterFrame* frame) { return frame->instr_ptr; }
 inline int opcode_at(const _Py_CODEUNIT* instruction) { return instruction->op.code; }
 inline int frame_words(PyCodeObject* code) { return code->co_framesize; }
 inline void drop_function_and_code(_PyInterpreterFrame* frame) {
-  Py_DECREF(frame->f_funcobj);
-  Py_DECREF(frame->f_executable);
+  PyStackRef_CLOSE(frame->f_funcobj);
+  PyStackRef_CLOSE(frame->f_executable);
 }
 inline int visit_function_and_code(_PyInterpreterFrame* frame, visitproc visit, void* arg) {
-  Py_VISIT(frame->f_funcobj);
-  Py_VISIT(frame->f_executable);
+  for (_PyStackRef reference : {frame->f_funcobj, frame->f_executable}) {
+    if (!PyStackRef_IsNull(reference) && PyStackRef_RefcountOnObject(reference)) {
+      Py_VISIT(PyStackRef_AsPyObjectBorrow(reference));
+    }
+  }
   return 0;
 }
 // empty_generator() has a generator's frame be one of `code`, which isn't dropped with it (Python/ceval.c,
@@ -93,7 +120,7 @@ inline void empty_generator(_PyInterpreterFrame* frame, PyObject* code,
   set_code(frame, code);
 #ifndef Py_DEBUG  // asserts that it is what it is; the traceback does no harm
   if (innermost) {
-    frame->owner = FRAME_OWNED_BY_CSTACK;
+    frame->owner = FRAME_OWNED_BY_INTERPRETER;
   }
 #endif
 }
@@ -116,11 +143,11 @@ inline constexpr Field manifest[] = {
     STACKLESS_TS(thread, interp),
     STACKLESS_TS(thread, eval_breaker),
     STACKLESS_TS(thread, _status),
+    STACKLESS_TS(thread, holds_gil),
     STACKLESS_TS(thread, _whence),
     STACKLESS_TS(thread, state),
     STACKLESS_TS(tasklet, py_recursion_remaining),
     STACKLESS_TS(thread, py_recursion_limit),
-    STACKLESS_TS(tasklet, c_recursion_remaining),
     STACKLESS_TS(tasklet, recursion_headroom),
     STACKLESS_TS(tasklet, tracing),
     STACKLESS_TS(tasklet, what_event),
@@ -148,10 +175,11 @@ inline constexpr Field manifest[] = {
     STACKLESS_TS(tasklet, datastack_top),
     STACKLESS_TS(tasklet, datastack_limit),
     STACKLESS_TS(thread, exc_state),
-    STACKLESS_TS(irrelevant, previous_executor),
+    STACKLESS_TS(tasklet, current_executor),
     STACKLESS_TS(thread, dict_global_version),
     STACKLESS_TS(thread, threading_local_key),
     STACKLESS_TS(thread, threading_local_sentinel),
+    STACKLESS_TS(thread, remote_debugger_support),
 };
 inline constexpr std::size_t late_fields = cached_chunk_fields<PyThreadState>;
 static_assert(covers(manifest, 0, sizeof(PyThreadState) - late_fields * sizeof(void*)),
@@ -161,13 +189,21 @@ static_assert(has_members<PyThreadState, std::size(manifest) + late_fields>(),
 
 #define STACKLESS_IMPL(owner, name) STACKLESS_FIELD(_PyThreadStateImpl, owner, name)
 inline constexpr Field impl_manifest[] = {
+    STACKLESS_IMPL(thread, refcount),
+    STACKLESS_IMPL(tasklet, c_stack_top),
+    STACKLESS_IMPL(tasklet, c_stack_soft_limit),
+    STACKLESS_IMPL(tasklet, c_stack_hard_limit),
     STACKLESS_IMPL(thread, asyncio_running_loop),
+    STACKLESS_IMPL(thread, asyncio_running_task),
+    STACKLESS_IMPL(thread, asyncio_tasks_head),
     STACKLESS_IMPL(thread, qsbr),
     STACKLESS_IMPL(thread, mem_free_queue),
 };
-static_assert(covers(impl_manifest, sizeof(PyThreadState), sizeof(_PyThreadStateImpl)),
+inline constexpr std::size_t late_impl_fields = stack_init_fields<_PyThreadStateImpl>;
+static_assert(covers(impl_manifest, sizeof(PyThreadState),
+                     sizeof(_PyThreadStateImpl) - late_impl_fields * sizeof(void*)),
               "classify the new fields");
-static_assert(has_members<_PyThreadStateImpl, std::size(impl_manifest) + 1>(),
+static_assert(has_members<_PyThreadStateImpl, std::size(impl_manifest) + 1 + late_impl_fields>(),
               "classify the new fields");
 
 }  // namespace stackless::interp

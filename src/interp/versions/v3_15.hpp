@@ -9,8 +9,8 @@
 #include <internal/pycore_tstate.h>
 #undef Py_BUILD_CORE
 
-#include "interp/manifest.hpp"
-#include "interp/share.hpp"
+#include "interp/versions/field_owners.hpp"
+#include "interp/versions/thread_state.hpp"
 
 namespace stackless::interp {
 

@@ -12,13 +12,13 @@
 #if PY_VERSION_HEX >= 0x03100000 || PY_VERSION_HEX < 0x030B0000
 #error "stackless supports CPython 3.11 to 3.15"
 #elif PY_VERSION_HEX >= 0x030F0000
-#include "interp/v3_15.hpp"
+#include "interp/versions/v3_15.hpp"
 #elif PY_VERSION_HEX >= 0x030E0000
-#include "interp/v3_14.hpp"
+#include "interp/versions/v3_14.hpp"
 #elif PY_VERSION_HEX >= 0x030D0000
-#include "interp/v3_13.hpp"
+#include "interp/versions/v3_13.hpp"
 #elif PY_VERSION_HEX >= 0x030C0000
-#include "interp/v3_12.hpp"
+#include "interp/versions/v3_12.hpp"
 #else
-#include "interp/v3_11.hpp"
+#include "interp/versions/v3_11.hpp"
 #endif

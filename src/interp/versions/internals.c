@@ -13,7 +13,7 @@
 #endif
 #include <internal/pycore_interp.h>
 
-#include "interp/internals.h"
+#include "interp/versions/internals.h"
 
 const uint8_t* const stackless_inline_caches = _PyOpcode_Caches;
 
