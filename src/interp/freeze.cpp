@@ -13,7 +13,7 @@
 #include "interp/seam.hpp"
 #include "interp/shim.hpp"
 #include "interp/stop.hpp"
-#include "interp/switch.hpp"
+#include "interp/switching/switch.hpp"
 #include "interp/versions/internals.h"
 #include "interp/wrappers.hpp"
 #if PY_VERSION_HEX >= 0x030D0000

@@ -6,7 +6,7 @@
 #include "interp/frame.hpp"
 #include "interp/freeze.hpp"
 #include "interp/stop.hpp"
-#include "interp/switch.hpp"
+#include "interp/switching/switch.hpp"
 
 namespace stackless::interp {
 

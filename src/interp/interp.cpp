@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "interp/frozen.hpp"
-#include "interp/switch.hpp"
+#include "interp/switching/switch.hpp"
 
 namespace stackless::interp {
 

@@ -10,7 +10,7 @@
 
 #include "interp/frame.hpp"
 #include "interp/freeze.hpp"
-#include "interp/switch.hpp"
+#include "interp/switching/switch.hpp"
 
 namespace stackless::interp {
 

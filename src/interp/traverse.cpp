@@ -4,7 +4,7 @@
 #include "interp/frozen.hpp"
 #include "interp/rules.hpp"
 #include "interp/stop.hpp"
-#include "interp/switch.hpp"
+#include "interp/switching/switch.hpp"
 #include "interp/versions/internals.h"
 
 namespace stackless::interp {

@@ -4,7 +4,7 @@
 
 #include "interp/freeze.hpp"
 #include "interp/merge.hpp"
-#include "interp/switch.hpp"
+#include "interp/switching/switch.hpp"
 #include "interp/trade.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"

@@ -1,7 +1,7 @@
 // The hot path of a switch, inline (interp/switch.hpp says why).
 #pragma once
 
-#include "interp/switch.hpp"
+#include "interp/switching/switch.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/scheduler.hpp"
 
