@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "interp/frame.hpp"
+#include "interp/frames/frame.hpp"
 
 namespace stackless::interp {
 

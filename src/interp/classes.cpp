@@ -1,6 +1,6 @@
 #include "interp/classes.hpp"
 
-#include "interp/code.hpp"
+#include "interp/frames/code_map.hpp"
 #include "interp/seam.hpp"
 
 namespace stackless::interp {

@@ -2,8 +2,8 @@
 // class's body, the metaclass's __new__() or __init__() (Python/bltinmodule.c, builtin___build_class__).
 #pragma once
 
-#include "interp/frame.hpp"
-#include "interp/stop.hpp"
+#include "interp/frames/call_position.hpp"
+#include "interp/frames/frame.hpp"
 
 namespace stackless::interp {
 

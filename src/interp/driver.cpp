@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "interp/aside.hpp"
+#include "interp/frames/call_position.hpp"
 #include "interp/frozen.hpp"
-#include "interp/stop.hpp"
 
 namespace stackless::interp {
 

@@ -4,7 +4,7 @@
 // that instruction, and enters a loop once more with the frame.
 #pragma once
 
-#include "interp/frame.hpp"
+#include "interp/frames/frame.hpp"
 
 #if PY_VERSION_HEX < 0x030C0000
 

@@ -1,7 +1,7 @@
 // Entries: what becomes of a frame in a pickle (interp/portable.hpp says of which items), one by one.
 #pragma once
 
-#include "interp/frame.hpp"
+#include "interp/frames/frame.hpp"
 #include "interp/portable.hpp"
 
 namespace stackless::interp {

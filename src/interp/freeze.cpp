@@ -5,14 +5,14 @@
 #include <new>
 #include <utility>
 
-#include "interp/code.hpp"
+#include "interp/frames/call_position.hpp"
+#include "interp/frames/code_map.hpp"
+#include "interp/frames/hidden_frames.hpp"
 #include "interp/frozen.hpp"
 #include "interp/merge.hpp"
-#include "interp/own.hpp"
 #include "interp/rules.hpp"
 #include "interp/seam.hpp"
 #include "interp/shim.hpp"
-#include "interp/stop.hpp"
 #include "interp/switching/switch.hpp"
 #include "interp/versions/internals.h"
 #include "interp/wrappers.hpp"

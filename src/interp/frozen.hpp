@@ -3,9 +3,9 @@
 
 #include "interp/aside.hpp"
 #include "interp/driver.hpp"
-#include "interp/frame.hpp"
+#include "interp/frames/call_position.hpp"
+#include "interp/frames/frame.hpp"
 #include "interp/freeze.hpp"
-#include "interp/stop.hpp"
 #include "interp/switching/switch.hpp"
 
 namespace stackless::interp {

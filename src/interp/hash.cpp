@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "interp/code.hpp"
+#include "interp/frames/code_map.hpp"
 #include "object/owned.hpp"
 
 namespace stackless::interp {

@@ -10,11 +10,11 @@
 #endif
 
 #include "interp/aside.hpp"
+#include "interp/frames/call_position.hpp"
+#include "interp/frames/hidden_frames.hpp"
 #include "interp/frozen.hpp"
-#include "interp/own.hpp"
 #include "interp/rules.hpp"
 #include "interp/shim.hpp"
-#include "interp/stop.hpp"
 #include "interp/switching/switch.hpp"
 #include "interp/versions/internals.h"
 #include "interp/wrappers.hpp"

@@ -8,10 +8,10 @@
 
 #include "interp/aside.hpp"
 #include "interp/entry.hpp"
+#include "interp/frames/call_position.hpp"
 #include "interp/frozen.hpp"
 #include "interp/shells.hpp"
 #include "interp/shim.hpp"
-#include "interp/stop.hpp"
 #include "object/owned.hpp"
 
 namespace stackless::interp {

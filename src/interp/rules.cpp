@@ -6,10 +6,10 @@
 #include <opcode.h>
 
 #include "interp/conversions.hpp"
+#include "interp/frames/call_position.hpp"
 #include "interp/operators.hpp"
 #include "interp/seam.hpp"
 #include "interp/shim.hpp"
-#include "interp/stop.hpp"
 #include "interp/versions/internals.h"
 #include "interp/wrappers.hpp"
 

@@ -3,7 +3,7 @@
 // what can be proved counts.
 #pragma once
 
-#include "interp/frame.hpp"
+#include "interp/frames/frame.hpp"
 
 namespace stackless::interp {
 

@@ -1,6 +1,6 @@
 #include "interp/seam.hpp"
 
-#include "interp/code.hpp"
+#include "interp/frames/code_map.hpp"
 #include "interp/versions/internals.h"
 
 namespace stackless::interp {

@@ -8,8 +8,8 @@
 #include <opcode.h>
 
 #include "interp/aside.hpp"
+#include "interp/frames/call_position.hpp"
 #include "interp/rules.hpp"
-#include "interp/stop.hpp"
 
 namespace stackless::interp {
 

@@ -45,7 +45,7 @@
 //                   BINARY_OP      ... as above, with a handler
 #pragma once
 
-#include "interp/own.hpp"
+#include "interp/frames/hidden_frames.hpp"
 #include "interp/rules.hpp"
 
 namespace stackless::interp {

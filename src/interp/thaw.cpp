@@ -10,16 +10,16 @@
 #include <cstring>
 #include <utility>
 
-#include "interp/code.hpp"
 #include "interp/driver.hpp"
+#include "interp/frames/call_position.hpp"
+#include "interp/frames/code_map.hpp"
+#include "interp/frames/hidden_frames.hpp"
+#include "interp/frames/running_generators.hpp"
 #include "interp/freeze.hpp"
 #include "interp/frozen.hpp"
-#include "interp/generators.hpp"
 #include "interp/interp.hpp"
 #include "interp/merge.hpp"
-#include "interp/own.hpp"
 #include "interp/shim.hpp"
-#include "interp/stop.hpp"
 #include "interp/versions/internals.h"
 #include "interp/versions/monitoring.hpp"
 #if PY_VERSION_HEX >= 0x030D0000

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "interp/frames/call_position.hpp"
+#include "interp/frames/hidden_frames.hpp"
 #include "interp/frozen.hpp"
-#include "interp/own.hpp"
 #include "interp/shim.hpp"
-#include "interp/stop.hpp"
 #include "interp/versions/internals.h"
 
 namespace stackless::interp {

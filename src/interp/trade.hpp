@@ -8,7 +8,7 @@
 
 #include <array>
 
-#include "interp/frame.hpp"
+#include "interp/frames/frame.hpp"
 #include "interp/freeze.hpp"
 #include "interp/switching/switch.hpp"
 

@@ -1,9 +1,9 @@
 // What the collector sees of a suspended tasklet's frames, frozen or mounted.
-#include "interp/code.hpp"
+#include "interp/frames/call_position.hpp"
+#include "interp/frames/code_map.hpp"
 #include "interp/freeze.hpp"
 #include "interp/frozen.hpp"
 #include "interp/rules.hpp"
-#include "interp/stop.hpp"
 #include "interp/switching/switch.hpp"
 #include "interp/versions/internals.h"
 

@@ -1,4 +1,4 @@
-#include "interp/own.hpp"
+#include "interp/frames/hidden_frames.hpp"
 
 #include <cstring>
 #include <string>

@@ -1,8 +1,8 @@
 // Where a frame stands that has called something: its instruction, and the height of its value stack.
 #pragma once
 
-#include "interp/code.hpp"
-#include "interp/frame.hpp"
+#include "interp/frames/code_map.hpp"
+#include "interp/frames/frame.hpp"
 #include "interp/freeze.hpp"
 #include "interp/versions/internals.h"
 #if PY_VERSION_HEX >= 0x030D0000

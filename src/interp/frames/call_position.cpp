@@ -1,4 +1,4 @@
-#include "interp/stop.hpp"
+#include "interp/frames/call_position.hpp"
 
 #include <cstdint>
 

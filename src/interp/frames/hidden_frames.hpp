@@ -3,7 +3,7 @@
 // Include/internal/pycore_frame.h, _PyFrame_IsIncomplete).
 #pragma once
 
-#include "interp/frame.hpp"
+#include "interp/frames/frame.hpp"
 
 namespace stackless::interp {
 

@@ -1,4 +1,4 @@
-#include "interp/code.hpp"
+#include "interp/frames/code_map.hpp"
 
 #include <new>
 #include <vector>

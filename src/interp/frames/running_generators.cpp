@@ -1,4 +1,4 @@
-#include "interp/generators.hpp"
+#include "interp/frames/running_generators.hpp"
 
 #include "interp/versions/version.hpp"
 
