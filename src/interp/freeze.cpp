@@ -10,12 +10,12 @@
 #include "interp/frames/hidden_frames.hpp"
 #include "interp/frozen.hpp"
 #include "interp/merge.hpp"
-#include "interp/rules.hpp"
-#include "interp/seam.hpp"
-#include "interp/shim.hpp"
+#include "interp/rules/continuation_frame.hpp"
+#include "interp/rules/crossing.hpp"
+#include "interp/rules/rules.hpp"
+#include "interp/rules/wrapping_iterators.hpp"
 #include "interp/switching/switch.hpp"
 #include "interp/versions/internals.h"
-#include "interp/wrappers.hpp"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>
 #else

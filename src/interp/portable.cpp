@@ -10,8 +10,8 @@
 #include "interp/entry.hpp"
 #include "interp/frames/call_position.hpp"
 #include "interp/frozen.hpp"
+#include "interp/rules/continuation_frame.hpp"
 #include "interp/shells.hpp"
-#include "interp/shim.hpp"
 #include "object/owned.hpp"
 
 namespace stackless::interp {

@@ -19,7 +19,7 @@
 #include "interp/frozen.hpp"
 #include "interp/interp.hpp"
 #include "interp/merge.hpp"
-#include "interp/shim.hpp"
+#include "interp/rules/continuation_frame.hpp"
 #include "interp/versions/internals.h"
 #include "interp/versions/monitoring.hpp"
 #if PY_VERSION_HEX >= 0x030D0000

@@ -6,7 +6,7 @@
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/hidden_frames.hpp"
 #include "interp/frozen.hpp"
-#include "interp/shim.hpp"
+#include "interp/rules/continuation_frame.hpp"
 #include "interp/versions/internals.h"
 
 namespace stackless::interp {

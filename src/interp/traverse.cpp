@@ -3,7 +3,7 @@
 #include "interp/frames/code_map.hpp"
 #include "interp/freeze.hpp"
 #include "interp/frozen.hpp"
-#include "interp/rules.hpp"
+#include "interp/rules/rules.hpp"
 #include "interp/switching/switch.hpp"
 #include "interp/versions/internals.h"
 

@@ -1,4 +1,4 @@
-#include "interp/seam.hpp"
+#include "interp/rules/crossing.hpp"
 
 #include "interp/frames/code_map.hpp"
 #include "interp/versions/internals.h"

@@ -9,7 +9,7 @@
 
 #include "interp/aside.hpp"
 #include "interp/frames/call_position.hpp"
-#include "interp/rules.hpp"
+#include "interp/rules/rules.hpp"
 
 namespace stackless::interp {
 

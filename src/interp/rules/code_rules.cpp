@@ -1,6 +1,6 @@
 // Code that runs with a namespace of its own: exec(), eval(), and modules that are imported.
-#include "interp/imports.hpp"
-#include "interp/seam.hpp"
+#include "interp/rules/crossing.hpp"
+#include "interp/rules/imports.hpp"
 
 namespace stackless::interp {
 

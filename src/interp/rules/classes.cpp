@@ -1,7 +1,7 @@
-#include "interp/classes.hpp"
+#include "interp/rules/classes.hpp"
 
 #include "interp/frames/code_map.hpp"
-#include "interp/seam.hpp"
+#include "interp/rules/crossing.hpp"
 
 namespace stackless::interp {
 

@@ -1,6 +1,6 @@
 // Classes being made: by a class statement, by a call of a metaclass, and by type.__new__().
-#include "interp/classes.hpp"
-#include "interp/seam.hpp"
+#include "interp/rules/classes.hpp"
+#include "interp/rules/crossing.hpp"
 
 namespace stackless::interp {
 

@@ -1,4 +1,4 @@
-#include "interp/wrappers.hpp"
+#include "interp/rules/wrapping_iterators.hpp"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "interp/frozen.hpp"
-#include "interp/seam.hpp"
+#include "interp/rules/crossing.hpp"
 
 #if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has it
 extern "C" PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);

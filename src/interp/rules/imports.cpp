@@ -1,4 +1,4 @@
-#include "interp/imports.hpp"
+#include "interp/rules/imports.hpp"
 
 #include <frameobject.h>
 

@@ -1,5 +1,5 @@
 // Calls: of functions, of classes, and those that a with statement makes.
-#include "interp/seam.hpp"
+#include "interp/rules/crossing.hpp"
 
 #include <algorithm>
 

@@ -1,9 +1,9 @@
-#include "interp/conversions.hpp"
+#include "interp/rules/conversions.hpp"
 
 #include <array>
 #include <string>
 
-#include "interp/seam.hpp"
+#include "interp/rules/crossing.hpp"
 
 namespace stackless::interp {
 

@@ -1,4 +1,4 @@
-#include "interp/operators.hpp"
+#include "interp/rules/operators.hpp"
 
 #include <array>
 #include <cstddef>

@@ -1,17 +1,17 @@
-#include "interp/rules.hpp"
+#include "interp/rules/rules.hpp"
 
 #include <algorithm>
 #include <array>
 
 #include <opcode.h>
 
-#include "interp/conversions.hpp"
 #include "interp/frames/call_position.hpp"
-#include "interp/operators.hpp"
-#include "interp/seam.hpp"
-#include "interp/shim.hpp"
+#include "interp/rules/continuation_frame.hpp"
+#include "interp/rules/conversions.hpp"
+#include "interp/rules/crossing.hpp"
+#include "interp/rules/operators.hpp"
+#include "interp/rules/wrapping_iterators.hpp"
 #include "interp/versions/internals.h"
-#include "interp/wrappers.hpp"
 
 namespace stackless::interp {
 

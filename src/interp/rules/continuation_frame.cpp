@@ -1,4 +1,4 @@
-#include "interp/shim.hpp"
+#include "interp/rules/continuation_frame.hpp"
 
 #include <array>
 #include <utility>
@@ -6,14 +6,14 @@
 #include <opcode.h>
 
 #include "interp/awaitables.hpp"
-#include "interp/classes.hpp"
-#include "interp/conversions.hpp"
 #include "interp/frames/call_position.hpp"
-#include "interp/imports.hpp"
-#include "interp/operators.hpp"
+#include "interp/rules/classes.hpp"
+#include "interp/rules/conversions.hpp"
+#include "interp/rules/imports.hpp"
+#include "interp/rules/operators.hpp"
+#include "interp/rules/wrapping_iterators.hpp"
 #include "interp/versions/internals.h"
 #include "interp/versions/monitoring.hpp"
-#include "interp/wrappers.hpp"
 
 #if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has them
 extern "C" PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);

@@ -1,6 +1,6 @@
 // Operators: items of containers, truth, arithmetic, comparisons.
-#include "interp/operators.hpp"
-#include "interp/seam.hpp"
+#include "interp/rules/crossing.hpp"
+#include "interp/rules/operators.hpp"
 
 namespace stackless::interp {
 

@@ -1,8 +1,8 @@
 // Iterators, generators, and what drives asynchronous generators.
-#include "interp/seam.hpp"
+#include "interp/rules/crossing.hpp"
 
 #include "interp/awaitables.hpp"
-#include "interp/wrappers.hpp"
+#include "interp/rules/wrapping_iterators.hpp"
 
 namespace stackless::interp {
 

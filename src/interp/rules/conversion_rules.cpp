@@ -1,6 +1,6 @@
 // Conversions: builtins that call a method for an object of another type, and f-strings.
-#include "interp/conversions.hpp"
-#include "interp/seam.hpp"
+#include "interp/rules/conversions.hpp"
+#include "interp/rules/crossing.hpp"
 
 namespace stackless::interp {
 

@@ -46,7 +46,7 @@
 #pragma once
 
 #include "interp/frames/hidden_frames.hpp"
-#include "interp/rules.hpp"
+#include "interp/rules/rules.hpp"
 
 namespace stackless::interp {
 

@@ -1,5 +1,5 @@
 // Attributes: what gets, sets and deletes them.
-#include "interp/seam.hpp"
+#include "interp/rules/crossing.hpp"
 
 namespace stackless::interp {
 
