@@ -7,7 +7,7 @@
 #include <new>
 
 #include "interp/awaitables.hpp"
-#include "interp/freeze.hpp"
+#include "interp/freezing/freeze.hpp"
 #include "interp/interp.hpp"
 #include "interp/shells.hpp"
 #include "io/socket.hpp"

@@ -6,10 +6,10 @@
 #include <memory>
 #include <new>
 
-#include "interp/aside.hpp"
 #include "interp/entry.hpp"
 #include "interp/frames/call_position.hpp"
-#include "interp/frozen.hpp"
+#include "interp/freezing/frozen.hpp"
+#include "interp/freezing/stowed_generators.hpp"
 #include "interp/rules/continuation_frame.hpp"
 #include "interp/shells.hpp"
 #include "object/owned.hpp"

@@ -14,7 +14,7 @@
 
 #include <Python.h>
 
-#include "interp/freeze.hpp"
+#include "interp/freezing/freeze.hpp"
 
 namespace stackless::interp {
 

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "interp/entry.hpp"
-#include "interp/frozen.hpp"
+#include "interp/freezing/frozen.hpp"
 
 namespace stackless::interp {
 

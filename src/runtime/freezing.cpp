@@ -2,10 +2,10 @@
 
 #include <cstring>
 
-#include "interp/freeze.hpp"
-#include "interp/merge.hpp"
+#include "interp/freezing/freeze.hpp"
+#include "interp/freezing/merge_loops.hpp"
+#include "interp/freezing/swap_places.hpp"
 #include "interp/switching/switch.hpp"
-#include "interp/trade.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"
 #include "runtime/channel.hpp"

@@ -1,7 +1,7 @@
 // When tasklets are frozen, and what becomes of the call that a frozen one was blocked in.
 #pragma once
 
-#include "interp/freeze.hpp"
+#include "interp/freezing/freeze.hpp"
 #include "runtime/scheduler.hpp"
 
 namespace stackless {

@@ -1,6 +1,6 @@
 #include "runtime/functions.hpp"
 
-#include "interp/freeze.hpp"
+#include "interp/freezing/freeze.hpp"
 #include "runtime/callbacks.hpp"
 #include "runtime/freezing.hpp"
 #include "runtime/scheduler.hpp"

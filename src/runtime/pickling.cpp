@@ -1,6 +1,6 @@
 #include "runtime/pickling.hpp"
 
-#include "interp/freeze.hpp"
+#include "interp/freezing/freeze.hpp"
 #include "interp/hash.hpp"
 #include "interp/portable.hpp"
 #include "interp/shells.hpp"

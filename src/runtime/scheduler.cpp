@@ -1,6 +1,6 @@
 #include "runtime/scheduler.hpp"
 
-#include "interp/freeze.hpp"
+#include "interp/freezing/freeze.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"
 #include "runtime/channel.hpp"

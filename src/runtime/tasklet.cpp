@@ -4,7 +4,7 @@
 #include <cstring>
 #include <new>
 
-#include "interp/freeze.hpp"
+#include "interp/freezing/freeze.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"
 #include "runtime/freezing.hpp"

@@ -7,8 +7,8 @@
 
 #include <opcode.h>
 
-#include "interp/aside.hpp"
 #include "interp/frames/call_position.hpp"
+#include "interp/freezing/stowed_generators.hpp"
 #include "interp/rules/rules.hpp"
 
 namespace stackless::interp {

@@ -10,15 +10,15 @@
 #include <cstring>
 #include <utility>
 
-#include "interp/driver.hpp"
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/code_map.hpp"
 #include "interp/frames/hidden_frames.hpp"
 #include "interp/frames/running_generators.hpp"
-#include "interp/freeze.hpp"
-#include "interp/frozen.hpp"
+#include "interp/freezing/freeze.hpp"
+#include "interp/freezing/frozen.hpp"
+#include "interp/freezing/generators_3_11.hpp"
+#include "interp/freezing/merge_loops.hpp"
 #include "interp/interp.hpp"
-#include "interp/merge.hpp"
 #include "interp/rules/continuation_frame.hpp"
 #include "interp/versions/internals.h"
 #include "interp/versions/monitoring.hpp"

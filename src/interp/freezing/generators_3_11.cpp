@@ -1,13 +1,13 @@
-#include "interp/driver.hpp"
+#include "interp/freezing/generators_3_11.hpp"
 
 #if PY_VERSION_HEX < 0x030C0000
 
 #include <opcode.h>
 #include <utility>
 
-#include "interp/aside.hpp"
 #include "interp/frames/call_position.hpp"
-#include "interp/frozen.hpp"
+#include "interp/freezing/frozen.hpp"
+#include "interp/freezing/stowed_generators.hpp"
 
 namespace stackless::interp {
 

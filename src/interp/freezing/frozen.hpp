@@ -1,11 +1,11 @@
 // The block that a frozen tasklet consists of: this header, and its frames behind it.
 #pragma once
 
-#include "interp/aside.hpp"
-#include "interp/driver.hpp"
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/frame.hpp"
-#include "interp/freeze.hpp"
+#include "interp/freezing/freeze.hpp"
+#include "interp/freezing/generators_3_11.hpp"
+#include "interp/freezing/stowed_generators.hpp"
 #include "interp/switching/switch.hpp"
 
 namespace stackless::interp {

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "interp/frozen.hpp"
+#include "interp/freezing/frozen.hpp"
 #include "interp/switching/switch.hpp"
 
 namespace stackless::interp {

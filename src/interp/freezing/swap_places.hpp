@@ -9,7 +9,7 @@
 #include <array>
 
 #include "interp/frames/frame.hpp"
-#include "interp/freeze.hpp"
+#include "interp/freezing/freeze.hpp"
 #include "interp/switching/switch.hpp"
 
 namespace stackless::interp {

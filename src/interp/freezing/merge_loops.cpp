@@ -1,4 +1,4 @@
-#include "interp/merge.hpp"
+#include "interp/freezing/merge_loops.hpp"
 
 #include <cstring>
 #include <new>
@@ -9,10 +9,10 @@
 #include <unordered_map>
 #endif
 
-#include "interp/aside.hpp"
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/hidden_frames.hpp"
-#include "interp/frozen.hpp"
+#include "interp/freezing/frozen.hpp"
+#include "interp/freezing/stowed_generators.hpp"
 #include "interp/rules/continuation_frame.hpp"
 #include "interp/rules/rules.hpp"
 #include "interp/rules/wrapping_iterators.hpp"

@@ -1,4 +1,4 @@
-#include "interp/freeze.hpp"
+#include "interp/freezing/freeze.hpp"
 
 #include <array>
 #include <cstring>
@@ -8,8 +8,8 @@
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/code_map.hpp"
 #include "interp/frames/hidden_frames.hpp"
-#include "interp/frozen.hpp"
-#include "interp/merge.hpp"
+#include "interp/freezing/frozen.hpp"
+#include "interp/freezing/merge_loops.hpp"
 #include "interp/rules/continuation_frame.hpp"
 #include "interp/rules/crossing.hpp"
 #include "interp/rules/rules.hpp"

@@ -1,8 +1,8 @@
 // What the collector sees of a suspended tasklet's frames, frozen or mounted.
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/code_map.hpp"
-#include "interp/freeze.hpp"
-#include "interp/frozen.hpp"
+#include "interp/freezing/freeze.hpp"
+#include "interp/freezing/frozen.hpp"
 #include "interp/rules/rules.hpp"
 #include "interp/switching/switch.hpp"
 #include "interp/versions/internals.h"

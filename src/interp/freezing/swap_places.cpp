@@ -1,11 +1,11 @@
-#include "interp/trade.hpp"
+#include "interp/freezing/swap_places.hpp"
 
 #include <algorithm>
 #include <utility>
 
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/hidden_frames.hpp"
-#include "interp/frozen.hpp"
+#include "interp/freezing/frozen.hpp"
 #include "interp/rules/continuation_frame.hpp"
 #include "interp/versions/internals.h"
 

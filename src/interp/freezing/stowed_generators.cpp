@@ -1,4 +1,4 @@
-#include "interp/aside.hpp"
+#include "interp/freezing/stowed_generators.hpp"
 
 #include <cstddef>
 #include <cstring>
