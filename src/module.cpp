@@ -6,10 +6,10 @@
 #include <cstring>
 #include <new>
 
-#include "interp/awaitables.hpp"
 #include "interp/freezing/freeze.hpp"
 #include "interp/interp.hpp"
-#include "interp/shells.hpp"
+#include "interp/pickling/async_placeholders.hpp"
+#include "interp/pickling/placeholders.hpp"
 #include "io/socket.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/channel.hpp"

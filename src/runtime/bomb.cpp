@@ -1,6 +1,6 @@
 #include "runtime/bomb.hpp"
 
-#include "interp/shells.hpp"
+#include "interp/pickling/placeholders.hpp"
 #include "runtime/pickling.hpp"
 #include "runtime/runtime.hpp"
 

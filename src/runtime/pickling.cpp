@@ -1,9 +1,9 @@
 #include "runtime/pickling.hpp"
 
 #include "interp/freezing/freeze.hpp"
-#include "interp/hash.hpp"
-#include "interp/portable.hpp"
-#include "interp/shells.hpp"
+#include "interp/pickling/code_hash.hpp"
+#include "interp/pickling/frames.hpp"
+#include "interp/pickling/placeholders.hpp"
 #include "runtime/deadlock.hpp"
 #include "runtime/freezing.hpp"
 #include "runtime/scheduler.hpp"

@@ -3,8 +3,8 @@
 #include <new>
 #include <utility>
 
-#include "interp/portable.hpp"
-#include "interp/shells.hpp"
+#include "interp/pickling/frames.hpp"
+#include "interp/pickling/placeholders.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/channel.hpp"
 #include "runtime/freezing.hpp"

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <new>
 
-#include "interp/shells.hpp"
+#include "interp/pickling/placeholders.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/pickling.hpp"
 #include "runtime/wait.hpp"

@@ -1,7 +1,7 @@
 #include "runtime/torture.hpp"
 
-#include "interp/rebuild.hpp"
-#include "interp/shells.hpp"
+#include "interp/pickling/placeholders.hpp"
+#include "interp/pickling/rebuild.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"
 

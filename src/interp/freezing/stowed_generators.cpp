@@ -5,7 +5,7 @@
 #include <new>
 #include <utility>
 
-#include "interp/awaitables.hpp"
+#include "interp/pickling/async_placeholders.hpp"
 
 namespace stackless::interp {
 

@@ -5,8 +5,8 @@
 
 #include <opcode.h>
 
-#include "interp/awaitables.hpp"
 #include "interp/frames/call_position.hpp"
+#include "interp/pickling/async_placeholders.hpp"
 #include "interp/rules/classes.hpp"
 #include "interp/rules/conversions.hpp"
 #include "interp/rules/imports.hpp"

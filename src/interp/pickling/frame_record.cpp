@@ -1,7 +1,7 @@
-#include "interp/entry.hpp"
+#include "interp/pickling/frame_record.hpp"
 
-#include "interp/hash.hpp"
-#include "interp/shells.hpp"
+#include "interp/pickling/code_hash.hpp"
+#include "interp/pickling/placeholders.hpp"
 #include "object/owned.hpp"
 
 namespace stackless::interp {

@@ -3,7 +3,7 @@
 // unpickles is a tasklet, or a generator, of its own.
 #pragma once
 
-#include "interp/portable.hpp"
+#include "interp/pickling/frames.hpp"
 
 namespace stackless::interp {
 

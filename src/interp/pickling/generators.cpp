@@ -1,8 +1,8 @@
 // Generators, coroutines and asynchronous generators as Python objects that pickle can write, and back.
 #include <vector>
 
-#include "interp/entry.hpp"
-#include "interp/shells.hpp"
+#include "interp/pickling/frame_record.hpp"
+#include "interp/pickling/placeholders.hpp"
 #include "object/owned.hpp"
 
 namespace stackless::interp {

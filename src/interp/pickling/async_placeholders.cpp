@@ -1,7 +1,7 @@
-#include "interp/awaitables.hpp"
+#include "interp/pickling/async_placeholders.hpp"
 
-#include "interp/portable.hpp"
-#include "interp/shells.hpp"
+#include "interp/pickling/frames.hpp"
+#include "interp/pickling/placeholders.hpp"
 
 namespace stackless::interp {
 

@@ -1,4 +1,4 @@
-#include "interp/hash.hpp"
+#include "interp/pickling/code_hash.hpp"
 
 #include <algorithm>
 #include <cstring>

@@ -1,4 +1,4 @@
-#include "interp/portable.hpp"
+#include "interp/pickling/frames.hpp"
 
 #include <frameobject.h>
 
@@ -6,12 +6,12 @@
 #include <memory>
 #include <new>
 
-#include "interp/entry.hpp"
 #include "interp/frames/call_position.hpp"
 #include "interp/freezing/frozen.hpp"
 #include "interp/freezing/stowed_generators.hpp"
+#include "interp/pickling/frame_record.hpp"
+#include "interp/pickling/placeholders.hpp"
 #include "interp/rules/continuation_frame.hpp"
-#include "interp/shells.hpp"
 #include "object/owned.hpp"
 
 namespace stackless::interp {

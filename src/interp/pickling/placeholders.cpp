@@ -1,7 +1,7 @@
-#include "interp/shells.hpp"
+#include "interp/pickling/placeholders.hpp"
 
-#include "interp/awaitables.hpp"
-#include "interp/portable.hpp"
+#include "interp/pickling/async_placeholders.hpp"
+#include "interp/pickling/frames.hpp"
 
 namespace stackless::interp {
 

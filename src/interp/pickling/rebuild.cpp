@@ -1,9 +1,9 @@
-#include "interp/rebuild.hpp"
+#include "interp/pickling/rebuild.hpp"
 
 #include <utility>
 
-#include "interp/entry.hpp"
 #include "interp/freezing/frozen.hpp"
+#include "interp/pickling/frame_record.hpp"
 
 namespace stackless::interp {
 

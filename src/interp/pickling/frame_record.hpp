@@ -2,7 +2,7 @@
 #pragma once
 
 #include "interp/frames/frame.hpp"
-#include "interp/portable.hpp"
+#include "interp/pickling/frames.hpp"
 
 namespace stackless::interp {
 
