@@ -4,11 +4,11 @@
 
 #include <cstddef>
 
-#include "runtime/bomb.hpp"
-#include "runtime/callbacks.hpp"
-#include "runtime/scheduler.hpp"
+#include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/callbacks.hpp"
+#include "runtime/scheduler/scheduler.hpp"
+#include "runtime/scheduler/switching.hpp"
 #include "runtime/sending.hpp"
-#include "runtime/switching.hpp"
 
 namespace stackless {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "object/reference.hpp"
-#include "runtime/tasklet.hpp"
+#include "runtime/scheduler/tasklet.hpp"
 
 namespace stackless {
 

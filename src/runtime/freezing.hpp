@@ -2,7 +2,7 @@
 #pragma once
 
 #include "interp/freezing/freeze.hpp"
-#include "runtime/scheduler.hpp"
+#include "runtime/scheduler/scheduler.hpp"
 
 namespace stackless {
 

@@ -1,10 +1,10 @@
 #include "runtime/functions.hpp"
 
 #include "interp/freezing/freeze.hpp"
-#include "runtime/callbacks.hpp"
 #include "runtime/freezing.hpp"
-#include "runtime/scheduler.hpp"
-#include "runtime/switching.hpp"
+#include "runtime/scheduler/callbacks.hpp"
+#include "runtime/scheduler/scheduler.hpp"
+#include "runtime/scheduler/switching.hpp"
 #include "runtime/wait.hpp"
 
 namespace stackless {

@@ -4,9 +4,9 @@
 #include "interp/pickling/code_hash.hpp"
 #include "interp/pickling/frames.hpp"
 #include "interp/pickling/placeholders.hpp"
-#include "runtime/deadlock.hpp"
 #include "runtime/freezing.hpp"
-#include "runtime/scheduler.hpp"
+#include "runtime/scheduler/deadlock.hpp"
+#include "runtime/scheduler/scheduler.hpp"
 #include "runtime/sending.hpp"
 #include "runtime/wait.hpp"
 

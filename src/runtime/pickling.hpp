@@ -1,7 +1,7 @@
 // Pickling: a tasklet's state as pickle and copy see it.
 #pragma once
 
-#include "runtime/tasklet.hpp"
+#include "runtime/scheduler/tasklet.hpp"
 
 namespace stackless {
 

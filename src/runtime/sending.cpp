@@ -5,11 +5,11 @@
 
 #include "interp/pickling/frames.hpp"
 #include "interp/pickling/placeholders.hpp"
-#include "runtime/bomb.hpp"
 #include "runtime/channel.hpp"
 #include "runtime/freezing.hpp"
 #include "runtime/pickling.hpp"
-#include "runtime/scheduler.hpp"
+#include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/scheduler.hpp"
 #include "runtime/wait.hpp"
 
 namespace stackless {

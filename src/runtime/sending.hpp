@@ -1,7 +1,7 @@
 // The methods of channels that make what they send, and so keep something while they wait.
 #pragma once
 
-#include "runtime/tasklet.hpp"
+#include "runtime/scheduler/tasklet.hpp"
 
 namespace stackless {
 

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "runtime/callbacks.hpp"
+#include "runtime/scheduler/callbacks.hpp"
 
 namespace stackless {
 

@@ -1,14 +1,14 @@
-#include "runtime/tasklet.hpp"
+#include "runtime/scheduler/tasklet.hpp"
 
 #include <cstddef>
 #include <cstring>
 #include <new>
 
 #include "interp/freezing/freeze.hpp"
-#include "runtime/bomb.hpp"
-#include "runtime/callbacks.hpp"
 #include "runtime/freezing.hpp"
-#include "runtime/scheduler.hpp"
+#include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/callbacks.hpp"
+#include "runtime/scheduler/scheduler.hpp"
 #include "runtime/wait.hpp"
 
 namespace stackless {

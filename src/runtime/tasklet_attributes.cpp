@@ -1,9 +1,9 @@
 // The attributes of tasklet.
-#include "runtime/bomb.hpp"
 #include "runtime/channel.hpp"
 #include "runtime/freezing.hpp"
 #include "runtime/pickling.hpp"
-#include "runtime/scheduler.hpp"
+#include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/scheduler.hpp"
 
 namespace stackless {
 

@@ -1,8 +1,8 @@
 // The methods of tasklet.
-#include "runtime/bomb.hpp"
 #include "runtime/freezing.hpp"
 #include "runtime/pickling.hpp"
-#include "runtime/scheduler.hpp"
+#include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/scheduler.hpp"
 
 namespace stackless {
 

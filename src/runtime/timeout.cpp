@@ -5,8 +5,8 @@
 #include <new>
 
 #include "interp/pickling/placeholders.hpp"
-#include "runtime/bomb.hpp"
 #include "runtime/pickling.hpp"
+#include "runtime/scheduler/bomb.hpp"
 #include "runtime/wait.hpp"
 
 namespace stackless {

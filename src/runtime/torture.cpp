@@ -2,8 +2,8 @@
 
 #include "interp/pickling/placeholders.hpp"
 #include "interp/pickling/rebuild.hpp"
-#include "runtime/bomb.hpp"
-#include "runtime/callbacks.hpp"
+#include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/callbacks.hpp"
 
 namespace stackless {
 

@@ -1,7 +1,7 @@
 // $STACKLESS_TORTURE=pickle: what is thawed has been pickled and unpickled.
 #pragma once
 
-#include "runtime/scheduler.hpp"
+#include "runtime/scheduler/scheduler.hpp"
 
 namespace stackless {
 

@@ -8,10 +8,10 @@
 #include <memory>
 #include <new>
 
-#include "runtime/bomb.hpp"
-#include "runtime/callbacks.hpp"
-#include "runtime/deadlock.hpp"
 #include "runtime/freezing.hpp"
+#include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/callbacks.hpp"
+#include "runtime/scheduler/deadlock.hpp"
 
 namespace stackless {
 

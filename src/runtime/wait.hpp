@@ -3,7 +3,7 @@
 
 #include "core/poller.hpp"
 #include "core/timer_queue.hpp"
-#include "runtime/scheduler.hpp"
+#include "runtime/scheduler/scheduler.hpp"
 
 namespace stackless {
 

@@ -1,8 +1,8 @@
-#include "runtime/bomb.hpp"
+#include "runtime/scheduler/bomb.hpp"
 
 #include "interp/pickling/placeholders.hpp"
 #include "runtime/pickling.hpp"
-#include "runtime/runtime.hpp"
+#include "runtime/scheduler/runtime.hpp"
 
 namespace stackless {
 

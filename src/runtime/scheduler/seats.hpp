@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "runtime/tasklet.hpp"
+#include "runtime/scheduler/tasklet.hpp"
 
 namespace stackless {
 

@@ -1,7 +1,7 @@
 // Calls out of the scheduler into the program: schedule callback, channel callback, error handler.
 #pragma once
 
-#include "runtime/scheduler.hpp"
+#include "runtime/scheduler/scheduler.hpp"
 
 namespace stackless {
 

@@ -1,7 +1,7 @@
 // What a deadlock's error says: who waits, where, and on what.
 #pragma once
 
-#include "runtime/scheduler.hpp"
+#include "runtime/scheduler/scheduler.hpp"
 
 namespace stackless {
 

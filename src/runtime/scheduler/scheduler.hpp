@@ -7,9 +7,9 @@
 #include "core/poller.hpp"
 #include "core/ring.hpp"
 #include "core/timer_queue.hpp"
-#include "runtime/runtime.hpp"
-#include "runtime/seats.hpp"
-#include "runtime/tasklet.hpp"
+#include "runtime/scheduler/runtime.hpp"
+#include "runtime/scheduler/seats.hpp"
+#include "runtime/scheduler/tasklet.hpp"
 
 namespace stackless {
 

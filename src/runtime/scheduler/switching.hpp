@@ -2,8 +2,8 @@
 #pragma once
 
 #include "interp/switching/switch.hpp"
-#include "runtime/bomb.hpp"
-#include "runtime/scheduler.hpp"
+#include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/scheduler.hpp"
 
 namespace stackless {
 

@@ -1,4 +1,4 @@
-#include "runtime/deadlock.hpp"
+#include "runtime/scheduler/deadlock.hpp"
 
 #include "runtime/channel.hpp"
 

@@ -1,7 +1,7 @@
-#include "runtime/callbacks.hpp"
+#include "runtime/scheduler/callbacks.hpp"
 
-#include "runtime/bomb.hpp"
 #include "runtime/channel.hpp"
+#include "runtime/scheduler/bomb.hpp"
 
 namespace stackless {
 

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <new>
 
-#include "runtime/bomb.hpp"
-#include "runtime/callbacks.hpp"
 #include "runtime/freezing.hpp"
-#include "runtime/scheduler.hpp"
+#include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/callbacks.hpp"
+#include "runtime/scheduler/scheduler.hpp"
 #include "runtime/wait.hpp"
 
 namespace stackless {

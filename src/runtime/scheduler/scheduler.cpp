@@ -1,12 +1,12 @@
-#include "runtime/scheduler.hpp"
+#include "runtime/scheduler/scheduler.hpp"
 
 #include "interp/freezing/freeze.hpp"
-#include "runtime/bomb.hpp"
-#include "runtime/callbacks.hpp"
 #include "runtime/channel.hpp"
-#include "runtime/deadlock.hpp"
 #include "runtime/freezing.hpp"
-#include "runtime/switching.hpp"
+#include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/callbacks.hpp"
+#include "runtime/scheduler/deadlock.hpp"
+#include "runtime/scheduler/switching.hpp"
 #include "runtime/wait.hpp"
 
 namespace stackless {
