@@ -17,9 +17,9 @@
 #include "runtime/pickling.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/scheduler.hpp"
-#include "runtime/signals.hpp"
-#include "runtime/timeout.hpp"
 #include "runtime/torture.hpp"
+#include "runtime/waiting/signals.hpp"
+#include "runtime/waiting/timeout.hpp"
 
 namespace stackless {
 

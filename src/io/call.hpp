@@ -11,7 +11,7 @@
 #include <new>
 #include <utility>
 
-#include "runtime/wait.hpp"
+#include "runtime/waiting/wait.hpp"
 
 namespace stackless {
 

@@ -13,7 +13,7 @@
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/switching.hpp"
 #include "runtime/torture.hpp"
-#include "runtime/wait.hpp"
+#include "runtime/waiting/wait.hpp"
 
 namespace stackless {
 

@@ -8,7 +8,7 @@
 #include "runtime/scheduler/deadlock.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 #include "runtime/sending.hpp"
-#include "runtime/wait.hpp"
+#include "runtime/waiting/wait.hpp"
 
 namespace stackless {
 

@@ -10,7 +10,7 @@
 #include "runtime/pickling.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/scheduler.hpp"
-#include "runtime/wait.hpp"
+#include "runtime/waiting/wait.hpp"
 
 namespace stackless {
 

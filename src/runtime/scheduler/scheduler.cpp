@@ -7,7 +7,7 @@
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/deadlock.hpp"
 #include "runtime/scheduler/switching.hpp"
-#include "runtime/wait.hpp"
+#include "runtime/waiting/wait.hpp"
 
 namespace stackless {
 

@@ -8,7 +8,7 @@
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/scheduler.hpp"
-#include "runtime/wait.hpp"
+#include "runtime/waiting/wait.hpp"
 
 namespace stackless {
 

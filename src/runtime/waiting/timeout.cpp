@@ -1,5 +1,5 @@
 // `with stackless.timeout(seconds):` ends a wait that takes too long.
-#include "runtime/timeout.hpp"
+#include "runtime/waiting/timeout.hpp"
 
 #include <algorithm>
 #include <new>
@@ -7,7 +7,7 @@
 #include "interp/pickling/placeholders.hpp"
 #include "runtime/pickling.hpp"
 #include "runtime/scheduler/bomb.hpp"
-#include "runtime/wait.hpp"
+#include "runtime/waiting/wait.hpp"
 
 namespace stackless {
 

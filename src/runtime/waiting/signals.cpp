@@ -1,4 +1,4 @@
-#include "runtime/signals.hpp"
+#include "runtime/waiting/signals.hpp"
 
 #include <cstddef>
 

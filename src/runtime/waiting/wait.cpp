@@ -1,4 +1,4 @@
-#include "runtime/wait.hpp"
+#include "runtime/waiting/wait.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
