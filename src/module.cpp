@@ -11,7 +11,7 @@
 #include "interp/pickling/async_placeholders.hpp"
 #include "interp/pickling/placeholders.hpp"
 #include "io/socket.hpp"
-#include "runtime/channel.hpp"
+#include "runtime/channel/channel.hpp"
 #include "runtime/freezing.hpp"
 #include "runtime/functions.hpp"
 #include "runtime/pickling.hpp"

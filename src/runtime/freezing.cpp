@@ -6,7 +6,7 @@
 #include "interp/freezing/merge_loops.hpp"
 #include "interp/freezing/swap_places.hpp"
 #include "interp/switching/switch.hpp"
-#include "runtime/channel.hpp"
+#include "runtime/channel/channel.hpp"
 #include "runtime/functions.hpp"
 #include "runtime/pickling.hpp"
 #include "runtime/scheduler/bomb.hpp"

@@ -4,10 +4,10 @@
 #include "interp/pickling/code_hash.hpp"
 #include "interp/pickling/frames.hpp"
 #include "interp/pickling/placeholders.hpp"
+#include "runtime/channel/sending.hpp"
 #include "runtime/freezing.hpp"
 #include "runtime/scheduler/deadlock.hpp"
 #include "runtime/scheduler/scheduler.hpp"
-#include "runtime/sending.hpp"
 #include "runtime/waiting/wait.hpp"
 
 namespace stackless {

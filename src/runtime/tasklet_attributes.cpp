@@ -1,5 +1,5 @@
 // The attributes of tasklet.
-#include "runtime/channel.hpp"
+#include "runtime/channel/channel.hpp"
 #include "runtime/freezing.hpp"
 #include "runtime/pickling.hpp"
 #include "runtime/scheduler/bomb.hpp"

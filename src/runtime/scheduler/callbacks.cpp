@@ -1,6 +1,6 @@
 #include "runtime/scheduler/callbacks.hpp"
 
-#include "runtime/channel.hpp"
+#include "runtime/channel/channel.hpp"
 #include "runtime/scheduler/bomb.hpp"
 
 namespace stackless {

@@ -1,6 +1,6 @@
 #include "runtime/scheduler/deadlock.hpp"
 
-#include "runtime/channel.hpp"
+#include "runtime/channel/channel.hpp"
 
 namespace stackless {
 

@@ -1,7 +1,7 @@
 #include "runtime/scheduler/scheduler.hpp"
 
 #include "interp/freezing/freeze.hpp"
-#include "runtime/channel.hpp"
+#include "runtime/channel/channel.hpp"
 #include "runtime/freezing.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"

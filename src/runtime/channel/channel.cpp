@@ -1,14 +1,14 @@
-#include "runtime/channel.hpp"
+#include "runtime/channel/channel.hpp"
 
 #include "runtime/pickling.hpp"
 
 #include <cstddef>
 
+#include "runtime/channel/sending.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 #include "runtime/scheduler/switching.hpp"
-#include "runtime/sending.hpp"
 
 namespace stackless {
 

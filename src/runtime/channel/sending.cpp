@@ -1,11 +1,11 @@
-#include "runtime/sending.hpp"
+#include "runtime/channel/sending.hpp"
 
 #include <new>
 #include <utility>
 
 #include "interp/pickling/frames.hpp"
 #include "interp/pickling/placeholders.hpp"
-#include "runtime/channel.hpp"
+#include "runtime/channel/channel.hpp"
 #include "runtime/freezing.hpp"
 #include "runtime/pickling.hpp"
 #include "runtime/scheduler/bomb.hpp"
