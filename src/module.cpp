@@ -12,7 +12,7 @@
 #include "interp/pickling/placeholders.hpp"
 #include "io/socket.hpp"
 #include "runtime/channel/channel.hpp"
-#include "runtime/freezing.hpp"
+#include "runtime/freezing/freezing.hpp"
 #include "runtime/functions.hpp"
 #include "runtime/pickling.hpp"
 #include "runtime/scheduler/bomb.hpp"

@@ -10,7 +10,7 @@
 #include <iterator>
 
 #include "io/call.hpp"
-#include "runtime/freezing.hpp"
+#include "runtime/freezing/freezing.hpp"
 
 namespace stackless {
 

@@ -1,7 +1,7 @@
 #include "runtime/functions.hpp"
 
 #include "interp/freezing/freeze.hpp"
-#include "runtime/freezing.hpp"
+#include "runtime/freezing/freezing.hpp"
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 #include "runtime/scheduler/switching.hpp"

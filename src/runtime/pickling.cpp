@@ -5,7 +5,7 @@
 #include "interp/pickling/frames.hpp"
 #include "interp/pickling/placeholders.hpp"
 #include "runtime/channel/sending.hpp"
-#include "runtime/freezing.hpp"
+#include "runtime/freezing/freezing.hpp"
 #include "runtime/scheduler/deadlock.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 #include "runtime/waiting/wait.hpp"

@@ -1,6 +1,6 @@
 // The attributes of tasklet.
 #include "runtime/channel/channel.hpp"
-#include "runtime/freezing.hpp"
+#include "runtime/freezing/freezing.hpp"
 #include "runtime/pickling.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/scheduler.hpp"

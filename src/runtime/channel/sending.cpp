@@ -6,7 +6,7 @@
 #include "interp/pickling/frames.hpp"
 #include "interp/pickling/placeholders.hpp"
 #include "runtime/channel/channel.hpp"
-#include "runtime/freezing.hpp"
+#include "runtime/freezing/freezing.hpp"
 #include "runtime/pickling.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/scheduler.hpp"

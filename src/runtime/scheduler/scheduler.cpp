@@ -2,7 +2,7 @@
 
 #include "interp/freezing/freeze.hpp"
 #include "runtime/channel/channel.hpp"
-#include "runtime/freezing.hpp"
+#include "runtime/freezing/freezing.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/deadlock.hpp"

@@ -8,7 +8,7 @@
 #include <memory>
 #include <new>
 
-#include "runtime/freezing.hpp"
+#include "runtime/freezing/freezing.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/deadlock.hpp"

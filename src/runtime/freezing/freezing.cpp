@@ -1,4 +1,4 @@
-#include "runtime/freezing.hpp"
+#include "runtime/freezing/freezing.hpp"
 
 #include <cstring>
 
