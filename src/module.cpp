@@ -14,10 +14,10 @@
 #include "runtime/channel/channel.hpp"
 #include "runtime/freezing/freezing.hpp"
 #include "runtime/functions.hpp"
-#include "runtime/pickling.hpp"
+#include "runtime/pickling/tasklet_state.hpp"
+#include "runtime/pickling/torture.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/scheduler.hpp"
-#include "runtime/torture.hpp"
 #include "runtime/waiting/signals.hpp"
 #include "runtime/waiting/timeout.hpp"
 

@@ -1,7 +1,7 @@
 // The attributes of tasklet.
 #include "runtime/channel/channel.hpp"
 #include "runtime/freezing/freezing.hpp"
-#include "runtime/pickling.hpp"
+#include "runtime/pickling/tasklet_state.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 

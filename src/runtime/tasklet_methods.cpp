@@ -1,6 +1,6 @@
 // The methods of tasklet.
 #include "runtime/freezing/freezing.hpp"
-#include "runtime/pickling.hpp"
+#include "runtime/pickling/tasklet_state.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 

@@ -1,6 +1,6 @@
 #include "runtime/channel/channel.hpp"
 
-#include "runtime/pickling.hpp"
+#include "runtime/pickling/tasklet_state.hpp"
 
 #include <cstddef>
 

@@ -7,7 +7,7 @@
 #include "interp/pickling/placeholders.hpp"
 #include "runtime/channel/channel.hpp"
 #include "runtime/freezing/freezing.hpp"
-#include "runtime/pickling.hpp"
+#include "runtime/pickling/tasklet_state.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 #include "runtime/waiting/wait.hpp"

@@ -8,11 +8,11 @@
 #include "interp/switching/switch.hpp"
 #include "runtime/channel/channel.hpp"
 #include "runtime/functions.hpp"
-#include "runtime/pickling.hpp"
+#include "runtime/pickling/tasklet_state.hpp"
+#include "runtime/pickling/torture.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/switching.hpp"
-#include "runtime/torture.hpp"
 #include "runtime/waiting/wait.hpp"
 
 namespace stackless {

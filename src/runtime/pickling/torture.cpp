@@ -1,4 +1,4 @@
-#include "runtime/torture.hpp"
+#include "runtime/pickling/torture.hpp"
 
 #include "interp/pickling/placeholders.hpp"
 #include "interp/pickling/rebuild.hpp"

@@ -1,4 +1,4 @@
-#include "runtime/pickling.hpp"
+#include "runtime/pickling/tasklet_state.hpp"
 
 #include "interp/freezing/freeze.hpp"
 #include "interp/pickling/code_hash.hpp"
