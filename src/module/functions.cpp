@@ -1,4 +1,4 @@
-#include "runtime/functions.hpp"
+#include "module/functions.hpp"
 
 #include "interp/freezing/freeze.hpp"
 #include "runtime/freezing/freezing.hpp"
