@@ -1,4 +1,5 @@
 #include "io/call.hpp"
+#include "runtime/scheduler/mounting.hpp"
 
 #include <netinet/in.h>
 

@@ -1,6 +1,7 @@
 // The descriptor is non-blocking for good; a method tries its system call, and waits in the poller
 // when the kernel says that it would block. The timeout is ours, the base class's is always 0.
 #include "io/socket.hpp"
+#include "runtime/scheduler/blocking_calls.hpp"
 
 #include <sys/socket.h>
 

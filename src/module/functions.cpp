@@ -1,4 +1,7 @@
 #include "module/functions.hpp"
+#include "runtime/ending.hpp"
+#include "runtime/scheduler/idle.hpp"
+#include "runtime/scheduler/mounting.hpp"
 
 #include "interp/freezing/freeze.hpp"
 #include "runtime/freezing/freezing.hpp"

@@ -17,6 +17,7 @@
 #include "runtime/pickling/tasklet_state.hpp"
 #include "runtime/pickling/torture.hpp"
 #include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/mounting.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 #include "runtime/waiting/signals.hpp"
 #include "runtime/waiting/timeout.hpp"

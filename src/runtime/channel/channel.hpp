@@ -26,11 +26,4 @@ extern PyMethodDef channel_methods[];
 inline bool is_channel(PyObject* object) { return PyObject_TypeCheck(object, &ChannelType); }
 inline Channel* as_channel(PyObject* object) { return reinterpret_cast<Channel*>(object); }
 
-// remove_from_queue() takes `tasklet` out of its channel's queue; the queue's reference is returned.
-Ref<Tasklet> remove_from_queue(Tasklet* tasklet);
-
-// send() and receive() of the type, called with `mark`; `value` may be a bomb.
-Object send(Channel* channel, Object value, interp::CallMark mark);
-Object receive(Channel* channel, interp::CallMark mark);
-
 }  // namespace stackless

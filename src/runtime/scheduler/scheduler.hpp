@@ -133,6 +133,10 @@ bool is_run_caller(Scheduler* s, Tasklet* tasklet);
 // innermost_run() is whom to wake when nothing is runnable: the innermost run() caller or main.
 Tasklet* innermost_run(Scheduler* s);
 
+// successor() picks who runs after the current tasklet, which has just ended with `exception` (or none) and is
+// out of the ring.
+Tasklet* successor(Scheduler* s, Object exception);
+
 // schedule() and schedule_remove() of the module; `value` null means the tasklet itself.
 Object schedule(Scheduler* s, PyObject* value, interp::CallMark mark);
 Object schedule_remove(Scheduler* s, PyObject* value, interp::CallMark mark);
@@ -147,18 +151,6 @@ void tasklet_entry();
 // gives way; TaskletExit as soon as the interpreter looks.
 void throw_at_running(Scheduler* s, Object exception);
 
-// ---- waiting ----------------------------------------------------------------------------------
-
-// idle() waits, on the stack of the run() caller or blocked main, until a tasklet is runnable, and
-// returns it (the caller itself if an exception came up or there is nothing left to wait for).
-Tasklet* idle(Scheduler* s, Tasklet* self);
-// poll_now_and_then() wakes whom descriptors and timers say, without waiting, once in a while: so
-// that those who are always runnable don't starve those who wait.
-void poll_now_and_then(Scheduler* s);
-// poll_for() does so now, and waits `max_wait` at most for something to happen; -1 with an exception
-// set by a signal handler, or OSError.
-int poll_for(Scheduler* s, core::Nanoseconds max_wait);
-
 // ---- threads ----------------------------------------------------------------------------------
 
 // wake() ends the other thread's sleep, so that it looks at its ring.
@@ -168,13 +160,11 @@ bool others_may_wake(Scheduler* s);
 // notice_ends_of_other_threads() sees to it that `s` is woken when a thread ends on which its last
 // hope rests, even one that has nothing to do with tasklets.
 void notice_ends_of_other_threads(Scheduler* s);
-// kill_started() throws TaskletExit into every started tasklet but the main and current ones, and but
-// those, unless `all`, that somebody holds and that can be frozen: they may go on in another thread.
-void kill_started(Scheduler* s, bool all);
-// end_interpreter() is the atexit handler: it ends the tasklets of all threads.
-PyObject* end_interpreter(PyObject*, PyObject*);
-// after_fork_in_child() leaves the forking thread's tasklets alive, and those of others dead.
-PyObject* after_fork_in_child(PyObject*, PyObject*);
+// unlist() takes a scheduler out of the runtime's list; become_main() makes a tasklet its main one.
+void unlist(Scheduler* s);
+void become_main(Scheduler* s, Ref<Tasklet> tasklet);
+// The name of the capsule by which a scheduler hangs in its thread's dictionary.
+inline constexpr const char* capsule_name = "stackless._stackless.scheduler";
 
 inline void add_reference(Scheduler* s) noexcept { ++s->references; }
 void remove_reference(Scheduler* s) noexcept;
