@@ -53,6 +53,7 @@ class Model:
         self.tasks = [Task(name, script) for name, script in scripts]
         self.channels = [Channel(*settings) for settings in channels]
         self.ring = [self.main]
+        self.unraisable = []
         self.runners = []
         self.trap = 0
 
@@ -169,9 +170,14 @@ class Model:
         if t is self.main:
             return
         self.ring.remove(t)
-        target = self.ring[0] if self.ring else self.wakeup_target()
         if isinstance(error, Exit):
             error = None
+        told = self.wakeup_target()
+        if error is not None and told in self.ring and isinstance(told.tempval, Bomb):
+            # Of two exceptions for the same tasklet the first comes, and the later is reported.
+            self.unraisable.append(error)
+            error = None
+        target = self.ring[0] if self.ring else told
         if not self.ring and target.channel is not None and error is None:
             doing = "sending without a receiver"
             if target.channel.direction < 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 
 import stackless
 from hypothesis import HealthCheck, given, settings
@@ -62,6 +63,7 @@ class Real:
         self.scripts = [s for _, s in scripts]
         self.tasks = [tasklet(self.drive) for _ in scripts]
         self.started = [False] * len(scripts)
+        self.unraisable = []
         self.channels = []
         for preference, schedule_all in channels:
             c = channel()
@@ -69,7 +71,12 @@ class Real:
             self.channels.append(c)
 
     def execute(self):
-        self.drive(self.main_script)
+        before = sys.unraisablehook
+        sys.unraisablehook = lambda unraisable: self.unraisable.append(unraisable.exc_value)
+        try:
+            self.drive(self.main_script)
+        finally:
+            sys.unraisablehook = before
 
     def drive(self, running):
         with contextlib.suppress(StopIteration):
@@ -147,7 +154,7 @@ def outcome(kind, main_program, tasklet_programs, channels, states):
     world = kind(script("main", main_program, log), scripts, channels)
     try:
         world.execute()
-        return list(log), states(world)
+        return list(log), states(world), [repr(error) for error in world.unraisable]
     finally:
         world.clean()
 
@@ -192,12 +199,8 @@ START_ALL = [("start", i) for i in range(TASKLETS)]
 )
 def test_random_programs_behave_as_the_model_says(main_program, tasklet_programs, channels):
     main_program = [*START_ALL, *main_program, ("run_all",), ("schedule", 0), ("run_all",)]
-    expected_log, expected_states = outcome(
-        Model, main_program, tasklet_programs, channels, model_states
-    )
-    log, states = outcome(Real, main_program, tasklet_programs, channels, real_states)
-    assert log == expected_log
-    assert states == expected_states
+    expected = outcome(Model, main_program, tasklet_programs, channels, model_states)
+    assert outcome(Real, main_program, tasklet_programs, channels, real_states) == expected
 
 
 def test_a_program_is_the_same_every_time():

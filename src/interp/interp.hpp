@@ -76,6 +76,8 @@ void begin(PyThreadState* ts, Base* base, core::Stack* stack, PyObject* context)
 
 // end() drops what a finished tasklet leaves in the thread state: its context, its trace functions.
 void end(PyThreadState* ts) noexcept;
+// take_context() takes the context that is current, for somebody else to drop; null if there is none.
+PyObject* take_context(PyThreadState* ts) noexcept;
 
 // leave_data_stack() has the running tasklet's next frames pushed elsewhere than into its own stack:
 // it never returns from what it does next, the end of the interpreter, which frees the thread's data
@@ -120,6 +122,11 @@ PyObject* asynchronous_exception(PyThreadState* ts) noexcept;
 // thread_dictionary() returns the thread's own dictionary (borrowed), which dies with it; null with
 // MemoryError set.
 PyObject* thread_dictionary(PyThreadState* ts);
+// is_ending() tells whether the thread state is being cleared already (3.11 doesn't say).
+bool is_ending(PyThreadState* ts) noexcept;
+// leave_to_the_end() has an object (stolen) dropped at the end of a thread that is ending; false, with RuntimeError set
+// and the object dropped now, if it is too late.
+bool leave_to_the_end(PyThreadState* ts, PyObject* object);
 
 // forget_finalized() lets the untracked `object` start a new life in which its finalizer runs again.
 void forget_finalized(PyObject* object) noexcept;

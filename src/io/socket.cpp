@@ -36,7 +36,7 @@ alignas(64) char scratch[scratch_bytes];
 bool surely_empty(const Extra* extra) {
   const Scheduler* s = watcher(extra);
   return extra->drained && extra->fd >= 0 && s != nullptr &&
-         s->poller.is_quiet(extra->fd, Direction::read);
+         s->sleep.poller.is_quiet(extra->fd, Direction::read);
 }
 
 // Receives what is still missing, or some of it.
@@ -48,7 +48,7 @@ Py_ssize_t receive_some(Call* call, char* buffer) {
   Extra* extra = extra_of(call->self);
   auto attempt = [&](int fd) {
     if (Scheduler* s = watcher(extra)) {
-      s->poller.expect_edge(fd, Direction::read);
+      s->sleep.poller.expect_edge(fd, Direction::read);
     }
     return ::recv(fd, buffer + call->done, static_cast<std::size_t>(size),
                   call->flags | MSG_DONTWAIT);

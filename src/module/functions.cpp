@@ -1,7 +1,9 @@
 #include "module/functions.hpp"
 #include "runtime/ending.hpp"
+#include "runtime/scheduler/giving_way.hpp"
 #include "runtime/scheduler/idle.hpp"
 #include "runtime/scheduler/mounting.hpp"
+#include "runtime/scheduler/who_runs_next.hpp"
 
 #include "interp/freezing/freeze.hpp"
 #include "runtime/freezing/freezing.hpp"
@@ -163,9 +165,9 @@ PyObject* switch_trap(PyObject*, PyObject* args) {
   if (s == nullptr) {
     return nullptr;
   }
-  int before = s->switch_trap;
-  s->switch_trap += change;
-  if (s->switch_trap != 0) {
+  int before = s->forbidden.traps;
+  s->forbidden.traps += change;
+  if (s->forbidden.traps != 0) {
     s->attention |= Scheduler::trap;
   } else {
     s->attention &= ~Scheduler::trap;
@@ -221,20 +223,24 @@ PyObject* get_thread_info(PyObject*, PyObject* args) {
       if (ts == nullptr) {
         return raise(PyExc_RuntimeError, "Thread id not found");
       }
-      s = scheduler_of(ts);
-      if (s == nullptr) {
-        return nullptr;
+      s = runtime->schedulers;
+      while (s != nullptr && s->ts != ts) {
+        s = s->next;
       }
     }
   }
-  Object info = Object::steal(Py_BuildValue("(OOn)", s->main.object(), as_object(s->current),
-                                            static_cast<Py_ssize_t>(s->ring.size())));
+  // One that has never used this module has no tasklets.
+  Object info =
+      Object::steal(s != nullptr ? Py_BuildValue("(OOn)", s->main.object(), as_object(s->current),
+                                                 static_cast<Py_ssize_t>(s->ring.size()))
+                                 : Py_BuildValue("(OOi)", Py_None, Py_None, 0));
   if (info && (flags & with_stack_serials) != 0) {
     Object more = Object::steal(Py_BuildValue("(iiO)", 0, 0, Py_None));
     info = more ? Object::steal(PySequence_Concat(info.get(), more.get())) : Object();
   }
   if (info && (flags & with_run_callers) != 0) {
-    Object more = Object::steal(Py_BuildValue("(O)", s->run_callers.get()));
+    Object more = Object::steal(s != nullptr ? Py_BuildValue("(O)", s->runs.callers.get())
+                                             : Py_BuildValue("([O])", Py_None));
     info = more ? Object::steal(PySequence_Concat(info.get(), more.get())) : Object();
   }
   return info.release();
@@ -352,16 +358,16 @@ PyObject* statistics(PyObject*, PyObject*) {
         pinned += t->parked != nullptr && is_pinned(t) ? 1 : 0;
       }
     }
-    auto pool = s->stacks.statistics();
+    auto pool = s->stacks.pool.statistics();
     stacks += pool.in_use;
     pooled += pool.pooled;
     bytes += pool.reserved_bytes;
-    io += s->io_waits;
-    timers += s->timers.size();
-    switches += s->switches;
-    freezes += s->freezes;
-    thaws += s->thaws;
-    trades += s->trades;
+    io += s->sleep.io_waits;
+    timers += s->sleep.timers.size();
+    switches += s->counts.switches;
+    freezes += s->counts.freezes;
+    thaws += s->counts.thaws;
+    trades += s->counts.trades;
   }
   return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "mounted", mounted,
                        "frozen", frozen, "pinned", pinned, "frozen_bytes", frozen_bytes, "switches",
@@ -387,7 +393,7 @@ PyObject* set_stack_budget(PyObject*, PyObject* stacks) {
   if (before != nullptr) {
     runtime->stack_budget = budget;
     for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
-      s->seats.extra = 0;
+      s->stacks.seats.extra = 0;
       update_crowded(s);
     }
   }

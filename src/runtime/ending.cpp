@@ -2,10 +2,12 @@
 
 #include <time.h>
 #include <algorithm>
+#include <vector>
 
 #include "runtime/freezing/freezing.hpp"
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/idle.hpp"
+#include "runtime/scheduler/mounting.hpp"
 
 namespace stackless {
 
@@ -24,6 +26,7 @@ void empty_ring(Scheduler* s) {
 
 void kill_one(Scheduler* s, Tasklet* tasklet) {
   auto keep = Ref<Tasklet>::share(tasklet);
+  tasklet->left_over = true;
   for (int attempt = 0; attempt < kill_attempts && tasklet->started; ++attempt) {
     Object exit = Object::steal(PyObject_CallNoArgs(runtime->tasklet_exit.get()));
     if (!exit || !throw_exception(tasklet, std::move(exit), false)) {
@@ -31,48 +34,53 @@ void kill_one(Scheduler* s, Tasklet* tasklet) {
     }
     empty_ring(s);
   }
+  // One that won't go never runs again: what it needs may be gone by then.
+  tasklet->zombie = tasklet->started;
+}
+
+// Takes all of a scheduler's tasklets off whatever holds them; where that is only what `which` says of.
+template <class F>
+std::vector<Ref<Tasklet>> take_all_away(Scheduler* s, F&& which) {
+  std::vector<Ref<Tasklet>> taken;
+  for (Tasklet* t = s->first_started; t != nullptr; t = t->neighbors.next) {
+    if (t->scheduled() && which(t)) {
+      taken.push_back(take_away(t));
+    }
+  }
+  return taken;
 }
 
 // Leaves the tasklets of a thread that is gone, or of a parent process, without a thread.
 void cut_off(Scheduler* s) {
   s->ts = nullptr;
   unlist(s);
-  for (Tasklet* t = s->first_started; t != nullptr; t = t->neighbors.next) {
-    if (t->place == Place::waiting) {
-      cancel_wait(t);
-    }
-  }
+  // None is dropped before all is in order: what ends with one may look at the others.
+  std::vector<Ref<Tasklet>> taken = take_all_away(s, [](const Tasklet* t) {
+    return t->place == Place::ring || t->blocked_on->ends_with_thread();
+  });
   while (Tasklet* head = s->ring.head()) {
-    unlink(head);
+    taken.push_back(unlink(head));
   }
   s->current = nullptr;
   s->main->started = false;
-  s->main.reset();
+  taken.push_back(std::move(s->main));
   if (this_scheduler == s) {
     this_scheduler = nullptr;
+    ended_thread_state = s->thread_state_id;
   }
-  // Other threads that counted on this one look again.
-  for (Scheduler* other = runtime->schedulers; other != nullptr; other = other->next) {
-    if (other->helpless) {
-      wake(other);
-    }
-  }
+  wake_helpless();  // those that counted on this one look again
 }
 
 }  // namespace
 
-// The thread state's dictionary dies with its thread (Python/pystate.c, PyThreadState_Clear), and
-// with it this capsule.
 void thread_ends(PyObject* capsule) {
   auto* s = static_cast<Scheduler*>(PyCapsule_GetPointer(capsule, capsule_name));
   if (s->ts != nullptr) {
     if (s != this_scheduler) {
       // Another thread clears this one: it was left behind by a fork, or at the interpreter's end.
       // Nobody can end its tasklets, but they must not wait in channels, to take values with them.
-      for (Tasklet* t = s->first_started; t != nullptr; t = t->neighbors.next) {
-        take_away(t);
-      }
-      take_away(s->main.get());
+      std::vector<Ref<Tasklet>> taken = take_all_away(s, [](const Tasklet*) { return true; });
+      taken.push_back(take_away(s->main.get()));
     } else if (s->current == s->main.get()) {
       KeepException pending;
       // The thread's function has returned, so the tasklet that ran it is over; another one stands in
@@ -108,7 +116,7 @@ void kill_started(Scheduler* s, bool all) {
     std::uint64_t newest = newest_seen;
     for (Tasklet* t = s->first_started; t != nullptr && victims; t = t->neighbors.next) {
       // Who was spared may have been woken by one who died.
-      if (t == s->current || (!t->spared && t->serial <= newest_seen)) {
+      if (t == s->current || t->zombie || (!t->spared && t->serial <= newest_seen)) {
         continue;
       }
       t->spared = !all && outlives_its_thread(t);
@@ -175,12 +183,44 @@ void end_other_threads(Scheduler* mine) {
 
 }  // namespace
 
-PyObject* end_interpreter(PyObject*, PyObject*) {
-  Scheduler* mine = this_scheduler;
-  end_other_threads(mine);
-  if (mine != nullptr) {
-    kill_started(mine, true);
+namespace {
+
+// Takes over what a thread that doesn't act, a daemon in C code, say, has left: those that can be frozen end here. Others
+// are left alone.
+void take_over(Scheduler* mine, Scheduler* other) {
+  std::vector<Ref<Tasklet>> left;
+  for (Tasklet* t = other->first_started; t != nullptr; t = t->neighbors.next) {
+    if (t != other->current && t != other->main.get()) {
+      left.push_back(Ref<Tasklet>::share(t));
+    }
   }
+  for (const Ref<Tasklet>& t : left) {
+    if (t->scheduler != other || !t->started || !freeze_tasklet(t.get())) {
+      continue;
+    }
+    Ref<Tasklet> queued = take_away(t.get());
+    if (!move_to(t.get(), mine)) {
+      PyErr_Clear();
+    }
+  }
+}
+
+}  // namespace
+
+PyObject* end_interpreter(PyObject*, PyObject*) {
+  end_other_threads(this_scheduler);
+  Scheduler* mine = scheduler();
+  if (mine == nullptr) {
+    return nullptr;
+  }
+  for (Scheduler* s = runtime->schedulers; s != nullptr;) {
+    Scheduler* next = s->next;
+    if (s != mine) {
+      take_over(mine, s);
+    }
+    s = next;
+  }
+  kill_started(mine, true);
   Py_RETURN_NONE;
 }
 
@@ -195,7 +235,7 @@ PyObject* after_fork_in_child(PyObject*, PyObject*) {
   if (Scheduler* mine = this_scheduler) {
     mine->thread_id = PyThread_get_thread_ident();
     runtime->main_thread = mine->thread_id;
-    mine->poller.abandon();
+    mine->sleep.poller.abandon();
     rewatch(mine);
   } else {
     runtime->main_thread = PyThread_get_thread_ident();

@@ -51,6 +51,14 @@ void end(PyThreadState* ts) noexcept {
   Py_CLEAR(ts->exc_info->exc_value);  // None, if an exception has been handled
 }
 
+PyObject* take_context(PyThreadState* ts) noexcept {
+  PyObject* context = ts->context;
+  if (context != nullptr) {
+    CommonShare::load_context(ts, nullptr);
+  }
+  return context;
+}
+
 void leave_data_stack(PyThreadState* ts) noexcept {
   constexpr std::size_t bytes = std::size_t{16} * 1024;  // Python/pystate.c, DATA_STACK_CHUNK_SIZE
   PyObjectArenaAllocator arenas;
@@ -224,6 +232,20 @@ void set_context(PyThreadState* ts, Suspended tasklet, PyObject* context) noexce
 }
 
 PyObject* asynchronous_exception(PyThreadState* ts) noexcept { return ts->async_exc; }
+
+bool is_ending(PyThreadState* ts) noexcept { return is_being_cleared(ts); }
+
+// Where the hook of asynchronous generators is kept, which PyThreadState_Clear() drops after the thread's dictionary, with
+// all that its thread-local variables hold (Python/pystate.c, 3.12 to 3.15).
+bool leave_to_the_end(PyThreadState* ts, PyObject* object) {
+  if (ts->async_gen_finalizer != nullptr) {
+    Py_DECREF(object);
+    PyErr_SetString(PyExc_RuntimeError, "this thread is ending: no tasklet can run in it any more");
+    return false;
+  }
+  ts->async_gen_finalizer = object;
+  return true;
+}
 
 PyObject* thread_dictionary(PyThreadState* ts) {
   if (ts->dict == nullptr) {

@@ -108,4 +108,14 @@ struct CommonShare {
   }
 };
 
+// is_being_cleared() is true from the beginning of PyThreadState_Clear() on (Python/pystate.c, 3.12); 3.11 keeps no
+// note of that.
+inline bool is_being_cleared([[maybe_unused]] const PyThreadState* ts) noexcept {
+#if PY_VERSION_HEX >= 0x030C0000
+  return ts->_status.finalizing != 0 || ts->_status.cleared != 0;
+#else
+  return false;
+#endif
+}
+
 }  // namespace stackless::interp

@@ -1,9 +1,12 @@
 #include "runtime/channel/channel.hpp"
 #include "runtime/channel/transfer.hpp"
+#include "runtime/scheduler/deadlock.hpp"
 
 #include "runtime/pickling/tasklet_state.hpp"
 
 #include <cstddef>
+#include <new>
+#include <vector>
 
 #include "runtime/channel/sending.hpp"
 #include "runtime/scheduler/bomb.hpp"
@@ -14,6 +17,22 @@
 namespace stackless {
 
 // ---- sending and receiving ----------------------------------------------------------------------
+
+PyObject* ChannelQueue::owner() noexcept {
+  static_assert(offsetof(Channel, queue) == sizeof(PyObject));
+  return reinterpret_cast<PyObject*>(this) - 1;
+}
+
+Object ChannelQueue::describe(Tasklet* tasklet) {
+  Object user = last_user == 0
+                    ? Object::steal(PyUnicode_FromString("never used before"))
+                    : Object::steal(PyUnicode_FromFormat(
+                          "last used by %U", name_of_tasklet(last_user, tasklet->scheduler).get()));
+  return user ? Object::steal(PyUnicode_FromFormat(
+                    "%s channel %p%U (%U)", tasklet->sending ? "sending on" : "receiving from",
+                    static_cast<void*>(owner()), place_of(tasklet).get(), user.get()))
+              : Object();
+}
 
 namespace {
 
@@ -35,7 +54,7 @@ PyObject* open(PyObject* self, PyObject*) {
 PyObject* reduce(PyObject* self, PyObject*) {
   Channel* c = as_channel(self);
   Object queue = Object::steal(PyList_New(0));
-  for (Tasklet* t = c->first; t != nullptr && queue; t = t->next) {
+  for (Tasklet* t = c->queue.first; t != nullptr && queue; t = t->next) {
     if (PyList_Append(queue.get(), as_object(t)) < 0) {
       return nullptr;
     }
@@ -46,8 +65,8 @@ PyObject* reduce(PyObject* self, PyObject*) {
     return nullptr;
   }
   return attributes.get() == Py_None
-             ? Py_BuildValue("O()(niO)", Py_TYPE(self), c->balance, flags, queue.get())
-             : Py_BuildValue("O()(niOO)", Py_TYPE(self), c->balance, flags, queue.get(),
+             ? Py_BuildValue("O()(niO)", Py_TYPE(self), c->queue.balance, flags, queue.get())
+             : Py_BuildValue("O()(niOO)", Py_TYPE(self), c->queue.balance, flags, queue.get(),
                              attributes.get());
 }
 
@@ -63,7 +82,7 @@ PyObject* set_state(PyObject* self, PyObject* state) {
     return nullptr;
   }
   Channel* c = as_channel(self);
-  if (PyList_GET_SIZE(queue) != (balance < 0 ? -balance : balance) || c->first != nullptr) {
+  if (PyList_GET_SIZE(queue) != (balance < 0 ? -balance : balance) || c->queue.first != nullptr) {
     return raise(PyExc_ValueError, "the channel's state is inconsistent");
   }
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(queue); ++i) {
@@ -90,16 +109,16 @@ PyObject* set_state(PyObject* self, PyObject* state) {
 // ---- attributes -----------------------------------------------------------------------------------
 
 PyObject* get_balance(PyObject* self, void*) {
-  return PyLong_FromSsize_t(as_channel(self)->balance);
+  return PyLong_FromSsize_t(as_channel(self)->queue.balance);
 }
 PyObject* get_queue(PyObject* self, void*) {
-  Tasklet* first = as_channel(self)->first;
+  Tasklet* first = as_channel(self)->queue.first;
   return Py_NewRef(first != nullptr ? as_object(first) : Py_None);
 }
 PyObject* get_closing(PyObject* self, void*) { return PyBool_FromLong(as_channel(self)->closing); }
 PyObject* get_closed(PyObject* self, void*) {
   Channel* c = as_channel(self);
-  return PyBool_FromLong(c->closing && c->balance == 0);
+  return PyBool_FromLong(c->closing && c->queue.balance == 0);
 }
 PyObject* get_preference(PyObject* self, void*) {
   return PyLong_FromLong(as_channel(self)->preference);
@@ -137,6 +156,7 @@ int set_schedule_all(PyObject* self, PyObject* value, void*) {
 PyObject* channel_new(PyTypeObject* type, PyObject*, PyObject*) {
   PyObject* self = type->tp_alloc(type, 0);
   if (self != nullptr) {
+    new (&as_channel(self)->queue) ChannelQueue();
     as_channel(self)->preference = -1;
   }
   return self;
@@ -145,28 +165,40 @@ PyObject* channel_new(PyTypeObject* type, PyObject*, PyObject*) {
 int channel_init(PyObject*, PyObject*, PyObject*) { return 0; }
 
 int channel_traverse(PyObject* self, visitproc visit, void* arg) {
-  for (Tasklet* t = as_channel(self)->first; t != nullptr; t = t->next) {
+  for (Tasklet* t = as_channel(self)->queue.first; t != nullptr; t = t->next) {
     Py_VISIT(t);
   }
   return 0;
 }
 
+// Takes everybody out of the queue, before the first of them is dropped: what ends with them may use the channel.
+std::vector<Ref<Tasklet>> empty_queue(Channel* c) {
+  std::vector<Ref<Tasklet>> queue;
+  while (Tasklet* t = c->queue.first) {
+    Ref<Tasklet> reference = c->queue.cancel(t);
+    try {
+      queue.push_back(std::move(reference));
+    } catch (const std::bad_alloc&) {
+      [[maybe_unused]] Tasklet* lost = reference.release();  // rather than run its destructor here
+    }
+  }
+  return queue;
+}
+
 int channel_clear(PyObject* self) {
   Channel* c = as_channel(self);
-  c->closing = c->closing || c->first != nullptr;
-  while (c->first != nullptr) {
-    remove_from_queue(c->first);
-  }
+  c->closing = c->closing || c->queue.first != nullptr;
+  empty_queue(c);
   return 0;
 }
 
 void channel_dealloc(PyObject* self) {
   PyObject_GC_UnTrack(self);
-  Channel* c = as_channel(self);
-  if (c->weak_references != nullptr) {
+  if (as_channel(self)->weak_references != nullptr) {
     PyObject_ClearWeakRefs(self);
   }
-  channel_clear(self);
+  // They are dropped when there is no channel any more that their destructors could bring back.
+  std::vector<Ref<Tasklet>> queue = empty_queue(as_channel(self));
   Py_TYPE(self)->tp_free(self);
 }
 

@@ -4,17 +4,26 @@
 #include <cstdint>
 
 #include "object/reference.hpp"
-#include "runtime/scheduler/tasklet.hpp"
+#include "runtime/scheduler/blocker.hpp"
 
 namespace stackless {
 
+// Those who wait at a channel: all senders or all receivers. It owns a reference to each.
+struct ChannelQueue final : Blocker {
+  Ref<Tasklet> cancel(Tasklet* tasklet) noexcept override;
+  Object describe(Tasklet* tasklet) override;
+  PyObject* owner() noexcept override;
+
+  Tasklet* first;
+  Tasklet* last;
+  Py_ssize_t balance;       // waiting senders, or minus the waiting receivers
+  std::uint64_t last_user;  // serial of the tasklet that used the channel last
+};
+
 struct Channel {
   PyObject_HEAD
-  Tasklet* first;  // the queue: all senders or all receivers; it owns a reference to each
-  Tasklet* last;
-  Py_ssize_t balance;  // waiting senders, or minus the waiting receivers
+  ChannelQueue queue;
   PyObject* weak_references;
-  std::uint64_t last_user;  // serial of the tasklet that used it last
   signed char preference;
   bool schedule_all;
   bool closing;

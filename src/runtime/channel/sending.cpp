@@ -1,5 +1,6 @@
 #include "runtime/channel/sending.hpp"
 #include "runtime/channel/transfer.hpp"
+#include "runtime/scheduler/giving_way.hpp"
 #include "runtime/scheduler/mounting.hpp"
 
 #include <new>

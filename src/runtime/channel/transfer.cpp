@@ -2,48 +2,39 @@
 
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"
+#include "runtime/scheduler/giving_way.hpp"
 #include "runtime/scheduler/switching.hpp"
+#include "runtime/scheduler/who_runs_next.hpp"
 
 namespace stackless {
 
-// Queues a tasklet that is nowhere; the queue takes the reference.
 void enqueue(Channel* c, Ref<Tasklet> tasklet, Way way) {
   Guard guard;
+  ChannelQueue& queue = c->queue;
   Tasklet* t = tasklet.release();
-  t->prev = c->last;
+  t->prev = queue.last;
   t->next = nullptr;
-  (c->last != nullptr ? c->last->next : c->first) = t;
-  c->last = t;
-  c->balance += way == Way::send ? 1 : -1;
-  t->place = Place::channel;
-  t->channel = c;
+  (queue.last != nullptr ? queue.last->next : queue.first) = t;
+  queue.last = t;
+  queue.balance += way == Way::send ? 1 : -1;
+  t->place = Place::blocked;
+  t->blocked_on = &queue;
   t->sending = way == Way::send;
 }
 
-Ref<Tasklet> remove_from_queue(Tasklet* t) {
+Ref<Tasklet> ChannelQueue::cancel(Tasklet* t) noexcept {
   Guard guard;
-  Channel* c = t->channel;
-  if (t->place != Place::channel || c == nullptr) {
-    __builtin_unreachable();
-  }
-  (t->prev != nullptr ? t->prev->next : c->first) = t->next;
-  (t->next != nullptr ? t->next->prev : c->last) = t->prev;
+  assert(t->blocked() && t->blocked_on == this);
+  (t->prev != nullptr ? t->prev->next : first) = t->next;
+  (t->next != nullptr ? t->next->prev : last) = t->prev;
   t->next = t->prev = nullptr;
-  c->balance += t->sending ? -1 : 1;
+  balance += t->sending ? -1 : 1;
   t->place = Place::nowhere;
-  t->channel = nullptr;
+  t->blocked_on = nullptr;
   return Ref<Tasklet>::steal(t);
 }
 
 namespace {
-
-// The one who has waited longest, where the balance says that there is one.
-Tasklet* first_of(Channel* c) {
-  if (c->first == nullptr) {
-    __builtin_unreachable();
-  }
-  return c->first;
-}
 
 // Nobody waits: the caller does.
 Object wait_in_queue(Scheduler* s, Channel* c, Object value, Way way, interp::CallMark mark) {
@@ -58,8 +49,7 @@ Object wait_in_queue(Scheduler* s, Channel* c, Object value, Way way, interp::Ca
     return nullptr;
   }
   // Nothing may be held on the C stack while the tasklet is suspended; who called holds the channel.
-  self->tempval.reset();
-  self->tempval = std::move(value);
+  put_mail(s, self, std::move(value));
   enqueue(c, unlink(self), way);
   return block(s, mark);
 }
@@ -68,46 +58,54 @@ Object wait_in_queue(Scheduler* s, Channel* c, Object value, Way way, interp::Ca
 // (the table of the original's manual: preference, schedule_all).
 Object exchange(Scheduler* s, Channel* c, Object value, Way way, interp::CallMark mark) {
   Tasklet* self = s->current;
-  Tasklet* other = first_of(c);
-  c->last_user = self->serial;
+  Tasklet* other = c->queue.first;
+  c->queue.last_user = self->serial;
   self->used_channel = true;
-  if (other->scheduler != s) [[unlikely]] {
-    Object mine = std::exchange(self->tempval, Object());
-    self->tempval = std::exchange(other->tempval, std::move(value));
-    insert_owned(remove_from_queue(other));
-    // Across threads the callback comes late, when the transfer has been made.
-    if ((s->attention & Scheduler::callback) != 0 &&
-        notify_channel(s, c, self, way == Way::send, false) < 0) {
-      return nullptr;
-    }
-    return claim(self);
-  }
-  bool yields = c->schedule_all;
-  bool partner_first = !yields && c->preference == (way == Way::send ? -1 : 1);
+  bool ours = other->scheduler == s;
+  bool yields = ours && c->schedule_all;
+  bool partner_first = ours && !yields && c->preference == (way == Way::send ? -1 : 1);
   if (partner_first || yields) {
     Tasklet* next = partner_first || self->next == self ? other : self->next;
     if (giving_way_would_fail(s, next)) {
       return nullptr;
     }
   }
-  self->tempval.reset();
-  self->tempval = std::exchange(other->tempval, std::move(value));
-  Ref<Tasklet> partner = remove_from_queue(other);
+  put_mail(s, self, std::exchange(other->tempval, std::move(value)));
+  Ref<Tasklet> partner = c->queue.cancel(other);
   if (partner_first) {
     partner->place = Place::ring;
     s->ring.insert_after(self, partner.release());
     return hand_over(s, other, mark);
   }
   insert_owned(std::move(partner));
-  return yields ? hand_over(s, self->next, mark) : claim(self);
+  if (yields) {
+    return hand_over(s, self->next, mark);
+  }
+  // Across threads the callback comes late, when the transfer has been made.
+  if (!ours && (s->attention & Scheduler::callback) != 0 &&
+      notify_channel(s, c->queue.owner(), self, way == Way::send, false) < 0) {
+    return nullptr;
+  }
+  return claim(settle_left(s));
 }
 
 // A tasklet whose thread has ended can't be served; if it gets another one, it is told.
-void leave_threadless(const Ref<Tasklet>& tasklet) {
+void leave_threadless(Scheduler* s, Channel* c) {
+  Ref<Tasklet> tasklet = c->queue.cancel(c->queue.first);
   raise(PyExc_RuntimeError, "the tasklet had no thread when its turn came at the channel");
   Object bomb = make_bomb(take_exception());
   PyErr_Clear();
-  tasklet->tempval = std::move(bomb);
+  put_mail(s, tasklet.get(), std::move(bomb));
+  s->left.drop_later(Object::steal(tasklet.release_object()));
+}
+
+// Whether somebody waits to be served.
+bool is_ready(Scheduler* s, Channel* c, Way way) {
+  // Whoever waits there without a thread would take the value with it.
+  while (c->queue.first != nullptr && c->queue.first->scheduler->ts == nullptr) [[unlikely]] {
+    leave_threadless(s, c);
+  }
+  return way == Way::send ? c->queue.balance < 0 : c->queue.balance > 0;
 }
 
 inline Object transfer(Channel* c, Object value, Way way, interp::CallMark mark) {
@@ -115,26 +113,26 @@ inline Object transfer(Channel* c, Object value, Way way, interp::CallMark mark)
   if (s == nullptr) [[unlikely]] {
     return nullptr;
   }
-  // Whoever waits there without a thread would take the value with it.
-  while (c->first != nullptr && c->first->scheduler->ts == nullptr) [[unlikely]] {
-    leave_threadless(remove_from_queue(c->first));
-  }
-  bool ready = way == Way::send ? c->balance < 0 : c->balance > 0;
+  bool ready = is_ready(s, c, way);
   Tasklet* self = s->current;
-  if ((s->attention & (Scheduler::callback | Scheduler::lock)) != 0) [[unlikely]] {
-    if (s->locked > 0) {
+  if (s->attention != 0) [[unlikely]] {
+    if (s->forbidden.locks > 0) {
       return raise(PyExc_RuntimeError, "Recursive channel call due to callbacks!");
     }
-    if (!ready || first_of(c)->scheduler == s) {
+    if ((s->attention & Scheduler::callback) != 0 && (!ready || c->queue.first->scheduler == s)) {
       // The callback finds the value in the mailbox.
       Object replaced = std::exchange(self->tempval, value);
-      int failed = notify_channel(s, c, self, way == Way::send, !ready);
+      int failed = notify_channel(s, c->queue.owner(), self, way == Way::send, !ready);
       self->tempval = std::move(replaced);
       if (failed < 0) {
         return nullptr;
       }
-      ready = way == Way::send ? c->balance < 0 : c->balance > 0;
     }
+    // After the last Python code that may run here, so that what is found next holds.
+    if (is_struck(s)) {
+      return nullptr;
+    }
+    ready = is_ready(s, c, way);
   }
   return ready ? exchange(s, c, std::move(value), way, mark)
                : wait_in_queue(s, c, std::move(value), way, mark);
@@ -152,24 +150,28 @@ Object receive(Channel* channel, interp::CallMark mark) {
 
 namespace {
 
+// The two operations that make a message between tasklets of one thread, without detours: sending to
+// a receiver that runs at once, and waiting while others are runnable. Each is what the general way would do where
+// nothing needs attention.
+
 [[gnu::always_inline]] inline bool may_wake_at_once(Scheduler* s, Channel* c) {
-  return s != nullptr && s->attention == 0 && c->balance < 0 && c->preference == -1 &&
-         !c->schedule_all && c->first->scheduler == s && c->first->parked != nullptr;
+  return s != nullptr && s->attention == 0 && c->queue.balance < 0 && c->preference == -1 &&
+         !c->schedule_all && c->queue.first->scheduler == s && c->queue.first->parked != nullptr &&
+         !s->current->tempval;
 }
 
 [[gnu::always_inline]] inline PyObject* wake_receiver(Scheduler* s, Channel* c, PyObject* value,
                                                       interp::CallMark mark) {
   Tasklet* self = s->current;
-  Tasklet* receiver = c->first;
-  c->last_user = self->serial;
+  Tasklet* receiver = c->queue.first;
+  c->queue.last_user = self->serial;
   self->used_channel = true;
-  PyObject* mail = receiver->tempval.release();
+  self->tempval = Object::steal(receiver->tempval.release());
   receiver->tempval = Object::share(value);
-  Object replaced = std::exchange(self->tempval, Object::steal(mail));
-  // remove_from_queue() for the first of the queue, and its reference goes over to the ring.
-  c->first = receiver->next;
-  (receiver->next != nullptr ? receiver->next->prev : c->last) = nullptr;
-  ++c->balance;
+  // cancel() for the first of the queue, and its reference goes over to the ring.
+  c->queue.first = receiver->next;
+  (receiver->next != nullptr ? receiver->next->prev : c->queue.last) = nullptr;
+  ++c->queue.balance;
   receiver->next = nullptr;
   receiver->place = Place::ring;
   s->ring.insert_after(self, receiver);
@@ -178,12 +180,13 @@ namespace {
 }
 
 [[gnu::always_inline]] inline bool may_wait_at_once(Scheduler* s, Channel* c, Way way) {
-  if (s == nullptr || (way == Way::send ? c->balance < 0 : c->balance > 0) || c->closing) {
+  if (s == nullptr || (way == Way::send ? c->queue.balance < 0 : c->queue.balance > 0) ||
+      c->closing) {
     return false;
   }
   Tasklet* self = s->current;
   return self->next != self && can_run_at_once(s, self->next) && !self->block_trap &&
-         !self->tempval;
+         !self->overdue && !self->tempval;
 }
 
 [[gnu::always_inline]] inline PyObject* wait_at_once(Scheduler* s, Channel* c, PyObject* value,
@@ -228,7 +231,7 @@ PyObject* receive_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs
 
 PyObject* next_value(PyObject* self) {
   Channel* c = as_channel(self);
-  if (c->closing && c->balance <= 0) {
+  if (c->closing && c->queue.balance <= 0) {
     return nullptr;
   }
   return receive(c, interp::loop_mark(self)).release();

@@ -9,9 +9,6 @@ enum class Way { send, receive };
 
 // enqueue() queues a tasklet that is nowhere; the queue takes the reference.
 void enqueue(Channel* channel, Ref<Tasklet> tasklet, Way way);
-// remove_from_queue() takes `tasklet` out of its channel's queue; the queue's reference is returned.
-Ref<Tasklet> remove_from_queue(Tasklet* tasklet);
-
 // send() and receive() of the type, called with `mark`; `value` may be a bomb.
 Object send(Channel* channel, Object value, interp::CallMark mark);
 Object receive(Channel* channel, interp::CallMark mark);

@@ -1,8 +1,8 @@
 #include "runtime/freezing/freezing.hpp"
-#include "runtime/scheduler/idle.hpp"
+#include "runtime/scheduler/alarms.hpp"
 #include "runtime/scheduler/mounting.hpp"
 
-#include <cstring>
+#include <memory>
 
 #include "interp/freezing/freeze.hpp"
 #include "interp/freezing/merge_loops.hpp"
@@ -38,12 +38,12 @@ bool freeze_tasklet(Tasklet* t) {
       Scheduler* s = t->scheduler;
       Tasklet* self = s->current;
       // What `self` has been left to do, and what it is left to drop by `t`, are two things.
-      bool duties = std::exchange(s->duties, false);
-      Object departed = std::move(s->departed);
+      LeftToDo mine = std::exchange(s->left, {});
+      Tasklet* outer = std::exchange(s->unwinding.by, self);
       start_unwinding(s, t, self);
-      switch_stacks(s, self, t, nullptr);
-      std::swap(s->departed, departed);
-      s->duties = duties;
+      switch_stacks(s, self, t, {});
+      s->unwinding.by = outer;
+      std::swap(s->left, mine);
       return true;
     }
   }
@@ -80,20 +80,31 @@ void change_scheduler(Tasklet* t, Scheduler* target) {
 }  // namespace
 
 bool move_to(Tasklet* t, Scheduler* target) {
+  Scheduler* home = t->scheduler;
   if (t->stack != nullptr) {
-    t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
+    home->stacks.pool.release(std::exchange(t->stack, nullptr));
   }
-  // Who waits for a descriptor looks again, and waits in the other thread's poller.
-  bool looks_again = t->place == Place::waiting && t->wait->for_io;
-  Ref<Tasklet> woken = looks_again ? cancel_wait(t) : Ref<Tasklet>();
-  bool moved = !t->started || move_alarms(t, target);
-  if (moved) {
-    change_scheduler(t, target);
+  if (!move_alarms(t, home, target)) {
+    return false;
   }
+  Ref<Tasklet> woken;
+  if (t->blocked()) {
+    switch (t->blocked_on->move(home, target)) {
+      case Blocker::Moved::on:
+        break;
+      case Blocker::Moved::again:
+        woken = t->blocked_on->cancel(t);
+        break;
+      case Blocker::Moved::failed:
+        move_alarms(t, target, home);
+        return false;
+    }
+  }
+  change_scheduler(t, target);
   if (woken) {
     insert_owned(std::move(woken));
   }
-  return moved;
+  return true;
 }
 
 bool drop_frames(Tasklet* t) {
@@ -102,9 +113,11 @@ bool drop_frames(Tasklet* t) {
   }
   remove_started(t);
   t->started = false;
+  // The tasklet is over before the first destructor looks, which may bind it anew.
+  interp::Frozen* frozen = std::exchange(t->frozen, nullptr);
+  std::unique_ptr<Operation> operation(std::exchange(t->operation, nullptr));
   forget_function(t);
-  interp::drop(std::exchange(t->frozen, nullptr));
-  drop_operation(t);
+  interp::drop(frozen);
   return true;
 }
 

@@ -1,4 +1,5 @@
 #include "runtime/pickling/tasklet_state.hpp"
+#include "runtime/channel/channel.hpp"
 
 #include "interp/freezing/freeze.hpp"
 #include "interp/pickling/code_hash.hpp"
@@ -73,8 +74,14 @@ constexpr int completion_bits = 15;
 constexpr int version_shift = 16;
 constexpr int this_version = PY_VERSION_HEX >> 16 & 255;  // the minor one
 
+bool is_in_channel(const Tasklet* t) {
+  PyObject* owner = t->blocked() ? t->blocked_on->owner() : nullptr;
+  return owner != nullptr && is_channel(owner);
+}
+
 int flags_of(const Tasklet* t) {
-  int direction = t->place != Place::channel ? 0 : t->sending ? 1 : 3;
+  bool queued = is_in_channel(t);
+  int direction = !queued ? 0 : t->sending ? 1 : 3;
   int ours = t->frozen != nullptr ? static_cast<int>(t->completion) << completion_shift |
                                         this_version << version_shift
                                   : 0;
@@ -345,7 +352,7 @@ bool set_frames(Tasklet* t, int flags, PyObject* frames, PyObject* exceptions, P
 
 bool is_blank(const Tasklet* t) {
   return !t->started && !t->function && !t->is_main &&
-         (t->place == Place::nowhere || t->place == Place::channel) && t->scheduler->ts != nullptr;
+         (t->place == Place::nowhere || is_in_channel(t)) && t->scheduler->ts != nullptr;
 }
 
 }  // namespace

@@ -1,30 +1,62 @@
-// What a tasklet waits for.
+// What a tasklet waits for. Whoever reports, cancels, moves or collects a blocked tasklet asks its Blocker
+// and knows no kinds; a new kind of wait implements this interface, and nothing else has to change.
 #pragma once
 
 #include "core/poller.hpp"
 #include "core/timer_queue.hpp"
-#include "runtime/scheduler/scheduler.hpp"
+#include "runtime/scheduler/tasklet.hpp"
 
 namespace stackless {
 
-// A timer that knows what to do when it is due; fire() runs with the timer disarmed.
+struct Blocker {
+  // cancel() takes the tasklet, which waits here, off; returned is the reference that the wait held.
+  // Runs no Python code.
+  virtual Ref<Tasklet> cancel(Tasklet* tasklet) noexcept = 0;
+  // describe() says in words for what the tasklet waits, and where: for the deadlock report. Null with an
+  // exception set.
+  virtual Object describe(Tasklet* tasklet) = 0;
+  // traverse() visits what the wait keeps for the tasklet alone.
+  virtual int traverse(visitproc, void*) { return 0; }
+  // owner() is the Python object that is waited for (borrowed), or null.
+  virtual PyObject* owner() noexcept { return nullptr; }
+  // move() has the wait go on in another thread, whose the tasklet is about to become: `again` if the tasklet has to be woken
+  // there to begin the wait anew, `failed` with MemoryError set.
+  enum class Moved { on, again, failed };
+  virtual Moved move(Scheduler*, Scheduler*) { return Moved::on; }
+  // ends_with_thread() tells whether only the tasklet's own thread can end the wait.
+  virtual bool ends_with_thread() const noexcept { return false; }
+
+ protected:
+  ~Blocker() = default;
+};
+
+// A timer that knows what to do when it is due; fire() runs with the timer disarmed, and runs no Python code.
 struct Alarm : core::Timer {
   void (*fire)(Alarm*, Scheduler*) = nullptr;
-  Tasklet* sleeper = nullptr;  // whom it wakes, if that is blocked then
-  bool alarm_set() const noexcept { return armed(); }
+  Tasklet* sleeper = nullptr;   // whom it wakes, if that is blocked then
+  Alarm* next_alarm = nullptr;  // that the tasklet carries along (scheduler/alarms.hpp)
+  bool overdue = false;         // it has fired, and will once more when the tasklet next waits
 };
 
 enum class Outcome { ready, timed_out };
 
-// A Wait stands for one tasklet that waits, and holds the reference to it that the ring held before.
-struct Wait : core::PollWaiter, Alarm {
+// A Wait stands for one tasklet that waits for a time or a descriptor, and holds the reference to the tasklet
+// that the ring held before.
+struct Wait : core::PollWaiter, Alarm, Blocker {
+  Ref<Tasklet> cancel(Tasklet* tasklet) noexcept override;
+  Object describe(Tasklet* tasklet) override;
+  Moved move(Scheduler* from, Scheduler* to) override;
+  bool ends_with_thread() const noexcept override { return true; }
+
   Ref<Tasklet> tasklet;
   Outcome outcome = Outcome::ready;
   bool for_io = false;
-  bool ends_alone = false;          // freed by cancel_wait()
   interp::CallMark mark = nullptr;  // of the call that waits
   Wait* next_wait = nullptr;        // the scheduler's list of those with a descriptor
   Wait* prev_wait = nullptr;
+
+ protected:
+  ~Wait() = default;
 };
 
 // An Operation is all that a call keeps which waits, for a descriptor, say, since its tasklet may be frozen
@@ -35,7 +67,6 @@ struct Operation : Wait {
   virtual ~Operation() = default;
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;
-  virtual int traverse(visitproc visit, void* arg) = 0;
   virtual std::size_t memory() const noexcept = 0;  // in bytes
   virtual const char* place() const noexcept = 0;   // where it waits: "a tasklet that waits ..."
   // What a pickle keeps of a call with so many operands; null, without an exception, if it can't.
@@ -46,19 +77,6 @@ struct Operation : Wait {
   bool is_over = false;        // the wait is, and the call not yet made again
 };
 
-// taken_over() is the operation which a call goes on with that is made once more; the caller's from now on.
-inline Operation* taken_over(Scheduler* s, PyObject* self, const void* call) {
-  Operation* operation = s->current->operation;
-  if (operation == nullptr || !operation->is_over || operation->self != self ||
-      operation->call != call) [[likely]] {
-    return nullptr;
-  }
-  return std::exchange(s->current->operation, nullptr);
-}
-// is_left() tells whether the call in which the current tasklet waited has to leave the operation to it.
-inline bool is_left(const Scheduler* s, const Operation* operation) {
-  return s->current->operation == operation;
-}
 // drop_operation() drops the one of a tasklet which won't make its call again, if it has one.
 void drop_operation(Tasklet* tasklet);
 

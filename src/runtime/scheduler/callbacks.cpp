@@ -1,6 +1,5 @@
 #include "runtime/scheduler/callbacks.hpp"
 
-#include "runtime/channel/channel.hpp"
 #include "runtime/scheduler/bomb.hpp"
 
 namespace stackless {
@@ -22,12 +21,12 @@ void notify_switch(Scheduler* s, Tasklet* prev, Tasklet* next) {
   }
 }
 
-int notify_channel(Scheduler* s, Channel* channel, Tasklet* tasklet, bool sending,
+int notify_channel(Scheduler* s, PyObject* channel, Tasklet* tasklet, bool sending,
                    bool will_block) {
   if (!runtime->channel_callback) {
     return 0;
   }
-  if (s->locked > 0) {
+  if (s->forbidden.locks > 0) {
     raise(PyExc_RuntimeError, "Recursive channel call due to callbacks!");
     return -1;
   }
@@ -35,8 +34,7 @@ int notify_channel(Scheduler* s, Channel* channel, Tasklet* tasklet, bool sendin
   Object callback = runtime->channel_callback;
   Object is_sending = Object::steal(PyLong_FromLong(sending ? 1 : 0));
   Object is_blocking = Object::steal(PyLong_FromLong(will_block ? 1 : 0));
-  PyObject* arguments[] = {reinterpret_cast<PyObject*>(channel), as_object(tasklet),
-                           is_sending.get(), is_blocking.get()};
+  PyObject* arguments[] = {channel, as_object(tasklet), is_sending.get(), is_blocking.get()};
   Object result = Object::steal(PyObject_Vectorcall(callback.get(), arguments, 4, nullptr));
   return result ? 0 : -1;
 }
@@ -51,6 +49,29 @@ void update_attention() {
       s->attention &= ~Scheduler::callback;
     }
   }
+}
+
+bool is_exit(PyObject* exception) {
+  if (exception == nullptr) {
+    return false;
+  }
+  if (PyErr_GivenExceptionMatches(exception, runtime->tasklet_exit.get()) != 0) {
+    return true;
+  }
+  if (PyErr_GivenExceptionMatches(exception, PyExc_BaseExceptionGroup) == 0) {
+    return false;
+  }
+  Object members = Object::steal(PyObject_GetAttrString(exception, "exceptions"));
+  if (!members || !PyTuple_Check(members.get())) {
+    PyErr_Clear();
+    return false;
+  }
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(members.get()); ++i) {
+    if (!is_exit(PyTuple_GET_ITEM(members.get(), i))) {
+      return false;
+    }
+  }
+  return true;
 }
 
 namespace {
@@ -88,21 +109,20 @@ void exit_process(Scheduler* s, Object exception) {
 }  // namespace
 
 Object uncaught(Scheduler* s) {
-  if (PyErr_ExceptionMatches(runtime->tasklet_exit.get())) {
-    PyErr_Clear();
+  Object exception = take_exception();
+  if (is_exit(exception.get())) {
     return nullptr;
   }
-  if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
-    Object exception = take_exception();
+  if (PyErr_GivenExceptionMatches(exception.get(), PyExc_SystemExit) != 0 &&
+      !s->current->left_over) {
     if (s->thread_id != runtime->main_thread) {
       return nullptr;  // as in a plain thread: it ends the thread's work in silence
     }
     exit_process(s, std::move(exception));
     // Somebody has thrown an exception at the tasklet instead of letting it exit.
-    return PyErr_ExceptionMatches(runtime->tasklet_exit.get()) ? (PyErr_Clear(), Object())
-                                                               : take_exception();
+    exception = take_exception();
+    return is_exit(exception.get()) ? Object() : exception;
   }
-  Object exception = take_exception();
   if (!runtime->error_handler) {
     return exception;
   }
@@ -114,8 +134,8 @@ Object uncaught(Scheduler* s) {
   if (result) {
     return nullptr;
   }
-  return PyErr_ExceptionMatches(runtime->tasklet_exit.get()) ? (PyErr_Clear(), Object())
-                                                             : take_exception();
+  exception = take_exception();
+  return is_exit(exception.get()) ? Object() : exception;
 }
 
 }  // namespace stackless

@@ -5,14 +5,12 @@
 
 namespace stackless {
 
-struct Channel;
-
 inline void forbid_switching(Scheduler* s) noexcept {
-  ++s->locked;
+  ++s->forbidden.locks;
   s->attention |= Scheduler::lock;
 }
 inline void allow_switching(Scheduler* s) noexcept {
-  if (--s->locked == 0) {
+  if (--s->forbidden.locks == 0) {
     s->attention &= ~Scheduler::lock;
   }
 }
@@ -34,10 +32,14 @@ class Locked {
 void notify_switch(Scheduler* s, Tasklet* prev, Tasklet* next);
 
 // notify_channel() calls the channel callback, if there is one; -1 with its exception set.
-int notify_channel(Scheduler* s, Channel* channel, Tasklet* tasklet, bool sending, bool will_block);
+int notify_channel(Scheduler* s, PyObject* channel, Tasklet* tasklet, bool sending,
+                   bool will_block);
 
 // update_attention() tells every scheduler whether callbacks are set.
 void update_attention();
+
+// is_exit() tells whether an exception is TaskletExit, or a group of nothing else, as `except*` makes one of it.
+bool is_exit(PyObject* exception);
 
 // uncaught() decides about the exception that is set as the current tasklet's function ends: it
 // returns what is to be delivered to the run() caller, or null if it ends here.

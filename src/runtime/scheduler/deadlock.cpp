@@ -1,6 +1,6 @@
 #include "runtime/scheduler/deadlock.hpp"
 
-#include "runtime/channel/channel.hpp"
+#include "runtime/scheduler/blocker.hpp"
 
 namespace stackless {
 
@@ -54,43 +54,31 @@ Object place_of(Tasklet* tasklet) {
                                                        PyFrame_GetLineNumber(f), c->co_qualname)));
 }
 
-namespace {
-
-Object last_user(Scheduler* s, Channel* channel) {
-  if (channel->last_user == 0) {
-    return or_unknown(Object::steal(PyUnicode_FromString("never used before")));
-  }
-  if (channel->last_user == s->main->serial) {
-    return or_unknown(Object::steal(PyUnicode_FromString("last used by the main tasklet")));
+Object name_of_tasklet(std::uint64_t serial, Scheduler* s) {
+  if (serial == s->main->serial) {
+    return or_unknown(Object::steal(PyUnicode_FromString("the main tasklet")));
   }
   for (Tasklet* t = s->first_started; t != nullptr; t = t->neighbors.next) {
-    if (t->serial == channel->last_user) {
-      Object who = describe(t);
-      return or_unknown(Object::steal(PyUnicode_FromFormat("last used by %U", who.get())));
+    if (t->serial == serial) {
+      return describe(t);
     }
   }
-  const Runtime::Departed& gone = runtime->departed[channel->last_user % runtime->departed.size()];
-  if (gone.serial == channel->last_user) {
-    return or_unknown(Object::steal(
-        PyUnicode_FromFormat("last used by tasklet %llu '%U', which has finished",
-                             static_cast<unsigned long long>(gone.serial), gone.name.get())));
-  }
-  return or_unknown(
-      Object::steal(PyUnicode_FromFormat("last used by tasklet %llu, which is gone",
-                                         static_cast<unsigned long long>(channel->last_user))));
+  const Runtime::Departed& gone = runtime->departed[serial % runtime->departed.size()];
+  auto number = static_cast<unsigned long long>(serial);
+  return or_unknown(Object::steal(
+      gone.serial == serial
+          ? PyUnicode_FromFormat("tasklet %llu '%U', which has finished", number, gone.name.get())
+          : PyUnicode_FromFormat("tasklet %llu, which is gone", number)));
 }
 
-void append_line(Scheduler* s, Object* text, Tasklet* tasklet) {
-  Object who = describe(tasklet), where = place_of(tasklet);
-  Object what;
-  if (tasklet->place == Place::channel) {
-    Object user = last_user(s, tasklet->channel);
-    what = or_unknown(Object::steal(PyUnicode_FromFormat(
-        "%s channel %p%U (%U)", tasklet->sending ? "sending on" : "receiving from",
-        static_cast<void*>(tasklet->channel), where.get(), user.get())));
-  } else {
-    what = or_unknown(Object::steal(PyUnicode_FromFormat("waiting%U", where.get())));
-  }
+namespace {
+
+void append_line(Object* text, Tasklet* tasklet) {
+  Object who = describe(tasklet);
+  Object what =
+      or_unknown(tasklet->blocked()
+                     ? tasklet->blocked_on->describe(tasklet)
+                     : Object::steal(PyUnicode_FromFormat("waiting%U", place_of(tasklet).get())));
   PyObject* whole = text->release();
   Object line = Object::steal(PyUnicode_FromFormat("\n  %U: %U", who.get(), what.get()));
   PyUnicode_Append(&whole, line.get());
@@ -100,7 +88,7 @@ void append_line(Scheduler* s, Object* text, Tasklet* tasklet) {
 Object report(Scheduler* s, const char* headline, Tasklet* also) {
   Object text = Object::steal(PyUnicode_FromString(headline));
   if (also != nullptr && text) {
-    append_line(s, &text, also);
+    append_line(&text, also);
   }
   constexpr int most = 100;
   int lines = 0, left_out = 0;
@@ -111,11 +99,11 @@ Object report(Scheduler* s, const char* headline, Tasklet* also) {
     if (++lines > most) {
       ++left_out;
     } else {
-      append_line(s, &text, t);
+      append_line(&text, t);
     }
   }
   if (Tasklet* main = s->main.get(); text && main != also && main->blocked()) {
-    append_line(s, &text, main);
+    append_line(&text, main);
   }
   if (left_out > 0 && text) {
     PyObject* whole = text.release();

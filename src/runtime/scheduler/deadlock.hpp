@@ -14,6 +14,9 @@ Object lonely_main_report(Scheduler* s, Tasklet* main);
 // place_of() says where a tasklet is: " at file.py:12 in f".
 Object place_of(Tasklet* tasklet);
 
+// name_of_tasklet() names the tasklet with that serial number, of the scheduler's or gone: "tasklet 7 'worker'".
+Object name_of_tasklet(std::uint64_t serial, Scheduler* s);
+
 // remember_departed() keeps the name of a tasklet that ends, in case a report wants it.
 void remember_departed(Tasklet* tasklet);
 

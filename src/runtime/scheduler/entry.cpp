@@ -1,10 +1,12 @@
 // What runs on a tasklet's stack: its life from beginning to end.
+#include "runtime/scheduler/decided.hpp"
 #include "runtime/scheduler/giving_way.hpp"
 
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/deadlock.hpp"
 #include "runtime/scheduler/mounting.hpp"
 #include "runtime/scheduler/switching.hpp"
+#include "runtime/scheduler/who_runs_next.hpp"
 
 namespace stackless {
 
@@ -16,6 +18,22 @@ bool goes_unnoticed(Tasklet* tasklet) {
          tasklet->weak_references == nullptr;
 }
 
+// Delivers the exception of a tasklet that ends to the caller of run(), and returns that, if there is an exception.
+// Of two for the same one, the later is only reported. Python code may run.
+Tasklet* deliver(Scheduler* s, Tasklet* self, Object exception) {
+  if (!exception) {
+    return nullptr;
+  }
+  Tasklet* told = innermost_run(s);
+  if (told->place == Place::ring && told->tempval && is_bomb(told->tempval.get())) {
+    restore_exception(std::move(exception));
+    PyErr_WriteUnraisable(as_object(self));
+    return nullptr;
+  }
+  explode_in(s, told, std::move(exception));
+  return told;
+}
+
 // Ends the current tasklet; returns who runs next.
 Tasklet* finish(Scheduler* s, Tasklet* self, Object exception) {
   if ((s->attention & Scheduler::struck) != 0) [[unlikely]] {
@@ -24,20 +42,23 @@ Tasklet* finish(Scheduler* s, Tasklet* self, Object exception) {
       PyErr_WriteUnraisable(as_object(self));
     }
   }
-  Ref<Tasklet> keep = unlink(self);
-  Tasklet* next = successor(s, std::move(exception));
-  notify_switch(s, self, next);
-  if (!s->idle_wanted) {
-    s->ring.rotate_to(next);
-  }
   self->tempval.reset();
+  Tasklet* told = deliver(s, self, std::move(exception));
+  Ref<Tasklet> keep = unlink(self);
+  if (told != nullptr) {
+    make_runnable(told);
+  }
+  Tasklet* next = successor(s, told);
+  put_mail(s, self, nullptr);  // what came after the end
+  s->left.drop_later(Object::steal(interp::take_context(s->ts)));
   remove_started(self);
-  s->seats.leave(self);
+  s->stacks.seats.leave(self);
   self->stack = nullptr;
   self->started = false;
   if (!goes_unnoticed(self)) {
-    leave_to_successor(s, Object::steal(keep.release_object()));
+    s->left.drop_later(Object::steal(keep.release_object()));
   }
+  check_decision(s);
   return next;
 }
 
@@ -145,7 +166,7 @@ void tasklet_entry() {
       self->started = true;
       add_started(self);
     }
-    if (s->duties) {
+    if (s->left.any) {
       do_duties(s, self);
     }
     if (start.tracing) {
@@ -153,9 +174,9 @@ void tasklet_entry() {
     }
     Tasklet* next = run_function(s, frozen);
     s->current = next;
-    ++s->switches;
+    ++s->counts.switches;
     if (next->parked != nullptr) {
-      s->stacks.release(stack);
+      s->stacks.pool.release(stack);
       update_crowded(s);
       interp::leave_to(next->parked);
     }
@@ -164,7 +185,7 @@ void tasklet_entry() {
       continue;
     }
     // It was given a stack by somebody who then did not switch to it after all.
-    s->stacks.put_back(std::exchange(next->stack, stack));
+    s->stacks.pool.put_back(std::exchange(next->stack, stack));
   }
 }
 

@@ -1,52 +1,47 @@
 #include "runtime/scheduler/giving_way.hpp"
+#include "runtime/scheduler/decided.hpp"
 
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/idle.hpp"
 #include "runtime/scheduler/mounting.hpp"
 #include "runtime/scheduler/switching.hpp"
+#include "runtime/scheduler/who_runs_next.hpp"
 
 namespace stackless {
 
-bool is_run_caller(Scheduler* s, Tasklet* tasklet) {
-  PyObject* callers = s->run_callers.get();
+bool is_run_caller(const Scheduler* s, const Tasklet* tasklet) {
+  PyObject* callers = s->runs.callers.get();
   for (Py_ssize_t i = 1; i < PyList_GET_SIZE(callers); ++i) {
-    if (PyList_GET_ITEM(callers, i) == as_object(tasklet)) {
+    if (PyList_GET_ITEM(callers, i) == as_object(const_cast<Tasklet*>(tasklet))) {
       return !tasklet->scheduled();
     }
   }
   return false;
 }
 
-Tasklet* innermost_run(Scheduler* s) {
-  Py_ssize_t size = PyList_GET_SIZE(s->run_callers.get());
-  return size > 1 ? as_tasklet(PyList_GET_ITEM(s->run_callers.get(), size - 1)) : s->main.get();
+Tasklet* innermost_run(const Scheduler* s) {
+  Py_ssize_t size = PyList_GET_SIZE(s->runs.callers.get());
+  return size > 1 ? as_tasklet(PyList_GET_ITEM(s->runs.callers.get(), size - 1)) : s->main.get();
 }
 
-void explode_in(Tasklet* tasklet, Object exception) {
+void put_mail(Scheduler* s, Tasklet* tasklet, Object value) {
+  s->left.drop_later(std::exchange(tasklet->tempval, std::move(value)));
+}
+
+void explode_in(Scheduler* s, Tasklet* tasklet, Object exception) {
+  NoCollection hush;
   Object bomb = make_bomb(std::move(exception));
   if (!bomb) {
     bomb = make_bomb(take_exception());  // MemoryError instead
   }
-  tasklet->tempval = std::move(bomb);
+  put_mail(s, tasklet, std::move(bomb));
 }
 
 namespace {
 
-void drop_departed(Scheduler* s, Tasklet* self) {
-  // What its destruction runs may switch, and so must not find this tasklet's mail.
-  Object mail = std::move(self->tempval);
-  if (s->idle_wanted) {
-    Locked locked(s);
-    s->departed.reset();
-  } else {
-    s->departed.reset();
-  }
-  self->tempval = std::move(mail);
-}
-
 bool give_stack(Scheduler* s, Tasklet* next) {
-  next->stack = s->stacks.acquire();
+  next->stack = s->stacks.pool.acquire();
   update_crowded(s);
   if (next->stack == nullptr) {
     PyErr_SetString(PyExc_MemoryError,
@@ -70,40 +65,68 @@ void start_stack(Scheduler* s, Tasklet* self, Tasklet* next, interp::CallMark ma
   interp::start(s->ts, &self->parked, next->stack, tasklet_entry, mark);
 }
 
+Tasklet* switch_while_handling(Scheduler* s, Tasklet* self, Tasklet* next, interp::CallMark mark) {
+  core::ExceptionState mine = s->exception_state->take();
+  self = switch_stacks(s, self, next, mark);
+  *s->exception_state = mine;
+  return self;
+}
+
+namespace {
+
+// Drops what was left to be dropped.
+void drop_left(Scheduler* s, Tasklet* self) {
+  std::vector<Object> objects = s->left.take_objects();
+  // What destructors run may switch, and so must not find this tasklet's mail.
+  Object mail = std::move(self->tempval);
+  if (s->left.sleep) {
+    Locked locked(s);  // the tasklet isn't in the ring
+    objects.clear();
+  } else {
+    objects.clear();
+  }
+  if (self->tempval) {
+    s->left.drop_later(std::move(mail));  // something was thrown at it meanwhile
+  } else {
+    self->tempval = std::move(mail);
+  }
+}
+
+}  // namespace
+
 Tasklet* do_duties(Scheduler* s, Tasklet* self) {
-  while (s->duties) {
-    s->duties = false;
-    if (s->departed) {
-      drop_departed(s, self);
+  while (s->left.any) {
+    s->left.any = false;
+    drop_left(s, self);
+    if (!std::exchange(s->left.sleep, false)) {
+      continue;
     }
-    if (!s->idle_wanted) {
-      break;
+    Decision decision = sleep(s, self);
+    while (decision.turn != Turn::run) {
+      decision = sleep(s, self);  // the callback has taken away whoever was runnable
     }
-    s->idle_wanted = false;
-    Tasklet* next = idle(s, self);
-    s->ring.rotate_to(next);
-    if (next != self) {
-      notify_switch(s, self, next);
-      self = switch_stacks(s, self, next, nullptr);
+    if (decision.who != self) {
+      s->ring.rotate_to(decision.who);
+      self = switch_stacks(s, self, decision.who, {});
     }
   }
   return self;
 }
 
-PyObject* explode_mail(PyObject* bomb) { return explode(Object::steal(bomb)); }
-
-// Puts `value` into the mailbox. What was there goes first: a suspended tasklet holds nothing on its
-// C stack.
-void put_mail(Tasklet* self, PyObject* value) {
-  self->tempval.reset();
-  self->tempval = Object::share(value);
+Tasklet* settle_left(Scheduler* s) {
+  forget_decision(s);
+  Tasklet* self = s->current;
+  // In a callback or signal handler the current tasklet may be half-way out: whoever runs next sees to it.
+  return s->left.any && s->forbidden.locks == 0 ? do_duties(s, self) : self;
 }
+
+PyObject* explode_mail(PyObject* bomb) { return explode(Object::steal(bomb)); }
 
 namespace {
 
 bool trapped(Scheduler* s) {
   if ((s->attention & (Scheduler::trap | Scheduler::lock)) != 0) [[unlikely]] {
-    if (s->switch_trap != 0) {
+    if (s->forbidden.traps != 0) {
       raise(PyExc_RuntimeError, "switch_trap");
     } else {
       raise(PyExc_RuntimeError, "no switch is possible inside a callback or a signal handler");
@@ -146,9 +169,7 @@ Object take_thrown(Scheduler* s) {
   return exception;
 }
 
-namespace {
-
-bool struck(Scheduler* s) {
+bool is_struck(Scheduler* s) {
   if ((s->attention & Scheduler::struck) == 0) [[likely]] {
     return false;
   }
@@ -159,8 +180,6 @@ bool struck(Scheduler* s) {
   return PyErr_Occurred() != nullptr;
 }
 
-}  // namespace
-
 // Whoever runs instead of `next` if there is no stack for that.
 Tasklet* next_or_told(Scheduler* s, Tasklet* next) {
   if (prepare(s, next)) [[likely]] {
@@ -170,20 +189,29 @@ Tasklet* next_or_told(Scheduler* s, Tasklet* next) {
   Tasklet* told = innermost_run(s);
   if (told->place != Place::ring) {
     make_runnable(told);
-    explode_in(told, std::move(error));
+    explode_in(s, told, std::move(error));
   }
   return told;
 }
 
+namespace {
+
+// Whether the current tasklet goes on. In callbacks it may be on its way out already.
+bool stays(const Scheduler* s, const Tasklet* next) {
+  return next == s->current && next->place == Place::ring;
+}
+
+}  // namespace
+
 bool switch_would_fail(Scheduler* s, Tasklet* next) {
-  return struck(s) || (next != s->current && (trapped(s) || !prepare(s, next)));
+  return is_struck(s) || (!stays(s, next) && (trapped(s) || !prepare(s, next)));
 }
 
 bool giving_way_would_fail(Scheduler* s, Tasklet* next) {
-  if (struck(s)) [[unlikely]] {
+  if (is_struck(s)) [[unlikely]] {
     return true;
   }
-  if (next == s->current) {
+  if (stays(s, next)) {
     return false;
   }
   if (trapped(s)) {
@@ -206,11 +234,6 @@ void throw_at_running(Scheduler* s, Object exception) {
   if (asks) {
     PyThreadState_SetAsyncExc(s->thread_id, runtime->tasklet_exit.get());
   }
-}
-
-void leave_to_successor(Scheduler* s, Object object) {
-  s->departed = std::move(object);
-  s->duties = true;
 }
 
 // Notes that the current tasklet blocks deep down its C stack, whose pages the pool then gives back

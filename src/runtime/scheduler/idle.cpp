@@ -3,10 +3,12 @@
 
 #include <cerrno>
 
-#include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/alarms.hpp"
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/deadlock.hpp"
+#include "runtime/scheduler/giving_way.hpp"
 #include "runtime/scheduler/signal_pipe.hpp"
+#include "runtime/scheduler/who_runs_next.hpp"
 
 namespace stackless {
 
@@ -25,8 +27,8 @@ std::nullptr_t raise_os_error(int error) {
 }
 
 int open_poller(Scheduler* s) {
-  if (!s->poller.is_open()) {
-    if (int error = s->poller.open(); error != 0) {
+  if (!s->sleep.poller.is_open()) {
+    if (int error = s->sleep.poller.open(); error != 0) {
       raise_os_error(error);
       return -1;
     }
@@ -36,27 +38,40 @@ int open_poller(Scheduler* s) {
 
 void finish_wait(Wait* wait, Outcome outcome) {
   wait->outcome = outcome;
-  insert_owned(cancel_wait(wait->tasklet.get()));
+  insert_owned(wait->cancel(wait->tasklet.get()));
 }
 
 namespace {
 
+void wake_ready(Scheduler* s) {
+  while (core::PollWaiter* waiter = s->sleep.poller.next_ready()) {
+    finish_wait(static_cast<Wait*>(waiter), Outcome::ready);
+  }
+}
+
+// Looks at descriptors until nothing is new, for a look takes a limited number of events.
+void look_at_descriptors(Scheduler* s) {
+  constexpr int most = 1000;  // who is flooded has to get to work, too
+  for (int i = 0; i < most && s->sleep.io_waits > 0 && s->sleep.poller.poll(0, nullptr) > 0; ++i) {
+    wake_ready(s);
+  }
+}
+
+// What is ready beats what is due, however late we look: before an alarm goes off, whoever has been answered in time is
+// out of its reach.
 void fire_due(Scheduler* s) {
-  if (s->timers.empty()) {
+  core::TimerQueue& timers = s->sleep.timers;
+  core::Nanoseconds now = timers.empty() ? 0 : core::monotonic_now();
+  if (timers.empty() || timers.earliest_deadline() > now) {
     return;
   }
-  core::Nanoseconds now = core::monotonic_now();
-  while (core::Timer* timer = s->timers.pop_due(now)) {
+  look_at_descriptors(s);
+  NoCollection hush;  // exceptions are made
+  while (core::Timer* timer = timers.pop_due(now)) {
     auto* alarm = static_cast<Alarm*>(timer);
     alarm->fire(alarm, s);
   }
   update_waiters(s);
-}
-
-void wake_ready(Scheduler* s) {
-  while (core::PollWaiter* waiter = s->poller.next_ready()) {
-    finish_wait(static_cast<Wait*>(waiter), Outcome::ready);
-  }
 }
 
 int run_signal_handlers(Scheduler* s) {
@@ -72,20 +87,20 @@ int sleep_without_gil(Scheduler* s, core::Nanoseconds deadline, std::size_t know
   }
   // A look at the ring comes last: whatever ran Python code, or let go of the GIL, may have filled it.
   // From `sleeping` on, who fills it wakes us.
-  s->sleeping = true;
-  s->helpless = deadline != 0 && !s->anybody_waits() && known == 0;
-  if (s->helpless) {
+  s->sleep.asleep = true;
+  s->sleep.helpless = deadline != 0 && !s->anybody_waits() && known == 0;
+  if (s->sleep.helpless) {
     notice_ends_of_other_threads(s);
   }
   if (deadline != 0 && s->ring.size() > known) {
-    s->sleeping = s->helpless = false;
+    s->sleep.asleep = s->sleep.helpless = false;
     return 0;
   }
   Py_BEGIN_ALLOW_THREADS
-  *events = s->poller.wait(deadline, nullptr);
+  *events = s->sleep.poller.wait(deadline, nullptr);
   Py_END_ALLOW_THREADS
-  s->sleeping = s->helpless = false;
-  s->poller.dispatch(*events);
+  s->sleep.asleep = s->sleep.helpless = false;
+  s->sleep.poller.dispatch(*events);
   return 0;
 }
 
@@ -99,7 +114,7 @@ int sleep_once(Scheduler* s, core::Nanoseconds deadline, std::size_t known) {
   // Only the main thread runs Python's signal handlers, and has to be told of them. That costs some
   // system calls, which a thread with something to do can spare.
   bool to_be_told = s->thread_id == runtime->main_thread && deadline != 0;
-  if (to_be_told && s->poller.poll(0, nullptr) > 0) {
+  if (to_be_told && s->sleep.poller.poll(0, nullptr) > 0) {
     result = events = 0;
   } else if (to_be_told) {
     if (open_signal_pipe(s) < 0) {
@@ -125,7 +140,7 @@ int sleep_once(Scheduler* s, core::Nanoseconds deadline, std::size_t known) {
 }  // namespace
 
 bool Scheduler::anybody_waits() const {
-  return io_waits > 0 || timers.any([](core::Timer* timer) {
+  return sleep.io_waits > 0 || sleep.replies > 0 || sleep.timers.any([](core::Timer* timer) {
     return static_cast<Alarm*>(timer)->sleeper->blocked();
   });
 }
@@ -133,94 +148,104 @@ bool Scheduler::anybody_waits() const {
 Tasklet* idle(Scheduler* s, Tasklet* self) {
   s->current = self;
   Object exception;
-  for (;;) {
+  while (!exception) {
     fire_due(s);
-    if (Tasklet* next = s->ring.head()) {
-      if (!switch_would_fail(s, next)) {
-        return next;
+    Decision decision = decide(s, s->ring.head());
+    switch (decision.turn) {
+      case Turn::run:
+        if (!switch_would_fail(s, decision.who)) {
+          return decision.who;
+        }
+        exception = take_exception();
+        break;
+      case Turn::sleep: {
+        core::TimerQueue& timers = s->sleep.timers;
+        if (sleep_once(s, timers.empty() ? forever : timers.earliest_deadline(), 0) < 0) {
+          exception = take_exception();
+        }
+        break;
       }
-      exception = take_exception();
-      break;
-    }
-    bool floating = self->place == Place::nowhere;
-    bool hopeful = s->anybody_waits() ||
-                   ((!floating || s->mode == RunMode::threadblock) && others_may_wake(s));
-    if (!hopeful) {
-      if (floating) {
+      case Turn::caller:
         insert(self);
         return self;
+      case Turn::deadlock: {
+        Locked locked(s);
+        exception = deadlock_report(s, self);
+        break;
       }
-      exception = deadlock_report(s, self);
-      break;
-    }
-    if (sleep_once(s, s->timers.empty() ? forever : s->timers.earliest_deadline(), 0) < 0) {
-      exception = take_exception();
-      break;
     }
   }
+  explode_in(s, self, std::move(exception));
   make_runnable(self);
-  if (exception) {
-    self->tempval = make_bomb(std::move(exception));
-  }
   return self;
 }
 
 void poll_now_and_then(Scheduler* s) {
-  if (++s->rounds <= s->ring.size() || s->locked > 0) {
+  if (++s->sleep.rounds <= s->ring.size() || s->forbidden.locks > 0) {
     return;
   }
-  s->rounds = 0;
-  fire_due(s);
-  if (s->io_waits > 0) {
-    s->poller.poll(0, nullptr);
+  s->sleep.rounds = 0;
+  if (s->sleep.io_waits > 0) {
+    s->sleep.poller.poll(0, nullptr);
     wake_ready(s);
   }
+  fire_due(s);
 }
 
 int poll_for(Scheduler* s, core::Nanoseconds max_wait) {
   core::Nanoseconds deadline = max_wait > 0 ? core::monotonic_now() + max_wait : max_wait;
-  if (deadline != 0 && !s->timers.empty() &&
-      (deadline < 0 || s->timers.earliest_deadline() < deadline)) {
-    deadline = s->timers.earliest_deadline();
+  if (deadline != 0 && !s->sleep.timers.empty() &&
+      (deadline < 0 || s->sleep.timers.earliest_deadline() < deadline)) {
+    deadline = s->sleep.timers.earliest_deadline();
   }
   return sleep_once(s, deadline, 1);  // the caller is runnable
 }
 
-Ref<Tasklet> cancel_wait(Tasklet* tasklet) {
-  Scheduler* s = tasklet->scheduler;
-  Wait* wait = tasklet->wait;
-  if (wait->alarm_set()) {
-    s->timers.remove(wait);
+Ref<Tasklet> Wait::cancel(Tasklet* waiter) noexcept {
+  Scheduler* s = waiter->scheduler;
+  if (armed()) {
+    s->sleep.timers.remove(this);
   }
-  if (wait->for_io) {
-    s->poller.cancel(wait);
-    (wait->prev_wait != nullptr ? wait->prev_wait->next_wait : s->first_wait) = wait->next_wait;
-    if (wait->next_wait != nullptr) {
-      wait->next_wait->prev_wait = wait->prev_wait;
+  if (for_io) {
+    s->sleep.poller.cancel(this);
+    (prev_wait != nullptr ? prev_wait->next_wait : s->sleep.first_wait) = next_wait;
+    if (next_wait != nullptr) {
+      next_wait->prev_wait = prev_wait;
     }
-    --s->io_waits;
+    --s->sleep.io_waits;
   }
   update_waiters(s);
-  tasklet->wait = nullptr;
-  tasklet->place = Place::nowhere;
-  Ref<Tasklet> reference = std::move(wait->tasklet);
-  if (wait->ends_alone) {
-    delete wait;
+  waiter->blocked_on = nullptr;
+  waiter->place = Place::nowhere;
+  return std::move(tasklet);
+}
+
+Object Wait::describe(Tasklet* waiter) {
+  return Object::steal(PyUnicode_FromFormat("waiting%U", place_of(waiter).get()));
+}
+
+Blocker::Moved Wait::move(Scheduler* from, Scheduler* to) {
+  if (for_io) {
+    return Moved::again;
   }
-  return reference;
+  if (!move_alarm(this, from, to)) {
+    PyErr_NoMemory();
+    return Moved::failed;
+  }
+  return Moved::on;
 }
 
 void rewatch(Scheduler* s) {
   close_signal_pipe();
-  if (s->first_wait == nullptr || open_poller(s) < 0) {
+  if (s->sleep.first_wait == nullptr || open_poller(s) < 0) {
     PyErr_Clear();
     return;
   }
-  for (Wait* wait = s->first_wait; wait != nullptr; wait = wait->next_wait) {
+  for (Wait* wait = s->sleep.first_wait; wait != nullptr; wait = wait->next_wait) {
     int fd = wait->fd;
-    s->poller.cancel(wait);
-    if (s->poller.watch(fd, false) == 0) {
-      s->poller.wait_for(wait, fd, wait->direction);
+    s->sleep.poller.cancel(wait);
+    if (s->sleep.poller.watch(fd, false) == 0) {
+      s->sleep.poller.wait_for(wait, fd, wait->direction);
     }
   }
 }

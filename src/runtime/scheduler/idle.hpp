@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/scheduler/blocker.hpp"
+#include "runtime/scheduler/scheduler.hpp"
 
 namespace stackless {
 
@@ -22,8 +23,6 @@ int open_poller(Scheduler* s);
 std::nullptr_t raise_os_error(int error);
 // finish_wait() makes the one who waits runnable.
 void finish_wait(Wait* wait, Outcome outcome);
-// cancel_wait() takes a waiting tasklet off its wait and returns the reference.
-Ref<Tasklet> cancel_wait(Tasklet* tasklet);
 // rewatch() registers every descriptor waited for anew, in a forked child's new poller.
 void rewatch(Scheduler* s);
 

@@ -1,4 +1,5 @@
 #include "runtime/scheduler/mounting.hpp"
+#include "runtime/scheduler/decided.hpp"
 
 #include "interp/freezing/merge_loops.hpp"
 #include "interp/freezing/swap_places.hpp"
@@ -8,7 +9,9 @@
 #include "runtime/scheduler/blocking_calls.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"
+#include "runtime/scheduler/giving_way.hpp"
 #include "runtime/scheduler/switching.hpp"
+#include "runtime/scheduler/who_runs_next.hpp"
 
 namespace stackless {
 
@@ -59,7 +62,7 @@ Success freeze(Tasklet* t, interp::Parked* parked, bool merging, interp::CallMar
     return Success::pinned;
   }
   t->completion = completion;
-  ++t->scheduler->freezes;
+  ++t->scheduler->counts.freezes;
   if (merges) {
     return Success::unwound;
   }
@@ -70,16 +73,17 @@ Success freeze(Tasklet* t, interp::Parked* parked, bool merging, interp::CallMar
 // Has the C functions of `self`, whose frames have been moved out, end as soon as it runs; `next` runs
 // afterwards. Destructors that run meanwhile may not switch.
 void start_unwinding(Scheduler* s, Tasklet* self, Tasklet* next) {
-  s->after_unwinding = next;
-  s->withheld_mail = std::exchange(self->tempval, Object::share(unwinding_bomb));
+  forget_decision(s);
+  s->unwinding.next = next;
+  s->unwinding.mail = std::exchange(self->tempval, Object::share(unwinding_bomb));
   forbid_switching(s);
 }
 
 // What stands on it from there on is never returned to.
 void release_stack(Tasklet* t, void* from) {
   core::abandon(from, t->stack->top());
-  t->scheduler->seats.leave(t);
-  t->scheduler->stacks.release(std::exchange(t->stack, nullptr));
+  t->scheduler->stacks.seats.leave(t);
+  t->scheduler->stacks.pool.release(std::exchange(t->stack, nullptr));
   update_crowded(t->scheduler);
 }
 
@@ -87,9 +91,7 @@ namespace {
 
 // A frame holds the arguments now; to drop the tuple may run code.
 void leave_arguments(Scheduler* s, Tasklet* self) {
-  if (self->arguments && !s->departed) {
-    leave_to_successor(s, std::move(self->arguments));
-  }
+  s->left.drop_later(std::move(self->arguments));
 }
 
 // Whether what has been found to stand alike is all that there is of the mounted tasklet.
@@ -103,20 +105,20 @@ void note_trade(Scheduler* s, Tasklet* mounted, Tasklet* next) {
   mounted->frozen = std::exchange(next->frozen, nullptr);
   mounted->completion = next->completion;
   if (next->stack != nullptr) {
-    s->stacks.put_back(next->stack);
+    s->stacks.pool.put_back(next->stack);
     update_crowded(s);
   }
   next->stack = std::exchange(mounted->stack, nullptr);
-  s->seats.pass_on(mounted, next);
-  ++s->freezes;
-  ++s->thaws;
-  ++s->trades;
+  s->stacks.seats.pass_on(mounted, next);
+  ++s->counts.freezes;
+  ++s->counts.thaws;
+  ++s->counts.trades;
 }
 
 }  // namespace
 
 bool trade(Scheduler* s, Tasklet* self, Tasklet* next, interp::CallMark mark, Object* result) {
-  if (self->stack == nullptr || s->idle_wanted) {
+  if (self->stack == nullptr || s->left.sleep || !s->exception_state->is_empty()) {
     return false;
   }
   interp::Trade places(s->ts, nullptr, next->frozen, mark);
@@ -126,11 +128,11 @@ bool trade(Scheduler* s, Tasklet* self, Tasklet* next, interp::CallMark mark, Ob
   places.make();
   s->ring.rotate_to(next);
   note_trade(s, self, next);
-  ++s->switches;
+  ++s->counts.switches;
   s->current = next;
   leave_arguments(s, self);
-  if (s->duties) {
-    do_duties(s, next);
+  if (s->left.any) {
+    next = do_duties(s, next);
   }
   Object done = std::move(next->arguments);
   *result = Object::steal(finish_call());
@@ -141,21 +143,17 @@ namespace {
 
 // Has `next` run in the place of who sits at its call; false if nobody does.
 bool trade_for_seat(Scheduler* s, Tasklet* next) {
-  Tasklet* other = s->seats.at(interp::call_of(next->frozen));
-  if (other == nullptr || other->parked == nullptr || s->departed) {
+  Tasklet* other = s->stacks.seats.at(interp::call_of(next->frozen));
+  if (other == nullptr || other->parked == nullptr) {
     return false;
   }
   interp::Trade places(s->ts, other->parked, next->frozen);
-  if (!can_trade(places, other) || places.drops() > 1) {  // whoever runs next can drop one
+  if (!can_trade(places, other)) {
     return false;
   }
   places.make();
   while (PyObject* left = places.take_left()) {
-    if (Py_REFCNT(left) > 1) {
-      Py_DECREF(left);
-    } else {
-      leave_to_successor(s, Object::steal(left));
-    }
+    s->left.drop_later(Object::steal(left));
   }
   leave_arguments(s, other);
   next->parked = std::exchange(other->parked, nullptr);
@@ -176,8 +174,8 @@ bool freeze_at_once(Tasklet* t) {
 // Allows for one C stack more; or else, now and then, sees to it that one less is in use: the calls at which
 // tasklets wait are others after a while.
 bool make_room(Scheduler* s, const Tasklet* next) {
-  Seats& seats = s->seats;
-  if (s->stacks.in_use() > stacks_allowed(s) + 1) {
+  Seats& seats = s->stacks.seats;
+  if (s->stacks.pool.in_use() > stacks_allowed(s) + 1) {
     return false;
   }
   if (seats.extra < Seats::most_extra(runtime->stack_budget)) {
@@ -204,16 +202,17 @@ bool sits_at(const Tasklet* t, const void* call) {
 // Whether the current tasklet stays mounted when `next` runs: another one has been frozen for that, or there is to
 // be somebody at its call with whom others can trade.
 bool stays_mounted(Scheduler* s, Tasklet* self, Tasklet* next) {
-  if (s->idle_wanted) {
+  if (s->left.sleep) {
     return false;
   }
   bool traded = next->frozen != nullptr && trade_for_seat(s, next);
   const void* call = self->stack != nullptr ? interp::call_of(s->ts, nullptr) : nullptr;
-  if (!traded && (call == nullptr || sits_at(s->seats.at(call), call) || !make_room(s, next))) {
+  if (!traded &&
+      (call == nullptr || sits_at(s->stacks.seats.at(call), call) || !make_room(s, next))) {
     return false;
   }
   if (call != nullptr) {
-    s->seats.sit_down(call, self);
+    s->stacks.seats.sit_down(call, self);
   }
   return true;
 }
@@ -223,6 +222,10 @@ bool stays_mounted(Scheduler* s, Tasklet* self, Tasklet* next) {
 // It may not return: AddressSanitizer would leave red zones on the stack.
 [[gnu::no_sanitize_address]] bool freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next,
                                                    interp::CallMark mark, Object* result) {
+  check_decision(s);  // freezing moves the data stack
+  if (!s->exception_state->is_empty()) {
+    return false;  // C++ code handles an exception on this stack
+  }
   if (wait_alike(s, next) && trade(s, self, next, mark, result)) {
     return true;
   }
@@ -241,7 +244,7 @@ bool stays_mounted(Scheduler* s, Tasklet* self, Tasklet* next) {
   }
   leave_arguments(s, self);
   s->current = next;
-  ++s->switches;
+  ++s->counts.switches;
   constexpr std::ptrdiff_t callees = 4096;  // what has been called to get here
   release_stack(self, static_cast<char*>(__builtin_frame_address(0)) - callees);
   if (next->parked != nullptr) {
@@ -250,20 +253,29 @@ bool stays_mounted(Scheduler* s, Tasklet* self, Tasklet* next) {
   interp::leave_to_start(next->stack, tasklet_entry);
 }
 
+namespace {
+
+// Whether `next` can be switched to as was decided. One that isn't in the ring asks for itself (freeze_tasklet()).
+bool is_meant(const Scheduler* s, const Tasklet* next) {
+  return next == s->unwinding.by || (next->place == Place::ring && next->scheduler == s);
+}
+
+}  // namespace
+
 Tasklet* finish_freezing(Scheduler* s, Tasklet* self) {
   Object deferred = Object::steal(interp::finish_merge(s->ts, self->frozen));
   allow_switching(s);
-  Object withheld = std::move(s->withheld_mail);
+  Object withheld = std::move(s->unwinding.mail);
   if (!self->tempval) {
     self->tempval = std::move(withheld);
   }
   self->parked = nullptr;
-  s->seats.leave(self);
+  s->stacks.seats.leave(self);
   self->stack = nullptr;
-  if (deferred && !s->departed) {
-    leave_to_successor(s, std::move(deferred));
-  }
-  return std::exchange(s->after_unwinding, nullptr);
+  s->left.drop_later(std::move(deferred));
+  Tasklet* next = std::exchange(s->unwinding.next, nullptr);
+  // Destructors have run meanwhile, and may have changed what the decision rested on.
+  return s->left.sleep || is_meant(s, next) ? next : successor(s, nullptr);
 }
 
 int init_unwinding() {
@@ -272,7 +284,7 @@ int init_unwinding() {
 }
 
 Object run_thawed(Scheduler* s, Tasklet* self, interp::Frozen* frozen) {
-  ++s->thaws;
+  ++s->counts.thaws;
   self->arguments.reset();
   // A call that is made once more needs its operands, which no pickle has.
   if (runtime->pickle_and_unpickle && self->completion != Completion::again) [[unlikely]] {

@@ -8,7 +8,7 @@ namespace stackless {
 
 // stacks_allowed() is how many C stacks the scheduler means to have in use.
 inline std::size_t stacks_allowed(const Scheduler* s) {
-  return runtime->stack_budget + s->seats.extra;
+  return runtime->stack_budget + s->stacks.seats.extra;
 }
 
 // trade() has `next`, which is frozen, run in the place of the current tasklet, on its stack, if that is about to
@@ -22,8 +22,8 @@ inline bool wait_alike(const Scheduler* s, const Tasklet* next) {
 }
 // may_trade() is the same while `next` has nothing to run on, and is not to get anything more.
 inline bool may_trade(const Scheduler* s, const Tasklet* next) {
-  return s->attention == 0 && next->stack == nullptr && s->stacks.in_use() >= stacks_allowed(s) &&
-         wait_alike(s, next);
+  return s->attention == 0 && next->stack == nullptr &&
+         s->stacks.pool.in_use() >= stacks_allowed(s) && wait_alike(s, next);
 }
 
 // freeze_and_leave() has the current tasklet, which is about to wait in the call with `mark`, frozen instead, and
@@ -34,7 +34,7 @@ bool freeze_and_leave(Scheduler* s, Tasklet* self, Tasklet* next, interp::CallMa
                       Object* result);
 
 // is_unwound() tells whether the current tasklet's C functions have ended because of that.
-inline bool is_unwound(const Scheduler* s) { return s->after_unwinding != nullptr; }
+inline bool is_unwound(const Scheduler* s) { return s->unwinding.next != nullptr; }
 // finish_freezing() does the rest then, and returns who runs next.
 Tasklet* finish_freezing(Scheduler* s, Tasklet* self);
 
@@ -45,7 +45,7 @@ int init_unwinding();
 Object run_thawed(Scheduler* s, Tasklet* self, interp::Frozen* frozen);
 
 inline void update_crowded(Scheduler* s) {
-  if (s->stacks.in_use() > stacks_allowed(s)) {
+  if (s->stacks.pool.in_use() > stacks_allowed(s)) {
     s->attention |= Scheduler::crowded;
   } else {
     s->attention &= ~static_cast<unsigned>(Scheduler::crowded);

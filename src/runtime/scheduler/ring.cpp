@@ -1,8 +1,7 @@
 // In and out of the ring of runnable tasklets.
 #include "runtime/scheduler/scheduler.hpp"
 
-#include "runtime/channel/transfer.hpp"
-#include "runtime/scheduler/idle.hpp"
+#include "runtime/scheduler/blocker.hpp"
 
 namespace stackless {
 
@@ -27,13 +26,6 @@ Ref<Tasklet> unlink(Tasklet* tasklet) {
   return Ref<Tasklet>::steal(tasklet);
 }
 
-Ref<Tasklet> unblock(Tasklet* tasklet) {
-  if (tasklet->place == Place::channel) {
-    return remove_from_queue(tasklet);
-  }
-  return cancel_wait(tasklet);
-}
-
 void make_runnable(Tasklet* tasklet) {
   switch (tasklet->place) {
     case Place::ring:
@@ -41,9 +33,8 @@ void make_runnable(Tasklet* tasklet) {
     case Place::nowhere:
       insert(tasklet);
       return;
-    case Place::channel:
-    case Place::waiting:
-      insert_owned(unblock(tasklet));
+    case Place::blocked:
+      insert_owned(tasklet->blocked_on->cancel(tasklet));
   }
 }
 

@@ -1,5 +1,8 @@
 // run() and pump() of the module.
+#include "runtime/scheduler/alarms.hpp"
+#include "runtime/scheduler/giving_way.hpp"
 #include "runtime/scheduler/idle.hpp"
+#include "runtime/scheduler/who_runs_next.hpp"
 
 #include "runtime/scheduler/scheduler.hpp"
 
@@ -10,7 +13,7 @@ namespace {
 // The original's rule for a run() caller that runs again: those that called run() after it are
 // woken too, in order, innermost first.
 void pop_run_callers(Scheduler* s, Tasklet* self) {
-  PyObject* callers = s->run_callers.get();
+  PyObject* callers = s->runs.callers.get();
   int present = 0;
   for (Py_ssize_t i = 1; i < PyList_GET_SIZE(callers); ++i) {
     present |= PyList_GET_ITEM(callers, i) == as_object(self);
@@ -42,23 +45,34 @@ Object pump(Scheduler* s, core::Nanoseconds max_wait) {
   return run(s, RunMode::pump);
 }
 
-Object run(Scheduler* s, RunMode mode) {
+namespace {
+
+// Waits until nobody is left to run, with the caller of run() in the list already.
+Object wait_for_others(Scheduler* s) {
   Tasklet* self = s->current;
-  RunMode outer = std::exchange(s->mode, mode);
-  bool waits = mode != RunMode::pump &&
-               (s->anybody_waits() || (mode == RunMode::threadblock && others_may_wake(s)));
-  if (self->next == self && !waits) {
-    s->mode = outer;
+  bool on_its_way_out = self->place != Place::ring;  // in a callback
+  Decision decision = decide(s, self->next != self ? self->next : nullptr);
+  if (decision.turn == Turn::caller && !on_its_way_out) {
+    settle_left(s);
     return none();
   }
-  if (switch_would_fail(s, self->next) ||
-      PyList_Append(s->run_callers.get(), as_object(self)) < 0) {
-    s->mode = outer;
+  if (switch_would_fail(s, decision.who) || !arm_overdue(self)) {
     return nullptr;
   }
   Ref<Tasklet> keep = unlink(self);
-  Object result = block(s);
-  s->mode = outer;
+  return block(s);
+}
+
+}  // namespace
+
+Object run(Scheduler* s, RunMode mode) {
+  Tasklet* self = s->current;
+  if (PyList_Append(s->runs.callers.get(), as_object(self)) < 0) {
+    return nullptr;
+  }
+  RunMode outer = std::exchange(s->runs.mode, mode);
+  Object result = wait_for_others(s);
+  s->runs.mode = outer;
   KeepException pending;
   pop_run_callers(s, self);
   return result ? none() : nullptr;

@@ -4,12 +4,15 @@
 
 #include <array>
 #include <cstdint>
+#include <unordered_map>
 
 #include "object/reference.hpp"
 
 namespace stackless {
 
+struct Alarm;
 struct Scheduler;
+struct Tasklet;
 
 // Guard marks the sections that touch what threads share: channels, the list of schedulers, the
 // callbacks. Under the GIL there is nothing for it to do; without one it is the lock to be taken.
@@ -41,6 +44,8 @@ struct Runtime {
   unsigned long main_thread = 0;
   std::size_t stack_budget = 1024;  // C stacks of a thread beyond which tasklets are frozen
   std::size_t stack_bytes = std::size_t{8} << 20;  // address space of a tasklet's C stack
+
+  std::unordered_map<const Tasklet*, Alarm*> alarms;  // that tasklets carry along
 
   // Names of tasklets that used a channel and have finished, for deadlock reports.
   struct Departed {

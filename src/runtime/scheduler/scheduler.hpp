@@ -4,9 +4,12 @@
 // callbacks and signal handlers, where no switch is allowed.
 #pragma once
 
+#include "core/exception_state.hpp"
 #include "core/poller.hpp"
 #include "core/ring.hpp"
 #include "core/timer_queue.hpp"
+#include "interp/switching/canary.hpp"
+#include "runtime/scheduler/left_to_do.hpp"
 #include "runtime/scheduler/runtime.hpp"
 #include "runtime/scheduler/seats.hpp"
 #include "runtime/scheduler/tasklet.hpp"
@@ -23,54 +26,84 @@ enum class RunMode : unsigned char {
 };
 
 struct Scheduler {
+  // ---- the hot path ----
   PyThreadState* ts;  // null once the thread has ended
-  unsigned long thread_id;
   Tasklet* current;
   core::Ring<Tasklet> ring;
   // Whatever makes the fast paths not good enough, a bit each: they test this one word.
   unsigned attention;
-  // Left for whoever runs next, before it goes on: to wait for something runnable, to drop `departed`.
-  bool duties;
-  bool idle_wanted;
-  Ref<Tasklet> main;
-  Object departed;  // to be dropped by whoever runs next
-  Object thrown;    // at the current tasklet by another thread
-  // While the C functions of the current tasklet are ended (runtime/freezing.cpp): who runs next, and
-  // the mail that is kept from it meanwhile.
-  Tasklet* after_unwinding;
-  Object withheld_mail;
-  Object run_callers;  // list: [None, caller of the outermost run(), ..., innermost]
-  int switch_trap;
-  int locked;     // callbacks and signal handlers under way
-  RunMode mode;   // of the innermost run()
-  bool sleeping;  // in the poller now, without the GIL
-  bool helpless;  // so, and nothing of its own could wake it
-  int pickle_flags;
-  std::size_t references;  // tasklets, and the thread itself
-  std::uint64_t freezes;
-  std::uint64_t thaws;
-  std::uint64_t trades;  // of these, those in which two traded places (interp/trade.hpp)
-  std::uint64_t switches;
+  LeftToDo left;
+  core::ExceptionState* exception_state;  // the thread's
+
+  // ---- the thread ----
+  unsigned long thread_id;
+  std::uint64_t thread_state_id;  // ts->id, which no later thread state has
+  std::size_t references;         // tasklets, and the thread itself
+  Scheduler* next;                // the runtime's list
   Tasklet* first_started;
-  core::StackPool stacks{runtime->stack_bytes};
-  Seats seats;
-  core::Poller poller;
-  core::TimerQueue timers;
-  Wait* first_wait;  // descriptors waited for, to watch again after a fork
-  std::size_t io_waits;
-  unsigned rounds;  // switches since the last poll, while somebody waits
-  Scheduler* next;  // the runtime's list
+  Ref<Tasklet> main;
+  Object thrown;  // at the current tasklet by another thread
+#ifndef NDEBUG
+  interp::Canary canary;  // scheduler/decided.hpp
+#endif
+  int pickle_flags;
+
+  // Calls of run().
+  struct Runs {
+    Object callers;  // list: [None, caller of the outermost run(), ..., innermost]
+    RunMode mode;    // of the innermost
+  } runs;
+
+  // What forbids switching.
+  struct Forbidden {
+    int traps;  // switch_trap()
+    int locks;  // callbacks and signal handlers under way
+  } forbidden;
+
+  // While the C functions of the current tasklet are ended (scheduler/mounting.cpp).
+  struct Unwinding {
+    Tasklet* next;  // who runs then
+    Object mail;    // that is kept from it meanwhile
+    Tasklet* by;    // who has it frozen, and runs next whether in the ring or not
+  } unwinding;
+
+  // Waiting for the outside world.
+  struct Sleep {
+    core::Poller poller;
+    core::TimerQueue timers;
+    Wait* first_wait;  // descriptors waited for, to watch again after a fork
+    std::size_t io_waits;
+    std::size_t replies;  // tasklets that wait for what a helper thread does
+    unsigned rounds;      // switches since the last poll, while somebody waits
+    bool asleep;          // in the poller now, without the GIL
+    bool helpless;        // asleep with no timer and no descriptor: only another thread can wake it
+  } sleep;
+
+  // C stacks.
+  struct Stacks {
+    core::StackPool pool{runtime->stack_bytes};
+    Seats seats;
+  } stacks;
+
+  struct Counts {
+    std::uint64_t freezes;
+    std::uint64_t thaws;
+    std::uint64_t trades;  // of these, those in which two traded places
+    std::uint64_t switches;
+  } counts;
 
   enum Attention : unsigned {
-    trap = 1,      // switch_trap is set
+    trap = 1,      // forbidden.traps is set
     callback = 2,  // a schedule or channel callback is set
-    lock = 4,      // locked > 0
+    lock = 4,      // forbidden.locks > 0
     waiters = 8,   // somebody waits for I/O or time: poll now and then
     crowded = 16,  // more C stacks are in use than there shall be: freeze who gives way
     struck = 32,   // thrown is set: raise it in who gives way
   };
 
-  bool has_waiters() const noexcept { return io_waits > 0 || !timers.empty(); }
+  bool has_waiters() const noexcept {
+    return sleep.io_waits > 0 || sleep.replies > 0 || !sleep.timers.empty();
+  }
   // anybody_waits() leaves out timeouts of those who don't wait, such as the caller of run().
   bool anybody_waits() const;
 };
@@ -78,8 +111,8 @@ struct Scheduler {
 // The calling thread's scheduler, made on first use; null with MemoryError set.
 extern constinit thread_local Scheduler* this_scheduler;
 Scheduler* make_scheduler();
-// scheduler_of() is that of another thread, made on first use too.
-Scheduler* scheduler_of(PyThreadState* ts);
+// The id of the calling thread's state, once that has ended: what is destroyed after it makes no new scheduler.
+extern constinit thread_local std::uint64_t ended_thread_state;
 inline Scheduler* scheduler() {
   Scheduler* mine = this_scheduler;
   return mine != nullptr ? mine : make_scheduler();
@@ -93,56 +126,8 @@ void insert(Tasklet* tasklet);
 void insert_owned(Ref<Tasklet> tasklet);
 // unlink() takes a tasklet out of its ring and returns the ring's reference.
 Ref<Tasklet> unlink(Tasklet* tasklet);
-// unblock() takes a blocked tasklet off its channel or wait; the queue's reference is returned.
-Ref<Tasklet> unblock(Tasklet* tasklet);
 // make_runnable() takes the tasklet from wherever it is into the ring, if it isn't there.
 void make_runnable(Tasklet* tasklet);
-
-// ---- switching --------------------------------------------------------------------------------
-
-// switch_would_fail() raises and returns true if the current tasklet can't switch to `next` now:
-// switch_trap is set, a callback is under way (RuntimeError), or there is no stack for a tasklet that
-// has not started yet (MemoryError).
-bool switch_would_fail(Scheduler* s, Tasklet* next);
-// giving_way_would_fail() is the same for a switch to whoever's turn it is: where there is no stack
-// for `next`, it is innermost_run() that is told, while `next` stays in the ring.
-bool giving_way_would_fail(Scheduler* s, Tasklet* next);
-
-// hand_over() runs `next`, making it runnable first if need be, and returns the current tasklet's
-// mail when that runs again. The caller has asked switch_would_fail().
-Object hand_over(Scheduler* s, Tasklet* next, interp::CallMark mark = nullptr);
-
-// block() suspends the current tasklet, which is not in the ring any more, until somebody makes it
-// runnable, and returns its mail. This is where "who runs next?" is answered: the ring, then those
-// who wait for I/O or time, then other threads, then the run() caller, then deadlock.
-Object block(Scheduler* s, interp::CallMark mark = nullptr);
-
-// may_block() raises and returns false if block() would have to switch and may not. Called while
-// the current tasklet is still in the ring.
-bool may_block(Scheduler* s);
-// may_wait() is the same for a tasklet that is about to wait for I/O or time.
-bool may_wait(Scheduler* s);
-
-// leave_to_successor() has whoever runs next drop a reference: the one to the tasklet that is about
-// to be suspended may be the last.
-void leave_to_successor(Scheduler* s, Object object);
-
-// is_run_caller() tells whether the tasklet waits for a run() of its own to return.
-bool is_run_caller(Scheduler* s, Tasklet* tasklet);
-
-// innermost_run() is whom to wake when nothing is runnable: the innermost run() caller or main.
-Tasklet* innermost_run(Scheduler* s);
-
-// successor() picks who runs after the current tasklet, which has just ended with `exception` (or none) and is
-// out of the ring.
-Tasklet* successor(Scheduler* s, Object exception);
-
-// schedule() and schedule_remove() of the module; `value` null means the tasklet itself.
-Object schedule(Scheduler* s, PyObject* value, interp::CallMark mark);
-Object schedule_remove(Scheduler* s, PyObject* value, interp::CallMark mark);
-// run() and pump() of the module.
-Object run(Scheduler* s, RunMode mode);
-Object pump(Scheduler* s, core::Nanoseconds max_wait);
 
 // tasklet_entry() is what a C stack runs.
 void tasklet_entry();
@@ -156,10 +141,12 @@ void throw_at_running(Scheduler* s, Object exception);
 // wake() ends the other thread's sleep, so that it looks at its ring.
 void wake(Scheduler* s);
 // others_may_wake() tells whether another thread could still make one of ours runnable.
-bool others_may_wake(Scheduler* s);
+bool others_may_wake(const Scheduler* s);
 // notice_ends_of_other_threads() sees to it that `s` is woken when a thread ends on which its last
 // hope rests, even one that has nothing to do with tasklets.
 void notice_ends_of_other_threads(Scheduler* s);
+// wake_helpless() has those look again who have nothing but other threads to hope for.
+void wake_helpless();
 // unlist() takes a scheduler out of the runtime's list; become_main() makes a tasklet its main one.
 void unlist(Scheduler* s);
 void become_main(Scheduler* s, Ref<Tasklet> tasklet);

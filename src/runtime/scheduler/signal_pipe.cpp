@@ -37,7 +37,7 @@ int open_signal_pipe(Scheduler* s) {
     }
     signal_pipe = {ends[0], ends[1]};
   }
-  if (int error = s->poller.watch(signal_pipe.read_end, false); error != 0) {
+  if (int error = s->sleep.poller.watch(signal_pipe.read_end, false); error != 0) {
     raise_os_error(error);
     return -1;
   }
@@ -75,10 +75,10 @@ SignalsAnnounced::SignalsAnnounced(Scheduler* s)
 SignalsAnnounced::~SignalsAnnounced() {
   KeepException pending;
   set_wakeup_fd(before_);
-  if (scheduler_->poller.is_quiet(signal_pipe.read_end, core::Direction::read)) {
+  if (scheduler_->sleep.poller.is_quiet(signal_pipe.read_end, core::Direction::read)) {
     return;
   }
-  scheduler_->poller.expect_edge(signal_pipe.read_end, core::Direction::read);
+  scheduler_->sleep.poller.expect_edge(signal_pipe.read_end, core::Direction::read);
   char numbers[64];
   ssize_t count;
   while ((count = read(signal_pipe.read_end, numbers, sizeof numbers)) > 0) {

@@ -3,12 +3,15 @@
 
 #include "interp/switching/switch.hpp"
 #include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/decided.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 
 namespace stackless {
 
 // start_stack() switches to a tasklet that has not started yet and has been given a stack.
 void start_stack(Scheduler* s, Tasklet* self, Tasklet* next, interp::CallMark mark);
+// switch_while_handling() is switch_stacks() for a tasklet that waits while a C++ exception is being handled.
+Tasklet* switch_while_handling(Scheduler* s, Tasklet* self, Tasklet* next, interp::CallMark mark);
 // do_duties() sees to what was left for whoever runs next, waiting included, and returns who that is.
 Tasklet* do_duties(Scheduler* s, Tasklet* self);
 // explode_mail() raises what `bomb`, stolen, holds.
@@ -20,8 +23,8 @@ PyObject* explode_mail(PyObject* bomb);
 [[gnu::always_inline]] inline void prefetch_ahead(const Scheduler* s, const Tasklet* next) {
   constexpr std::size_t few = 64;  // as many as the cache holds anyway
   constexpr int line = 64;
-  if (s->ring.size() <= few) [[likely]] {
-    return;
+  if (s->ring.size() <= few || next->next == nullptr) [[likely]] {
+    return;  // one that is switched to for another reason is in no ring
   }
   // Two ahead, since one slice is shorter than a walk of the page table. The object itself was asked
   // for at the last switch, by the next two lines.
@@ -39,11 +42,15 @@ PyObject* explode_mail(PyObject* bomb);
 }
 
 // switch_stacks() gives `next` the processor until somebody switches back to the stack of `self`, which waits in
-// the call with `mark`, and returns whose that is then: another one may have taken the seat (runtime/seats.hpp).
+// the call with `mark`, and returns whose that is then: another one may have taken the seat (scheduler/seats.hpp).
 [[gnu::always_inline]] inline Tasklet* switch_stacks(Scheduler* s, Tasklet* self, Tasklet* next,
                                                      interp::CallMark mark) {
+  check_decision(s);
+  if (!s->exception_state->is_empty()) [[unlikely]] {
+    return switch_while_handling(s, self, next, mark);
+  }
   s->current = next;
-  ++s->switches;
+  ++s->counts.switches;
   prefetch_ahead(s, next);
   if (next->parked != nullptr) [[likely]] {
     interp::switch_to(s->ts, &self->parked, next->parked, mark);
@@ -59,7 +66,7 @@ PyObject* explode_mail(PyObject* bomb);
 [[gnu::always_inline]] inline Tasklet* run_other(Scheduler* s, Tasklet* self, Tasklet* next,
                                                  interp::CallMark mark) {
   self = switch_stacks(s, self, next, mark);
-  if (s->duties) [[unlikely]] {
+  if (s->left.any) [[unlikely]] {
     return do_duties(s, self);
   }
   return self;

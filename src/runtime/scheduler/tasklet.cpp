@@ -1,5 +1,6 @@
 #include "runtime/scheduler/tasklet.hpp"
 
+#include "runtime/scheduler/blocker.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 
@@ -9,17 +10,30 @@ bool alive(const Tasklet* tasklet) noexcept {
   return tasklet->scheduler->ts != nullptr && (tasklet->started || tasklet->function);
 }
 
+Ref<Tasklet> take_away(Tasklet* tasklet) {
+  switch (tasklet->place) {
+    case Place::blocked:
+      return tasklet->blocked_on->cancel(tasklet);
+    case Place::ring:
+      return unlink(tasklet);
+    case Place::nowhere:
+      break;
+  }
+  return nullptr;
+}
+
 void forget_function(Tasklet* tasklet) {
-  tasklet->function.reset();
-  tasklet->arguments.reset();
-  tasklet->keywords.reset();
+  // All is gone before the first destructor looks.
+  Object function = std::move(tasklet->function);
+  Object arguments = std::move(tasklet->arguments);
+  Object keywords = std::move(tasklet->keywords);
 }
 
 void cancel_start(Tasklet* tasklet) {
-  take_away(tasklet);
+  Ref<Tasklet> keep = take_away(tasklet);
   if (!tasklet->started && tasklet->function) {
+    Object mail = std::move(tasklet->tempval);
     forget_function(tasklet);
-    tasklet->tempval.reset();
   }
 }
 
@@ -32,14 +46,6 @@ Object claim(Tasklet* tasklet) {
     return explode(mail);
   }
   return mail;
-}
-
-void take_away(Tasklet* tasklet) {
-  if (tasklet->blocked()) {
-    unblock(tasklet);
-  } else if (tasklet->place == Place::ring) {
-    unlink(tasklet);
-  }
 }
 
 }  // namespace stackless

@@ -9,18 +9,16 @@
 
 namespace stackless {
 
-struct Channel;
+struct Blocker;
 struct Scheduler;
 struct Operation;
 struct Tasklet;
-struct Wait;
 
 // Where a tasklet is; exactly one of these at any time.
 enum class Place : unsigned char {
   nowhere,  // paused, finished, or never started
   ring,     // runnable: in its thread's ring
-  channel,  // in a channel's queue
-  waiting,  // for time or for a descriptor
+  blocked,  // on its blocked_on
 };
 
 // What the call in which a frozen tasklet is blocked returns when it runs again.
@@ -63,10 +61,7 @@ struct Tasklet {
     Start start;      // until it is started
     Links neighbors;  // from then on, in its scheduler's list
   };
-  union {  // by place
-    Channel* channel;
-    Wait* wait;
-  };
+  Blocker* blocked_on;   // while it is blocked (scheduler/blocker.hpp)
   Operation* operation;  // what the call keeps in which it waits for a descriptor
   PyObject* weak_references;
   std::uint64_t serial : 48;  // its number, for reports
@@ -75,17 +70,20 @@ struct Tasklet {
   bool is_main;
   bool started;
   bool sending;  // while in a channel's queue
-  bool atomic;
-  bool ignore_nesting;
   bool block_trap;
+  bool overdue;     // a timeout of its own ran out while the tasklet wasn't waiting
   bool zombie : 1;  // survived its finalizer
   bool spared : 1;  // outlives its thread, as far as is known
   bool used_channel : 1;
-  unsigned char seat;  // the number of that which it has, from 1 on, or 0 (runtime/seats.hpp)
+  bool
+      left_over : 1;  // is being ended since nobody needs it: its sys.exit() doesn't end the process
+  bool atomic : 1;
+  bool ignore_nesting : 1;
+  unsigned char seat;  // the number of that which it has, from 1 on, or 0 (scheduler/seats.hpp)
 
   // Where the tasklet's frames are, if it is not running.
   interp::Suspended suspended() const noexcept { return {parked, frozen}; }
-  bool blocked() const noexcept { return place == Place::channel || place == Place::waiting; }
+  bool blocked() const noexcept { return place == Place::blocked; }
   bool scheduled() const noexcept { return place != Place::nowhere; }
 };
 
@@ -109,8 +107,8 @@ Object claim(Tasklet* tasklet);
 // holds when it runs again, or null with an exception set.
 Object throw_exception(Tasklet* tasklet, Object exception, bool pending);
 
-// take_away() takes the tasklet out of wherever it is queued.
-void take_away(Tasklet* tasklet);
+// take_away() takes the tasklet out of wherever it is queued, and returns the queue's reference, if any.
+Ref<Tasklet> take_away(Tasklet* tasklet);
 
 // forget_function() drops what the tasklet was going to run.
 void forget_function(Tasklet* tasklet);

@@ -14,6 +14,7 @@
 namespace stackless {
 
 constinit thread_local Scheduler* this_scheduler = nullptr;
+constinit thread_local std::uint64_t ended_thread_state = 0;
 
 void unlist(Scheduler* s) {
   Guard guard;
@@ -35,22 +36,30 @@ void become_main(Scheduler* s, Ref<Tasklet> tasklet) {
   s->ring.push_back(Ref<Tasklet>::share(main).release());
 }
 
-Scheduler* make_scheduler() {
-  Scheduler* s = scheduler_of(PyThreadState_Get());
-  this_scheduler = s;
-  return s;
+namespace {
+
+// Has the capsule die with the thread: in the thread's dictionary, or where the thread is ending and that is gone
+// already, where it is looked for later; false with an exception set.
+bool hang_in_thread(PyThreadState* ts, Object capsule) {
+  if (interp::is_ending(ts)) {
+    return interp::leave_to_the_end(ts, capsule.release());
+  }
+  PyObject* dictionary = PyThreadState_GetDict();
+  if (dictionary == nullptr) {
+    PyErr_NoMemory();
+    return false;
+  }
+  return PyDict_SetItemString(dictionary, capsule_name, capsule.get()) == 0;
 }
 
-Scheduler* scheduler_of(PyThreadState* ts) {
-  Guard guard;
-  for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
-    if (s->ts == ts) {
-      return s;
-    }
-  }
-  PyObject* dictionary = interp::thread_dictionary(ts);
-  if (dictionary == nullptr) {
-    return nullptr;
+}  // namespace
+
+// A scheduler belongs to the thread that makes it: no thread makes one for another, which may not have its ident yet, or
+// may be on its way out already.
+Scheduler* make_scheduler() {
+  PyThreadState* ts = PyThreadState_Get();
+  if (ts->id == ended_thread_state) {
+    return raise(PyExc_RuntimeError, "this thread is ending: no tasklet can run in it any more");
   }
   auto* s = new (std::nothrow) Scheduler{};
   if (s == nullptr) {
@@ -58,11 +67,13 @@ Scheduler* scheduler_of(PyThreadState* ts) {
     return nullptr;
   }
   s->ts = ts;
-  s->thread_id = ts->thread_id;
+  s->thread_id = PyThread_get_thread_ident();
+  s->thread_state_id = ts->id;
+  s->exception_state = core::exception_state();
   s->references = 1;
   s->pickle_flags = runtime->default_pickle_flags;
-  s->run_callers = Object::steal(Py_BuildValue("[O]", Py_None));
-  s->main = s->run_callers ? new_tasklet(&TaskletType, s) : nullptr;
+  s->runs.callers = Object::steal(Py_BuildValue("[O]", Py_None));
+  s->main = s->runs.callers ? new_tasklet(&TaskletType, s) : nullptr;
   Object capsule = s->main ? Object::steal(PyCapsule_New(s, capsule_name, thread_ends)) : Object();
   if (!capsule) {
     s->main.reset();
@@ -72,8 +83,9 @@ Scheduler* scheduler_of(PyThreadState* ts) {
   become_main(s, std::move(s->main));
   s->next = runtime->schedulers;
   runtime->schedulers = s;
+  this_scheduler = s;
   update_attention();
-  if (PyDict_SetItemString(dictionary, capsule_name, capsule.get()) < 0) {
+  if (!hang_in_thread(ts, std::move(capsule))) {
     return nullptr;  // dropping the capsule has ended it
   }
   notify_switch(s, nullptr, s->main.get());
@@ -87,12 +99,12 @@ void remove_reference(Scheduler* s) noexcept {
 }
 
 void wake(Scheduler* s) {
-  if (s->sleeping) {
-    s->poller.interrupt();
+  if (s->sleep.asleep) {
+    s->sleep.poller.interrupt();
   }
 }
 
-bool others_may_wake(Scheduler* s) {
+bool others_may_wake(const Scheduler* s) {
   Guard guard;
   PyInterpreterState* interpreter = PyThreadState_GetInterpreter(s->ts);
   for (PyThreadState* ts = PyInterpreterState_ThreadHead(interpreter); ts != nullptr;
@@ -102,7 +114,7 @@ bool others_may_wake(Scheduler* s) {
     }
     bool helpless = false;
     for (Scheduler* other = runtime->schedulers; other != nullptr; other = other->next) {
-      helpless |= other->ts == ts && other->helpless && other->ring.empty();
+      helpless |= other->ts == ts && other->sleep.helpless && other->ring.empty();
     }
     if (!helpless) {
       return true;
@@ -111,13 +123,36 @@ bool others_may_wake(Scheduler* s) {
   return false;
 }
 
+namespace {
+
+const char* const notice_name = "stackless._stackless.notice";
+
+void give_notice(PyObject*) { wake_helpless(); }
+
+}  // namespace
+
+void wake_helpless() {
+  for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
+    if (s->sleep.helpless) {
+      wake(s);
+    }
+  }
+}
+
 void notice_ends_of_other_threads(Scheduler* s) {
   PyInterpreterState* interpreter = PyThreadState_GetInterpreter(s->ts);
   for (PyThreadState* ts = PyInterpreterState_ThreadHead(interpreter); ts != nullptr;
        ts = PyThreadState_Next(ts)) {
-    if (scheduler_of(ts) == nullptr) {
-      PyErr_Clear();  // no memory to be told; then we sleep longer than need be
+    // The dictionary dies with the thread (Python/pystate.c, PyThreadState_Clear), and the capsule with it.
+    PyObject* dictionary = interp::is_ending(ts) ? nullptr : interp::thread_dictionary(ts);
+    if (dictionary != nullptr && PyDict_GetItemString(dictionary, notice_name) == nullptr) {
+      Object capsule = Object::steal(PyCapsule_New(&runtime, notice_name, give_notice));
+      if (capsule) {
+        PyDict_SetItemString(dictionary, notice_name, capsule.get());
+      }
     }
+    PyErr_Clear();  // no memory to be told; then we sleep longer than need be
   }
 }
+
 }  // namespace stackless

@@ -1,136 +1,202 @@
-#include "runtime/scheduler/giving_way.hpp"
+#include "runtime/scheduler/who_runs_next.hpp"
+#include "runtime/scheduler/decided.hpp"
 
+#include "runtime/scheduler/alarms.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/deadlock.hpp"
+#include "runtime/scheduler/giving_way.hpp"
 #include "runtime/scheduler/idle.hpp"
 #include "runtime/scheduler/mounting.hpp"
 #include "runtime/scheduler/switching.hpp"
 
 namespace stackless {
 
-// ---- switching --------------------------------------------------------------------------------
+Decision decide(const Scheduler* s, Tasklet* head, bool ending) {
+  if (head != nullptr) {
+    return {Turn::run, head};
+  }
+  Tasklet* caller = innermost_run(s);
+  bool stuck = caller->blocked();  // a main tasklet, outside of run()
+  if (s->runs.mode != RunMode::pump) {
+    if (s->anybody_waits()) {
+      return {Turn::sleep, caller};
+    }
+    bool threadblock = s->runs.mode == RunMode::threadblock;
+    if ((ending ? threadblock && !stuck : threadblock || stuck) && others_may_wake(s)) {
+      return {Turn::sleep, caller};
+    }
+  }
+  return {stuck ? Turn::deadlock : Turn::caller, caller};
+}
 
 namespace {
 
-bool is_floating(const Tasklet* tasklet) { return tasklet->place == Place::nowhere; }
+// The decision as things are now.
+Decision as_it_stands(Scheduler* s, Tasklet* wanted, bool ending) {
+  if (wanted != nullptr && wanted->place == Place::ring && wanted->scheduler == s) {
+    return {Turn::run, wanted != s->current ? wanted : wanted->next};
+  }
+  return decide(s, s->ring.head(), ending);
+}
 
-// Whether, with nothing runnable, the thread is to wait: for I/O and time first, then for other
-// threads unless a run() caller only waits for its own tasklets.
-bool is_worth_waiting(Scheduler* s, Tasklet* waker) {
-  if (s->mode == RunMode::pump) {
-    return false;
-  }
-  if (s->anybody_waits()) {
-    return true;
-  }
-  return (!is_floating(waker) || s->mode == RunMode::threadblock) && others_may_wake(s);
+bool is_to_be_told(const Scheduler* s, const Decision& decision) {
+  return (s->attention & Scheduler::callback) != 0 && decision.turn != Turn::deadlock &&
+         decision.who != s->current;
 }
 
 }  // namespace
 
+Decision settle(Scheduler* s, Tasklet* wanted, bool ending) {
+  if ((s->attention & Scheduler::waiters) != 0) {
+    poll_now_and_then(s);
+  }
+  Decision decision = as_it_stands(s, wanted, ending);
+  for (std::size_t times = s->ring.size(); is_to_be_told(s, decision);) {
+    Tasklet* told = decision.who;
+    // The callback may drop the last reference, and a new tasklet might come to lie at the same address.
+    s->left.drop_later(Object::share(as_object(told)));
+    notify_switch(s, s->current, told);
+    decision = as_it_stands(s, wanted, ending);
+    if (decision.who == told || times <= 1) {
+      break;
+    }
+    --times;
+  }
+  if (decision.turn == Turn::run) {
+    decision.who = next_or_told(s, decision.who);
+  }
+  note_decision(s);
+  return decision;
+}
+
+Decision sleep(Scheduler* s, Tasklet* self) {
+  forget_decision(s);
+  Tasklet* next = idle(s, self);
+  s->ring.rotate_to(next);
+  return next == self ? Decision{Turn::run, self} : settle(s, next);
+}
+
 bool may_block(Scheduler* s) {
   Tasklet* self = s->current;
-  Tasklet* next = self->next;
-  if (next == self) {
-    Tasklet* waker = innermost_run(s);
-    next = waker == self || is_floating(waker) || is_worth_waiting(s, waker) ? waker : self;
+  if (!arm_overdue(self)) {
+    return false;
   }
-  return !giving_way_would_fail(s, next);
+  Decision decision = decide(s, self->next != self ? self->next : nullptr);
+  // Whoever is stuck gets the report of a deadlock, which takes no switch.
+  return !giving_way_would_fail(s, decision.turn != Turn::deadlock ? decision.who : self);
 }
 
 bool may_wait(Scheduler* s) {
+  if (!arm_overdue(s->current)) {
+    return false;
+  }
   Tasklet* next = s->current->next;
   return !giving_way_would_fail(s, next != s->current ? next : innermost_run(s));
 }
 
-Object hand_over(Scheduler* s, Tasklet* next, interp::CallMark mark) {
-  Tasklet* self = s->current;
-  make_runnable(next);
-  if (next != self) {
-    next = next_or_told(s, next);
-  }
-  if (next == self) {
-    s->ring.rotate_to(self);
-    return claim(self);
-  }
-  if (s->attention != 0) [[unlikely]] {
-    if ((s->attention & Scheduler::waiters) != 0) {
-      poll_now_and_then(s);
-    }
-    notify_switch(s, self, next);
-    s->ring.rotate_to(next);
-    if (Object result; (s->attention & Scheduler::crowded) != 0 &&
-                       freeze_and_leave(s, self, next, mark, &result)) {
-      return result;
-    }
-  }
-  s->ring.rotate_to(next);
-  return claim(run_other(s, self, next, mark));
-}
+namespace {
 
-Object block(Scheduler* s, interp::CallMark mark) {
-  note_depth(s->current);
-  if (Tasklet* next = s->ring.head()) [[likely]] {
-    return hand_over(s, next, mark);
-  }
+// The current tasklet stays: it is, or becomes, the head of the ring.
+Object stay(Scheduler* s) {
   Tasklet* self = s->current;
-  Tasklet* waker = innermost_run(s);
-  if (is_worth_waiting(s, waker)) {
-    if (waker == self) {
-      Tasklet* next = idle(s, self);
-      s->ring.rotate_to(next);
-      return next == self ? claim(self) : hand_over(s, next, mark);
-    }
-    notify_switch(s, self, waker);
-    s->idle_wanted = s->duties = true;
-    if (Object result; (s->attention & Scheduler::crowded) != 0 &&
-                       freeze_and_leave(s, self, waker, mark, &result)) {
-      return result;
-    }
-    return claim(run_other(s, self, waker, mark));
-  }
-  if (is_floating(waker)) {
-    // The original passes an exception, and nothing else, on to whom it wakes.
-    if (waker != self && self->tempval && is_bomb(self->tempval.get())) {
-      waker->tempval = self->tempval;
-    }
-    return hand_over(s, waker, mark);
-  }
-  Object report = deadlock_report(s, self);
   make_runnable(self);
-  self->tempval.reset();
-  restore_exception(std::move(report));
-  return nullptr;
+  s->ring.rotate_to(self);
+  return claim(settle_left(s));
 }
 
-Object schedule(Scheduler* s, PyObject* value, interp::CallMark mark) {
+// What is left where nobody can ever wake the current tasklet; null, without an exception, if somebody has done so
+// while the report was written.
+Object report_deadlock(Scheduler* s) {
   Tasklet* self = s->current;
-  Tasklet* next = self->next;
-  if ((s->attention & Scheduler::waiters) != 0) [[unlikely]] {
-    poll_now_and_then(s);
-    next = self->next;
+  Object report;
+  {
+    Locked locked(s);  // names are looked up, and reprs made
+    report = deadlock_report(s, self);
   }
-  if (giving_way_would_fail(s, next)) {
+  if (self->place == Place::ring) {
+    s->left.drop_later(std::move(report));
     return nullptr;
   }
-  next = next_or_told(s, next);
-  put_mail(self, value);
-  if (next != self) {
-    if ((s->attention & Scheduler::callback) != 0) [[unlikely]] {
-      notify_switch(s, self, next);
+  forget_decision(s);
+  make_runnable(self);
+  s->ring.rotate_to(self);
+  put_mail(s, self, nullptr);
+  settle_left(s);
+  return report;
+}
+
+enum class Returns { mail, mail_or_self };
+
+// Suspends the current tasklet, in the call with `mark`, for `wanted` or whose turn it is. This is the one way of
+// giving way; all that is faster is a branch of it, taken where nothing of this would have anything to do.
+Object give_way(Scheduler* s, Tasklet* wanted, interp::CallMark mark,
+                Returns returns = Returns::mail) {
+  Tasklet* self = s->current;
+  Decision decision = settle(s, wanted);
+  while (decision.who == self && decision.turn == Turn::sleep) {
+    decision = sleep(s, self);
+  }
+  if (decision.turn == Turn::deadlock) {
+    if (Object report = report_deadlock(s)) {
+      restore_exception(std::move(report));
+      return nullptr;
     }
-    s->ring.rotate_to(next);
+    return stay(s);
+  }
+  Tasklet* next = decision.who;
+  if (next != self) {
+    if (decision.turn == Turn::sleep) {
+      s->left.sleep_later();
+    } else {
+      if (decision.turn == Turn::caller && self->tempval && is_bomb(self->tempval.get())) {
+        // The original passes an exception, and nothing else, on to whom it wakes.
+        put_mail(s, next, Object(self->tempval));
+      }
+      make_runnable(next);
+      s->ring.rotate_to(next);
+    }
     if (Object result; (s->attention & Scheduler::crowded) != 0 &&
                        freeze_and_leave(s, self, next, mark, &result)) {
       return result;
     }
     self = run_other(s, self, next, mark);
+  } else {
+    make_runnable(self);
+    s->ring.rotate_to(self);
+    self = settle_left(s);
   }
-  if (!self->tempval) {
+  if (returns == Returns::mail_or_self && !self->tempval) {
     return Object::share(as_object(self));  // the default, resolved late: no cycle meanwhile
   }
   return claim(self);
+}
+
+}  // namespace
+
+Object block(Scheduler* s, interp::CallMark mark) {
+  note_depth(s->current);
+  return give_way(s, nullptr, mark);
+}
+
+Object hand_over(Scheduler* s, Tasklet* next, interp::CallMark mark) {
+  if (next == s->current) {
+    return stay(s);
+  }
+  make_runnable(next);
+  return give_way(s, next, mark);
+}
+
+Object schedule(Scheduler* s, PyObject* value, interp::CallMark mark) {
+  Tasklet* self = s->current;
+  if ((s->attention & Scheduler::waiters) != 0) [[unlikely]] {
+    poll_now_and_then(s);
+  }
+  if (giving_way_would_fail(s, self->next)) {
+    return nullptr;
+  }
+  put_mail(s, self, Object::share(value));
+  return give_way(s, self, mark, Returns::mail_or_self);
 }
 
 Object schedule_remove(Scheduler* s, PyObject* value, interp::CallMark mark) {
@@ -138,8 +204,8 @@ Object schedule_remove(Scheduler* s, PyObject* value, interp::CallMark mark) {
   if (!may_block(s)) {
     return nullptr;
   }
-  put_mail(self, value);
-  leave_to_successor(s, Object::steal(unlink(self).release_object()));
+  put_mail(s, self, Object::share(value));
+  s->left.drop_later(Object::steal(unlink(self).release_object()));
   Object result = block(s, mark);
   if (value == nullptr && result && result.get() == Py_None) {
     return Object::share(as_object(self));
@@ -147,32 +213,35 @@ Object schedule_remove(Scheduler* s, PyObject* value, interp::CallMark mark) {
   return result;
 }
 
-// ---- the life of a tasklet ----------------------------------------------------------------------
-
-// Picks who runs after the current tasklet, which has just ended with `exception` (or none) and is
-// out of the ring.
-Tasklet* successor(Scheduler* s, Object exception) {
-  Tasklet* next = s->ring.head();
-  if (next == nullptr || exception) {
-    Tasklet* waker = innermost_run(s);
-    if (!exception) {
-      // A main that is blocked without a run() is told at once, even if other threads exist.
-      bool waits = s->anybody_waits() ||
-                   (is_floating(waker) && s->mode == RunMode::threadblock && others_may_wake(s));
-      if (waits && s->mode != RunMode::pump) {
-        s->idle_wanted = s->duties = true;
-        return waker;
-      }
-      if (!is_floating(waker)) {
-        exception = lonely_main_report(s, waker);
+Tasklet* successor(Scheduler* s, Tasklet* told) {
+  for (;;) {
+    Decision decision = settle(s, told, true);
+    switch (decision.turn) {
+      case Turn::run:
+        break;
+      case Turn::sleep:
+        s->left.sleep_later();
+        return decision.who;
+      case Turn::caller:
+        make_runnable(decision.who);
+        break;
+      case Turn::deadlock: {
+        told = decision.who;
+        Object report;
+        {
+          Locked locked(s);
+          report = lonely_main_report(s, told);
+        }
+        if (told->blocked()) {
+          explode_in(s, told, std::move(report));
+          make_runnable(told);
+        }
+        continue;
       }
     }
-    next = waker;
-    if (exception) {
-      explode_in(waker, std::move(exception));
-    }
+    s->ring.rotate_to(decision.who);
+    return decision.who;
   }
-  make_runnable(next);
-  return next;
 }
+
 }  // namespace stackless

@@ -3,6 +3,7 @@
 #include "runtime/freezing/freezing.hpp"
 #include "runtime/pickling/tasklet_state.hpp"
 #include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/giving_way.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 
 namespace stackless {
@@ -37,7 +38,7 @@ bool is_our_method(PyObject* function) {
 }
 
 bool has_called_run(const Tasklet* t) {
-  PyObject* callers = t->scheduler->run_callers.get();
+  PyObject* callers = t->scheduler->runs.callers.get();
   return PySequence_Contains(callers, as_object(const_cast<Tasklet*>(t))) == 1;
 }
 
@@ -135,7 +136,8 @@ int set_tempval(PyObject* self, PyObject* value, void*) {
 
 PyObject* get_channel(PyObject* self, void*) {
   Tasklet* t = as_tasklet(self);
-  return Py_NewRef(t->place == Place::channel ? reinterpret_cast<PyObject*>(t->channel) : Py_None);
+  PyObject* owner = t->blocked() ? t->blocked_on->owner() : nullptr;
+  return Py_NewRef(owner != nullptr && is_channel(owner) ? owner : Py_None);
 }
 
 PyObject* get_context_id(PyObject* self, void*) {

@@ -112,9 +112,9 @@ int setup_tasklet(Tasklet* self, Object arguments, Object keywords) {
     raise(PyExc_RuntimeError, "the tasklet was not bound to a function");
     return -1;
   }
-  self->function = std::move(self->tempval);
-  self->arguments = std::move(arguments);
-  self->keywords = std::move(keywords);
+  self->function = Object::steal(self->tempval.release());
+  Object old_arguments = std::exchange(self->arguments, std::move(arguments));
+  Object old_keywords = std::exchange(self->keywords, std::move(keywords));
   if (self->place == Place::nowhere) {
     insert(self);
   }

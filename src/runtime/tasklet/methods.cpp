@@ -2,7 +2,8 @@
 #include "runtime/freezing/freezing.hpp"
 #include "runtime/pickling/tasklet_state.hpp"
 #include "runtime/scheduler/bomb.hpp"
-#include "runtime/scheduler/scheduler.hpp"
+#include "runtime/scheduler/giving_way.hpp"
+#include "runtime/scheduler/who_runs_next.hpp"
 
 namespace stackless {
 
@@ -128,7 +129,7 @@ PyObject* switch_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs)
     return nullptr;
   }
   // Nobody may be left who holds the caller: whoever runs next drops the ring's reference.
-  leave_to_successor(s, Object::steal(unlink(s->current).release_object()));
+  s->left.drop_later(Object::steal(unlink(s->current).release_object()));
   return hand_over(s, t, interp::call_mark(args, 0)).release();
 }
 
@@ -177,23 +178,29 @@ PyObject* kill(PyObject* self, PyObject* args, PyObject* keywords) {
 
 // ---- flags, thread, context -----------------------------------------------------------------------
 
-PyObject* set_flag(bool* flag, PyObject* value, const char* name) {
+// The truth of a flag's new value; -1 with TypeError set.
+int truth_of(PyObject* value, const char* name) {
   if (!PyLong_Check(value)) {
-    return raise(PyExc_TypeError, "%s() takes a bool or integer", name);
+    raise(PyExc_TypeError, "%s() takes a bool or integer", name);
+    return -1;
   }
-  int truth = PyObject_IsTrue(value);
-  if (truth < 0) {
-    return nullptr;
-  }
-  return PyBool_FromLong(std::exchange(*flag, truth != 0) ? 1 : 0);
+  return PyObject_IsTrue(value);
 }
 
 PyObject* set_atomic(PyObject* self, PyObject* value) {
-  return set_flag(&as_tasklet(self)->atomic, value, "set_atomic");
+  int flag = truth_of(value, "set_atomic");
+  Tasklet* t = as_tasklet(self);
+  bool before = t->atomic;
+  t->atomic = flag < 0 ? before : flag != 0;
+  return flag < 0 ? nullptr : PyBool_FromLong(before ? 1 : 0);
 }
 
 PyObject* set_ignore_nesting(PyObject* self, PyObject* value) {
-  return set_flag(&as_tasklet(self)->ignore_nesting, value, "set_ignore_nesting");
+  int flag = truth_of(value, "set_ignore_nesting");
+  Tasklet* t = as_tasklet(self);
+  bool before = t->ignore_nesting;
+  t->ignore_nesting = flag < 0 ? before : flag != 0;
+  return flag < 0 ? nullptr : PyBool_FromLong(before ? 1 : 0);
 }
 
 Scheduler* scheduler_of_thread(unsigned long id) {

@@ -2,15 +2,13 @@
 #include "runtime/scheduler/bomb.hpp"
 
 #include "runtime/freezing/freezing.hpp"
-#include "runtime/scheduler/scheduler.hpp"
+#include "runtime/scheduler/callbacks.hpp"
+#include "runtime/scheduler/giving_way.hpp"
+#include "runtime/scheduler/who_runs_next.hpp"
 
 namespace stackless {
 
 namespace {
-
-bool is_exit(PyObject* exception) {
-  return PyErr_GivenExceptionMatches(exception, runtime->tasklet_exit.get()) != 0;
-}
 
 Object throw_at_dead(Tasklet* tasklet, PyObject* exception) {
   bool cut_off = tasklet->scheduler->ts == nullptr && (tasklet->started || tasklet->function);
@@ -37,6 +35,12 @@ Object throw_exception(Tasklet* tasklet, Object exception, bool pending) {
     restore_exception(std::move(exception));
     return nullptr;
   }
+  auto keep = Ref<Tasklet>::share(tasklet);
+  // What may run Python code comes first, so that what is found next holds.
+  Object bomb = make_bomb(exception);
+  if (!bomb || (!pending && is_struck(s))) {
+    return nullptr;
+  }
   bool left_behind = tasklet->scheduler->ts == nullptr && tasklet->frozen != nullptr;
   if (left_behind && is_exit(exception.get()) && !move_to(tasklet, s)) {
     return nullptr;  // of memory: it can only end here
@@ -53,16 +57,13 @@ Object throw_exception(Tasklet* tasklet, Object exception, bool pending) {
     throw_at_running(home, std::move(exception));
     return none();
   }
-  Object bomb = make_bomb(std::move(exception));
-  if (!bomb) {
-    return nullptr;
-  }
-  auto keep = Ref<Tasklet>::share(tasklet);
-  Object replaced = std::exchange(tasklet->tempval, std::move(bomb));
+  exception.reset();  // the bomb has it
+  put_mail(s, tasklet, std::move(bomb));
   if (switches) {
     return hand_over(s, tasklet);
   }
   make_runnable(tasklet);
+  settle_left(s);
   return none();
 }
 

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 #include <cstring>
-#include <new>
+#include <memory>
 
 #include "interp/freezing/freeze.hpp"
 #include "runtime/freezing/freezing.hpp"
@@ -137,6 +137,11 @@ int tasklet_traverse(PyObject* self, visitproc visit, void* arg) {
       return result;
     }
   }
+  if (t->blocked() && t->blocked_on != t->operation) {
+    if (int result = t->blocked_on->traverse(visit, arg); result != 0) {
+      return result;
+    }
+  }
   // What a thread that has ended left on C stacks is of no use to anybody.
   PyThreadState* ts = t->scheduler != nullptr ? t->scheduler->ts : nullptr;
   return ts != nullptr || t->frozen != nullptr ? interp::traverse(ts, t->suspended(), visit, arg)
@@ -145,10 +150,10 @@ int tasklet_traverse(PyObject* self, visitproc visit, void* arg) {
 
 int tasklet_clear(PyObject* self) {
   Tasklet* t = as_tasklet(self);
-  t->tempval.reset();
+  Object mail = std::move(t->tempval);
   if (!t->started) {
+    Start start = std::exchange(t->start, {});
     forget_function(t);
-    t->start = {};
   }
   return 0;
 }
@@ -157,7 +162,7 @@ int tasklet_clear(PyObject* self) {
 // with blocks run; one that won't go is left to gc.garbage.
 void tasklet_finalize(PyObject* self) {
   Tasklet* t = as_tasklet(self);
-  if (!t->started || t->is_main) {
+  if (!t->started || t->is_main || t->zombie) {
     return;
   }
   KeepException pending;
@@ -169,6 +174,7 @@ void tasklet_finalize(PyObject* self) {
       return;
     }
   }
+  t->left_over = true;
   constexpr int attempts = 10;
   bool ours = t->scheduler == this_scheduler;
   bool now = ours && (t->scheduler->attention & (Scheduler::trap | Scheduler::lock)) == 0;
@@ -195,46 +201,78 @@ void tasklet_finalize(PyObject* self) {
   }
 }
 
+// All that a tasklet holds, to be dropped when nobody can find the tasklet any more.
+struct Holdings {
+  explicit Holdings(Tasklet* t)
+      : mail(std::move(t->tempval)),
+        function(std::move(t->function)),
+        arguments(std::move(t->arguments)),
+        keywords(std::move(t->keywords)),
+        start(t->started ? Start{} : std::exchange(t->start, {})),
+        operation(std::exchange(t->operation, nullptr)),
+        frozen(std::exchange(t->frozen, nullptr)) {}
+  ~Holdings() {
+    if (frozen != nullptr) {
+      interp::drop(frozen);
+    }
+  }
+  Holdings(const Holdings&) = delete;
+  Holdings& operator=(const Holdings&) = delete;
+
+  Object mail, function, arguments, keywords;
+  Start start;
+  std::unique_ptr<Operation> operation;
+  interp::Frozen* frozen;
+};
+
+// Takes the tasklet out of its scheduler's books.
+void leave_scheduler(Tasklet* t) {
+  Scheduler* s = t->scheduler;
+  if (t->started) {
+    // It outlived its thread, or every attempt to end it. If its frames are still on its C stack,
+    // frame objects may point there: the stack, and with it the scheduler, stays.
+    remove_started(t);
+    s->stacks.seats.leave(t);
+    if (t->frozen != nullptr) {
+      remove_reference(s);
+    }
+    return;
+  }
+  if (t->stack != nullptr) {
+    s->stacks.pool.release(std::exchange(t->stack, nullptr));
+  }
+  remove_reference(s);
+}
+
+void free_tasklet(Tasklet* t) {
+  PyTypeObject* type = Py_TYPE(as_object(t));
+  if (type != &TaskletType || spares >= most_spare) {
+    type->tp_free(as_object(t));
+    return;
+  }
+  std::memset(reinterpret_cast<char*>(t) + offsetof(Tasklet, next), 0,
+              sizeof(Tasklet) - offsetof(Tasklet, next));
+  interp::forget_finalized(as_object(t));
+  t->next = spare;
+  spare = t;
+  ++spares;
+}
+
 void tasklet_dealloc(PyObject* self) {
   Tasklet* t = as_tasklet(self);
-  PyTypeObject* type = Py_TYPE(self);
-  if ((t->started || type != &TaskletType) && PyObject_CallFinalizerFromDealloc(self) < 0) {
+  if ((t->started || Py_TYPE(self) != &TaskletType) &&
+      PyObject_CallFinalizerFromDealloc(self) < 0) {
     return;
   }
   PyObject_GC_UnTrack(self);
   if (t->weak_references != nullptr) {
     PyObject_ClearWeakRefs(self);
   }
-  tasklet_clear(self);
-  drop_operation(t);
-  t->function.reset();
-  if (Scheduler* s = t->scheduler) {
-    if (t->started) {
-      // It outlived its thread, or every attempt to end it. If its frames are still on its C stack,
-      // frame objects may point there: the stack, and with it the scheduler, stays.
-      remove_started(t);
-      s->seats.leave(t);
-      if (t->frozen != nullptr) {
-        interp::drop(std::exchange(t->frozen, nullptr));
-        remove_reference(s);
-      }
-    } else {
-      if (t->stack != nullptr) {
-        s->stacks.release(std::exchange(t->stack, nullptr));
-      }
-      remove_reference(s);
-    }
+  if (t->scheduler != nullptr) {
+    leave_scheduler(t);
   }
-  if (type == &TaskletType && spares < most_spare) {
-    std::memset(reinterpret_cast<char*>(t) + offsetof(Tasklet, next), 0,
-                sizeof(Tasklet) - offsetof(Tasklet, next));
-    interp::forget_finalized(self);
-    t->next = spare;
-    spare = t;
-    ++spares;
-    return;
-  }
-  type->tp_free(self);
+  Holdings holdings(t);
+  free_tasklet(t);
 }
 
 constexpr const char* tasklet_doc =

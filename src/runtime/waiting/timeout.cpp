@@ -6,7 +6,9 @@
 
 #include "interp/pickling/placeholders.hpp"
 #include "runtime/pickling/tasklet_state.hpp"
+#include "runtime/scheduler/alarms.hpp"
 #include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/giving_way.hpp"
 #include "runtime/waiting/wait.hpp"
 
 namespace stackless {
@@ -33,26 +35,24 @@ Timeout* as_timeout(PyObject* object) { return reinterpret_cast<Timeout*>(object
 // can't eat it and nested blocks can't be confused. In the module for pickle to find it.
 PyObject* interruption_type = nullptr;
 
-constexpr core::Nanoseconds retry = 1'000'000;
-
 void expire(Alarm* alarm, Scheduler* s) {
   Timeout* self = static_cast<TimeoutAlarm*>(alarm)->owner;
   Tasklet* t = self->tasklet.get();
-  if (t->scheduler != s || !(t->blocked() || is_run_caller(s, t))) {
-    // It is about to run, perhaps with a value in its mailbox: the next wait will do.
-    if (t->scheduler == s) {
-      set_alarm(s, alarm, core::monotonic_now() + retry);
-    }
+  if (!(t->blocked() || is_run_caller(s, t))) {
+    // It is paused, or about to run, perhaps with a value in its mailbox: the next wait will do.
+    postpone_alarm(alarm);
     return;
   }
-  self->interruption = Object::steal(PyObject_CallNoArgs(interruption_type));
+  s->left.drop_later(
+      std::exchange(self->interruption, Object::steal(PyObject_CallNoArgs(interruption_type))));
   Object bomb = self->interruption ? make_bomb(self->interruption) : Object();
   if (!bomb) {
-    PyErr_Clear();
-    set_alarm(s, alarm, core::monotonic_now() + retry);
+    PyErr_Clear();  // no memory: soon there may be some
+    constexpr core::Nanoseconds soon = 1'000'000;
+    s->sleep.timers.push(alarm, core::monotonic_now() + soon);
     return;
   }
-  t->tempval = std::move(bomb);
+  put_mail(s, t, std::move(bomb));
   make_runnable(t);
 }
 
@@ -83,8 +83,7 @@ bool is_free(const Timeout* self) {
 // Has the tasklet be inside the block, until the deadline; false with an exception set.
 bool start(Timeout* self, Tasklet* tasklet, core::Nanoseconds deadline) {
   self->alarm.fire = expire;
-  self->alarm.sleeper = tasklet;
-  if (deadline != forever && set_alarm(tasklet->scheduler, &self->alarm, deadline) < 0) {
+  if (!carry_alarm(tasklet, &self->alarm, deadline)) {
     return false;
   }
   self->tasklet = Ref<Tasklet>::share(tasklet);
@@ -104,7 +103,7 @@ PyObject* enter(PyObject* object, PyObject*) {
 
 void disarm(Timeout* self) {
   if (self->tasklet) {
-    cancel_alarm(self->tasklet->scheduler, &self->alarm);
+    drop_alarm(&self->alarm);
     self->tasklet.reset();
   }
 }
@@ -136,7 +135,7 @@ PyObject* leave(PyObject* object, PyObject* const* args, Py_ssize_t nargs) {
 
 // What remains of it, in seconds; None if it has no limit, or has run out.
 Object seconds_left(const Timeout* self) {
-  if (!self->alarm.alarm_set()) {
+  if (!self->alarm.armed() && !self->alarm.overdue) {
     return none();
   }
   core::Nanoseconds left = std::max(self->alarm.deadline - core::monotonic_now(), {});

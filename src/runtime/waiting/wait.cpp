@@ -4,9 +4,10 @@
 #include <memory>
 #include <new>
 
-#include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/giving_way.hpp"
 #include "runtime/scheduler/idle.hpp"
 #include "runtime/scheduler/mounting.hpp"
+#include "runtime/scheduler/who_runs_next.hpp"
 
 namespace stackless {
 
@@ -19,46 +20,6 @@ void time_out(Alarm* alarm, Scheduler*) {
 }
 
 }  // namespace
-
-namespace {
-
-// One of the tasklet's alarms in those timers; null if there is none.
-Alarm* alarm_of(Tasklet* tasklet, const core::TimerQueue& timers) {
-  Alarm* found = nullptr;
-  bool any = timers.any([&](core::Timer* timer) {
-    found = static_cast<Alarm*>(timer);
-    return found->sleeper == tasklet;
-  });
-  return any ? found : nullptr;
-}
-
-// False if there is no memory for one of them.
-bool move_between(Tasklet* tasklet, core::TimerQueue* from, core::TimerQueue* to) {
-  while (Alarm* alarm = alarm_of(tasklet, *from)) {
-    core::Nanoseconds deadline = alarm->deadline;
-    from->remove(alarm);
-    if (!to->push(alarm, deadline)) {
-      from->push(alarm, deadline);  // whose room is still there
-      return false;
-    }
-  }
-  return true;
-}
-
-}  // namespace
-
-bool move_alarms(Tasklet* tasklet, Scheduler* target) {
-  Scheduler* home = tasklet->scheduler;
-  bool moved = move_between(tasklet, &home->timers, &target->timers);
-  if (!moved) {
-    move_between(tasklet, &target->timers, &home->timers);
-    PyErr_NoMemory();
-  }
-  update_waiters(home);
-  update_waiters(target);
-  wake(target);
-  return moved;
-}
 
 namespace {
 
@@ -77,30 +38,39 @@ bool set_timer(Scheduler* s, Wait* wait, core::Nanoseconds deadline) {
   }
   wait->fire = time_out;
   wait->sleeper = s->current;
-  if (!s->timers.push(wait, deadline)) {
+  if (!s->sleep.timers.push(wait, deadline)) {
     PyErr_NoMemory();
     return false;
   }
   return true;
 }
 
+// A wait that nobody keeps.
+struct Nap final : Wait {
+  Ref<Tasklet> cancel(Tasklet* waiter) noexcept override {
+    Ref<Tasklet> reference = Wait::cancel(waiter);
+    delete this;
+    return reference;
+  }
+};
+
 // Suspends the current tasklet on `wait`, whose descriptor, if any, is watched already.
 int suspend_on(Scheduler* s, Wait* wait, int fd, core::Direction direction) {
   Tasklet* self = s->current;
-  self->tempval.reset();
+  put_mail(s, self, nullptr);
   wait->tasklet = unlink(self);
-  self->place = Place::waiting;
-  self->wait = wait;
+  self->place = Place::blocked;
+  self->blocked_on = wait;
   wait->for_io = fd >= 0;
   if (wait->for_io) {
-    s->poller.wait_for(wait, fd, direction);
+    s->sleep.poller.wait_for(wait, fd, direction);
     wait->prev_wait = nullptr;
-    wait->next_wait = s->first_wait;
-    if (s->first_wait != nullptr) {
-      s->first_wait->prev_wait = wait;
+    wait->next_wait = s->sleep.first_wait;
+    if (s->sleep.first_wait != nullptr) {
+      s->sleep.first_wait->prev_wait = wait;
     }
-    s->first_wait = wait;
-    ++s->io_waits;
+    s->sleep.first_wait = wait;
+    ++s->sleep.io_waits;
   }
   s->attention |= Scheduler::waiters;
   return block(s, wait->mark) ? 0 : -1;
@@ -136,7 +106,7 @@ int wait_for_io(Scheduler* s, Operation* operation, int fd, core::Direction dire
   if (trapped(s->current) || open_poller(s) < 0) {
     return -1;
   }
-  if (int error = s->poller.watch(fd, fresh); error != 0) {
+  if (int error = s->sleep.poller.watch(fd, fresh); error != 0) {
     if (error == EPERM) {  // a regular file: always ready
       operation->outcome = Outcome::ready;
       return 0;
@@ -156,12 +126,11 @@ int sleep_until(Scheduler* s, core::Nanoseconds deadline, interp::CallMark mark)
   if (trapped(s->current) || !may_wait(s)) {
     return -1;
   }
-  std::unique_ptr<Wait> wait(new (std::nothrow) Wait);
+  std::unique_ptr<Nap> wait(new (std::nothrow) Nap);
   if (wait == nullptr) {
     PyErr_NoMemory();
     return -1;
   }
-  wait->ends_alone = true;
   wait->mark = mark;
   if (!set_timer(s, wait.get(), deadline)) {
     return -1;
@@ -171,8 +140,8 @@ int sleep_until(Scheduler* s, core::Nanoseconds deadline, interp::CallMark mark)
 
 void forget_descriptor(int fd) {
   for (Scheduler* s = runtime->schedulers; s != nullptr; s = s->next) {
-    if (s->poller.is_open()) {
-      s->poller.forget(fd, [](core::PollWaiter* waiter) {
+    if (s->sleep.poller.is_open()) {
+      s->sleep.poller.forget(fd, [](core::PollWaiter* waiter) {
         finish_wait(static_cast<Wait*>(waiter), Outcome::ready);
       });
     }
@@ -196,22 +165,6 @@ core::Nanoseconds parse_timeout(PyObject* seconds, const char* what) {
     return forever;
   }
   return core::monotonic_now() + static_cast<core::Nanoseconds>(value * second);
-}
-
-int set_alarm(Scheduler* s, Alarm* alarm, core::Nanoseconds deadline) {
-  if (!s->timers.push(alarm, deadline)) {
-    PyErr_NoMemory();
-    return -1;
-  }
-  s->attention |= Scheduler::waiters;
-  return 0;
-}
-
-void cancel_alarm(Scheduler* s, Alarm* alarm) {
-  if (alarm->alarm_set()) {
-    s->timers.remove(alarm);
-    update_waiters(s);
-  }
 }
 
 }  // namespace stackless

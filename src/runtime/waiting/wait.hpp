@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/scheduler/blocker.hpp"
+#include "runtime/scheduler/scheduler.hpp"
 
 namespace stackless {
 
@@ -21,16 +22,22 @@ int sleep_until(Scheduler* s, core::Nanoseconds deadline, Operation* operation);
 // it, in any thread, wakes up, tries again, and finds it closed.
 void forget_descriptor(int fd);
 
-// move_alarms() has what wakes a tasklet at some time, its sleep and timeouts, do so in another thread's
-// scheduler; false with MemoryError set.
-bool move_alarms(Tasklet* tasklet, Scheduler* target);
-
 // parse_timeout() turns seconds (a number, None for no limit) into a deadline; -2 with an
 // exception set if it is neither, negative or not finite.
 core::Nanoseconds parse_timeout(PyObject* seconds, const char* what);
 
-// set_alarm() arms `alarm` in the scheduler's timers; -1 with MemoryError set.
-int set_alarm(Scheduler* s, Alarm* alarm, core::Nanoseconds deadline);
-void cancel_alarm(Scheduler* s, Alarm* alarm);
+// taken_over() is the operation which a call goes on with that is made once more; the caller's from now on.
+inline Operation* taken_over(Scheduler* s, PyObject* self, const void* call) {
+  Operation* operation = s->current->operation;
+  if (operation == nullptr || !operation->is_over || operation->self != self ||
+      operation->call != call) [[likely]] {
+    return nullptr;
+  }
+  return std::exchange(s->current->operation, nullptr);
+}
+// is_left() tells whether the call in which the current tasklet waited has to leave the operation to it.
+inline bool is_left(const Scheduler* s, const Operation* operation) {
+  return s->current->operation == operation;
+}
 
 }  // namespace stackless
