@@ -568,6 +568,10 @@ Object call_function(Tasklet* self) {
   if (!claim(self)) {
     return nullptr;
   }
+  if (Object hook = Object::share(runtime->at_starts.get());
+      hook && !Object::steal(PyObject_CallNoArgs(hook.get()))) [[unlikely]] {
+    return nullptr;
+  }
   PyObject* function = self->function.get();
   PyObject* bound = nullptr;
   if (function == nullptr) {
