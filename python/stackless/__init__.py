@@ -27,7 +27,6 @@ from stackless._greenlets import watch as _watch_greenlets
 from stackless._self_test import check as _check
 from stackless._signals import install as _install_signals
 from stackless._stackless import (
-    TaskletExit,
     _test_nostacklesscall,
     bomb,
     channel,
@@ -141,6 +140,7 @@ def _test_outside():
 class _Module(_types.ModuleType):
     """The module itself, with attributes that are computed, or imported, when asked for."""
 
+    TaskletExit = property(lambda self: _stackless.TaskletExit, doc="The built-in of that name.")
     current = property(lambda self: getcurrent(), doc="The current tasklet.")
     main = property(lambda self: getmain(), doc="The calling thread's main tasklet.")
     runcount = property(lambda self: getruncount(), doc="The number of runnable tasklets.")
