@@ -25,8 +25,10 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_finish(session):
-    # Each test ends with a collection, which need not look at pytest itself: most of the heap.
+@pytest.fixture(scope="module", autouse=True)
+def small_heap():
+    # Each test ends with a collection, which need not look at pytest itself and at what it keeps of
+    # the tests before: most of the heap.
     gc.collect()
     gc.freeze()
 

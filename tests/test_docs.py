@@ -61,7 +61,7 @@ def blocks():
 
     What stands below a comment is the copy of a sample, or of a part of an example.
     """
-    for page in [*ROOT.glob("docs/*.md"), ROOT / "README.md"]:
+    for page in [*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "SECURITY.md"]:
         found = re.findall(r"(?ms)(-->\n)?^( *)```python\n(.*?)^\2```$", page.read_text())
         for number, (copied, _, block) in enumerate(found, 1):
             if not copied:
