@@ -155,10 +155,10 @@ bool is_about_to_end(Tasklet* t) {
   return name == "schedule" || name == "schedule_remove" || name == "sleep";
 }
 
-Object call_of(Object function, PyObject* arguments, PyObject* keywords) {
-  return function ? list_of(Object::steal(
-                        Py_BuildValue("(OOO)", function.get(), arguments, keywords)))
-                  : Object();
+Object call_of(const Object& function, PyObject* arguments, PyObject* keywords) {
+  return function
+             ? list_of(Object::steal(Py_BuildValue("(OOO)", function.get(), arguments, keywords)))
+             : Object();
 }
 
 Frames frames_of(Tasklet* t) {
@@ -173,9 +173,8 @@ Frames frames_of(Tasklet* t) {
       frames.list = Object::steal(PyList_New(0));
       return frames;
     }
-    frames.list =
-        call_of(wrapped(t->function.get()), t->arguments ? t->arguments.get() : Py_None,
-                t->keywords ? t->keywords.get() : Py_None);
+    frames.list = call_of(wrapped(t->function.get()), t->arguments ? t->arguments.get() : Py_None,
+                          t->keywords ? t->keywords.get() : Py_None);
     return frames;
   }
   if (!runtime->softswitch) {
