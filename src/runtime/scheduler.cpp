@@ -568,9 +568,11 @@ Object call_function(Tasklet* self) {
   if (!claim(self)) {
     return nullptr;
   }
-  if (Object hook = Object::share(runtime->at_starts.get());
-      hook && !Object::steal(PyObject_CallNoArgs(hook.get()))) [[unlikely]] {
-    return nullptr;
+  if (runtime->at_starts) [[unlikely]] {
+    auto hook = Object::share(runtime->at_starts.get());  // which may take itself away
+    if (!Object::steal(PyObject_CallNoArgs(hook.get()))) {
+      return nullptr;
+    }
   }
   PyObject* function = self->function.get();
   PyObject* bound = nullptr;
