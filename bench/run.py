@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import history
 import report
 import web
 from figures import FIGURES, Figure, Kind
@@ -50,6 +51,14 @@ def parse_arguments() -> argparse.Namespace:
         help="a build of the original Stackless Python; default $STACKLESS_ORIGINAL",
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the operations")
+    parser.add_argument(
+        "--record", action="store_true", help="keep the result in history/, for this commit"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="measure ours alone, and fail where it falls behind the newest entry of history/",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there")
     return parser.parse_args()
 
@@ -150,10 +159,19 @@ def main() -> None:
         if figure.reported_with is None
         and (arguments.only is None or figure.name in arguments.only)
     ]
+    before = history.newest(history.this_python(), platform.machine())
+    if arguments.check:
+        if before is None:
+            sys.exit(f"history/ has nothing of {history.this_python()} on {platform.machine()} yet")
+        # Without the yardstick no time could be compared.
+        yardstick = [figure for figure in FIGURES if figure.name == history.YARDSTICK]
+        figures = yardstick + [figure for figure in figures if figure not in yardstick]
     with tempfile.TemporaryDirectory(prefix="stackless-bench-") as scratch:
         found = list(find_peers(arguments.original, Path(scratch)))
         ours, *others = [each for each in found if isinstance(each, Peer)]
-        if arguments.peer is not None:
+        if arguments.check:
+            others = []
+        elif arguments.peer is not None:
             unknown = set(arguments.peer) - {each.name for each in found}
             if unknown:
                 sys.exit(f"no such peer: {', '.join(sorted(unknown))}")
@@ -184,7 +202,12 @@ def main() -> None:
             **report.as_json(results, names),
         }
         arguments.json.write_text(json.dumps(document, indent=2) + "\n")
-    if results.failures:
+    if arguments.record:
+        print("recorded in", history.record(results, names, about_this_machine(), rounds))
+    fallen = list(history.falls(results, before)) if arguments.check and before else []
+    for fall in fallen:
+        print(f"FELL BEHIND: {fall}")
+    if results.failures or fallen:
         sys.exit(1)
 
 

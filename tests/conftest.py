@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import gc
 import os
+import signal
 
 import pytest
 import stackless
@@ -18,10 +19,16 @@ def pytest_configure(config):
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         config.stackless_stderr = os.fdopen(os.dup(2), "w")
+    # Who is started in the background (by a shell's &, by many a CI) ignores SIGINT, and so do its
+    # children: those that are to be interrupted would never end.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_finish(session):
-    # Each test ends with a collection, which need not look at pytest itself: most of the heap.
+@pytest.fixture(scope="module", autouse=True)
+def small_heap():
+    # Each test ends with a collection, which need not look at pytest itself and at what it keeps of
+    # the tests before: most of the heap.
     gc.collect()
     gc.freeze()
 

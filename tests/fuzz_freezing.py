@@ -14,6 +14,10 @@ One that fails is cut down block by block, and printed with what it logged; the 
 
     python tests/fuzz_freezing.py --show 17 > program.py    # what seed 17 makes
     python tests/fuzz_freezing.py --run < program.py        # run that, perhaps edited
+    python tests/fuzz_freezing.py --keep ...                # put what is found into the corpus
+    python tests/fuzz_freezing.py --replay                  # run what is in there
+
+The corpus (corpus/freezing/) is what has been found before, cut down. The tests run all of it.
 """
 
 from __future__ import annotations
@@ -39,12 +43,14 @@ import textwrap
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType, GeneratorType, ModuleType, TracebackType
 from typing import Any
 
 import stackless
 from stackless import snapshot
 
+CORPUS = Path(__file__).with_name("corpus") / "freezing"
 BUDGETS = {"mounted": 1 << 20, "frozen": 0, "mixed": 4}  # of that many one more trades places
 BATCH = 1000  # programs in a child
 DIED = 1 << (len(BUDGETS) + 1)  # what --run exits with is less, a bit for each way that differs
@@ -790,7 +796,7 @@ def shrink(source: str, code: int) -> str:
     return source
 
 
-def report(seed: int, shrinking: bool) -> None:
+def report(seed: int, shrinking: bool, keeping: bool) -> None:
     source = Author(seed).program()
     code = child("--run", source=source).returncode
     if shrinking and code != 0:
@@ -798,6 +804,22 @@ def report(seed: int, shrinking: bool) -> None:
     done = child("--run", source=source)
     how = "fails after others only" if code == 0 else "differs" if code < DIED else f"died ({code})"
     print(f"---- seed {seed} {how}\n{source}----\n{done.stdout}{done.stderr}", flush=True)
+    if keeping and code != 0:
+        (CORPUS / f"seed_{seed}.py").write_text(f"# Seed {seed}: {how}\n{source}")
+
+
+def replay(files: list[Path]) -> int:
+    """Run these programs, each in a process of its own, which nobody else has warmed."""
+    failed = 0
+    for path in files:
+        # A program's dice depend on its text: without the comment that says what it has found.
+        source = re.sub(r"\A(#.*\n)+", "", path.read_text())
+        done = child("--run", source=source)
+        if done.returncode != 0:
+            failed += 1
+            print(f"---- {path}\n{done.stdout}{done.stderr}", flush=True)
+    print(f"{len(files)} programs, {failed} failed")
+    return 1 if failed else 0
 
 
 def add(total: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:
@@ -821,7 +843,7 @@ def run_batch(seed: int, end: int) -> tuple[list[int], tuple[int, ...]]:
     return bad, total
 
 
-def run_all(seed: int, programs: int, jobs: int, shrinking: bool) -> int:
+def run_all(seed: int, programs: int, jobs: int, shrinking: bool, keeping: bool) -> int:
     end, total, failed = seed + programs, (0, 0, 0), 0
     starts = range(seed, end, BATCH)
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
@@ -830,7 +852,7 @@ def run_all(seed: int, programs: int, jobs: int, shrinking: bool) -> int:
             total = add(total, more)
             failed += len(bad)
             for each in bad:
-                report(each, shrinking)
+                report(each, shrinking, keeping)
     freezes, trades, moved = total
     print(
         f"{programs} programs, {failed} failed; {freezes} freezes, {trades} trades, {moved} moved"
@@ -844,6 +866,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first program")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes at a time")
     parser.add_argument("--no-shrink", action="store_true", help="print what fails as it is")
+    parser.add_argument("--keep", action="store_true", help="put what fails into the corpus")
+    parser.add_argument(
+        "--replay", nargs="*", type=Path, metavar="FILE", help="run these, or the whole corpus"
+    )
     parser.add_argument("--show", type=int, metavar="SEED", help="print a program")
     parser.add_argument("--run", action="store_true", help="run the program on standard input")
     parser.add_argument("--batch", type=int, nargs=2, help=argparse.SUPPRESS)
@@ -857,9 +883,12 @@ def main() -> int:
         return 0
     if options.run:
         return run_source(sys.stdin.read())
+    if options.replay is not None:
+        return replay(options.replay or sorted(CORPUS.glob("*.py")))
     if options.batch:
         return run_seeds(*options.batch)
-    return run_all(options.seed, options.programs, options.jobs, not options.no_shrink)
+    shrinking = not options.no_shrink
+    return run_all(options.seed, options.programs, options.jobs, shrinking, options.keep)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,10 @@ it, or a snapshot. What is accepted all the same is run, thrown at, looked at, p
 When a child process dies or hangs, the exit code is 1; this repeats the mutation, in this process:
 
     python tests/fuzz_pickling.py --seed 1 --only 4711
+
+What has been found before is in corpus/pickling/: programs that call tried() with damaged states.
+
+    python tests/fuzz_pickling.py --replay      # runs them; so do the tests
 """
 
 from __future__ import annotations
@@ -30,10 +34,12 @@ import tempfile
 import time
 import types
 import warnings
+from pathlib import Path
 
 import stackless
 from stackless import _wrap, channel, schedule_remove, snapshot, tasklet
 
+CORPUS = Path(__file__).with_name("corpus") / "pickling"
 HUNG = 60.0  # seconds without a new mutation
 MEMORY = 2 << 30  # of a child, as damaged pickles ask for a lot
 KEY = b"key"
@@ -288,6 +294,26 @@ class Fuzzer:
         finally:
             self.use(made)
 
+    def replay(self, path):
+        """Run a program of the corpus."""
+        self.rng = random.Random(path.name)
+        source = compile(path.read_text(), path, "exec")
+        exec(source, {**vars(self.subjects), "tried": self.tried})
+
+    def tried(self, make, args, state):
+        """Make something of a damaged state several times, each to be used in another way."""
+        for _ in range(20):
+            try:
+                made = make(*args)
+                try:
+                    set_state(made, self.renewed(state, {}))
+                finally:
+                    self.use(made)
+            except (AssertionError, SystemError):
+                raise
+            except BaseException:  # a clear exception: that is how it should be
+                pass
+
     def renewed(self, value, seen):
         """Copy a state; generators, each of which may run in only one tasklet, are made anew."""
         if type(value) in (tuple, list):
@@ -463,6 +489,25 @@ def child(subjects, seed, numbers, at, errors):
         os._exit(code)
 
 
+def replay(subjects, path):
+    """Run a program of the corpus in its own process; return its exit code, or what killed it."""
+    process = os.fork()
+    if process == 0:
+        signal.alarm(int(HUNG))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        faulthandler.enable()
+        code = 1
+        try:
+            Fuzzer(subjects).replay(path)
+            code = 0
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
 def watch(process, at):
     """Wait for a child; return its exit code, or what killed it."""
     seen, since = None, time.monotonic()
@@ -482,12 +527,19 @@ def main():
     parser.add_argument("--mutations", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="the number of one mutation")
+    parser.add_argument("--replay", action="store_true", help="run the corpus")
     options = parser.parse_args()
     import fuzz_pickling as subjects  # damage may reach its variables, but not those of __main__
 
     if options.only is not None:
         Fuzzer(subjects).one(options.seed, options.only)
         return 0
+    if options.replay:
+        codes = {path: replay(subjects, path) for path in sorted(CORPUS.glob("*.py"))}
+        bad = {path: code for path, code in codes.items() if code != 0}
+        print(*(f"exit code {code}: {path}" for path, code in bad.items()), sep="\n")
+        print(f"{len(codes)} programs, {len(bad)} failed")
+        return 1 if bad else 0
     at = mmap.mmap(-1, 8)
     at[:] = struct.pack("q", -1)
     begun, number, failed = time.monotonic(), 0, 0

@@ -109,6 +109,31 @@ def test_a_new_tasklet_does_not_inherit_atomic():
         current.set_atomic(old)
 
 
+def test_atomic_is_a_class_whose_instances_can_be_used_again():
+    again = stackless.atomic()
+    assert type(again) is stackless.atomic
+    for _ in range(2):
+        with again:
+            assert stackless.getcurrent().atomic
+        assert not stackless.getcurrent().atomic
+
+
+def test_a_tasklet_dropped_in_an_atomic_block_ends_at_once():
+    ends = []
+
+    def wait():
+        with stackless.atomic():
+            try:
+                stackless.schedule_remove()
+            finally:
+                ends.append(stackless.getcurrent().atomic)
+
+    t = tasklet(wait)()
+    stackless.run()
+    del t
+    assert ends == [True]
+
+
 def test_atomic_is_a_context_manager_that_nests():
     current = stackless.getcurrent()
     with stackless.atomic():

@@ -50,17 +50,179 @@ def without_numbers(output):
     return re.sub("tasklet [0-9]+", "tasklet N", output)
 
 
+def test_the_pages_show_the_samples_as_they_are():
+    command = [sys.executable, ROOT / "docs" / "copy_samples.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def blocks():
-    """The complete programs among the pages: fenced as python (fragments are fenced as py)."""
-    for page in [*ROOT.glob("docs/*.md"), ROOT / "README.md"]:
-        found = re.findall(r"(?ms)^( *)```python\n(.*?)^\1```$", page.read_text())
-        for number, (_, block) in enumerate(found, 1):
-            yield pytest.param(textwrap.dedent(block), id=f"{page.name}:{number}")
+    """The programs written on a page itself, fenced as python (fragments are fenced as py).
+
+    What stands below a comment is the copy of a sample, or of a part of an example.
+    """
+    for page in [*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "SECURITY.md"]:
+        found = re.findall(r"(?ms)(-->\n)?^( *)```python\n(.*?)^\2```$", page.read_text())
+        for number, (copied, _, block) in enumerate(found, 1):
+            if not copied:
+                yield pytest.param(textwrap.dedent(block), id=f"{page.name}:{number}")
 
 
 @pytest.mark.parametrize("source", list(blocks()))
 def test_a_program_on_a_page_runs(source):
     child_lines(source)
+
+
+def recipe(page, function):
+    """The part of a page's program that defines a function, and what that needs."""
+    for block in re.findall(r"(?ms)^```python\n(.*?)^```$", (ROOT / "docs" / page).read_text()):
+        if f"\ndef {function}(" in block:
+            return block.partition("\n\n\ndef main")[0]
+    raise AssertionError(f"{page} has no {function}()")
+
+
+# Until main() is done and all threads have ended. Who is left over is counted.
+RUN_MAIN = """
+import threading
+let_go = threading.Event()
+main = stackless.tasklet(main)()
+while main.alive:
+    stackless.run()
+for thread in threading.enumerate()[1:]:
+    thread.join()
+print(stackless.runcount, stackless.statistics()["timers"])
+"""
+
+
+def test_gather_raises_what_one_raises_and_ends_the_others():
+    lines = child_lines(
+        recipe("coming-from-asyncio.md", "gather")
+        + """
+def work(seconds):
+    try:
+        stackless.sleep(seconds)
+        print(seconds, 1 / seconds)
+    except BaseException as error:
+        print(seconds, repr(error))
+        raise
+
+def main():
+    try:
+        gather(work, [0.01, 0, 60])
+    except ZeroDivisionError as error:
+        print("main", repr(error))
+
+stackless.tasklet(main)()
+stackless.run()
+"""
+    )
+    zero = "ZeroDivisionError('division by zero')"
+    assert lines == [f"0 {zero}", "0.01 TaskletExit()", "60 TaskletExit()", f"main {zero}"]
+
+
+def test_what_a_call_raises_as_gather_ends_it_comes_out_of_run():
+    lines = child_lines(
+        recipe("coming-from-asyncio.md", "gather")
+        + """
+def work(seconds):
+    try:
+        stackless.sleep(seconds)
+        raise KeyError(seconds)
+    except TaskletExit:
+        raise ValueError(seconds)
+
+def main():
+    try:
+        gather(work, [0, 60])
+    except KeyError as error:
+        print("main", repr(error))
+
+stackless.tasklet(main)()
+for _ in range(2):
+    try:
+        stackless.run()
+    except ValueError as error:
+        print("run()", repr(error))
+"""
+    )
+    assert lines == ["run() ValueError(60)", "main KeyError(0)"]
+
+
+@pytest.mark.parametrize(
+    ("page", "call"),
+    [
+        ("coming-from-asyncio.md", "gather(stackless.sleep, [60, 60])"),
+        ("coming-from-threads.md", "in_thread(let_go.wait)"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("way", "raised"),
+    [
+        ("with stackless.timeout(0.01): {}", "TimeoutError"),
+        ("stackless.tasklet(stackless.getcurrent().kill)(); {}", "TaskletExit"),
+    ],
+    ids=["by a timeout", "killed"],
+)
+def test_who_gives_up_a_call_of_a_recipe_leaves_nothing_behind(page, call, way, raised):
+    lines = child_lines(
+        recipe(page, call.partition("(")[0])
+        + f"""
+def main():
+    try:
+        {way.format(call)}
+    except BaseException as error:
+        print(type(error).__name__)
+        let_go.set()
+"""
+        + RUN_MAIN
+    )
+    # The process has ended, so the thread of in_thread() has.
+    assert lines == [raised, "1 0"]
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        ("lambda: 1 / 0", "ZeroDivisionError('division by zero')"),
+        ("lambda: exit(3)", "SystemExit(3)"),
+    ],
+)
+def test_in_thread_raises_what_the_function_raises(function, told):
+    lines = child_lines(
+        recipe("coming-from-threads.md", "in_thread")
+        + f"""
+def main():
+    try:
+        in_thread({function})
+    except BaseException as error:
+        print(repr(error))
+"""
+        + RUN_MAIN
+    )
+    assert lines == [told, "1 0"]
+
+
+def test_in_thread_lets_a_thread_go_that_was_about_to_answer_as_its_caller_gave_up():
+    lines = child_lines(
+        recipe("coming-from-threads.md", "in_thread")
+        + """
+def main():
+    stackless.tasklet(give_up)(stackless.getcurrent())
+    try:
+        in_thread(let_go.wait)
+    except KeyError:
+        print("gave up")
+
+def give_up(caller):
+    done = caller._channel
+    caller.throw(KeyError, pending=True)  # it doesn't run yet
+    let_go.set()
+    while done.balance < 1:  # until the thread waits for somebody to receive
+        pass
+"""
+        + RUN_MAIN
+    )
+    assert lines == ["gave up", "1 0"]
 
 
 @contextmanager
@@ -112,6 +274,21 @@ def test_the_echo_server_serves_several_at_once():
         assert [c.hear() for c in clients] == [f"I am {number}" for number in range(20)]
 
 
+def test_a_suite_that_ignores_sigint_interrupts_its_servers_all_the_same():
+    # As one started in the background does: by a shell's &, by nohup, by many a CI.
+    test = f"{__file__}::test_the_echo_server_serves_several_at_once"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test],
+        cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        capture_output=True,
+        text=True,
+        timeout=CHILD_LIMIT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def enter(port, name):
     client = Client(port)
     assert client.hear() == "What is your name?"
@@ -156,6 +333,12 @@ def test_the_chat_server_survives_guests_that_break_off():
             assert ada.hear() == "* eve came in"
             ada.say("are you there?")
             assert eve.hear() == "ada: are you there?"
+
+
+def test_what_type_checkers_accept_runs():
+    program = Path(__file__).with_name("typed_program.py")
+    lines = child_lines(program.read_text())
+    assert lines == ["ann 7", "ann 8", "ann is killed", lines[3], "b'hello'"]
 
 
 # ---- the reference ------------------------------------------------------------------------------

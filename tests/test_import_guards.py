@@ -85,23 +85,32 @@ stackless.run()
     assert lines == ["inside", "neighbour"]
 
 
-def test_importing_again_after_a_removal_from_sys_modules_crashes_nothing():
-    done = run_child(f"""{WORK}
+def test_importing_again_after_a_removal_from_sys_modules_is_refused_and_says_why():
+    lines = child_lines(f"""{WORK}
 import sys
+before = stackless
 for name in [n for n in sys.modules if n.partition(".")[0] == "stackless"]:
     del sys.modules[name]
 try:
     import stackless
 except ImportError as error:
-    print("worked")
-else:
-    def again():
-        stackless.schedule()
-        print("worked")
-    stackless.tasklet(again)()
-    stackless.run()
+    print(error)
+stackless = before
+{WORK.replace("import stackless", "")}
 """)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "worked\nworked\n", "")
+    assert [lines[0], lines[2]] == ["worked", "worked"]
+    assert "has been imported before" in lines[1] and "sys.modules" in lines[1]
+
+
+def test_importing_the_package_again_without_its_extension_works():
+    lines = child_lines(f"""{WORK}
+import sys
+before = stackless
+del sys.modules["stackless"]
+{WORK}
+print(stackless is not before, stackless.tasklet is before.tasklet)
+""")
+    assert lines == ["worked", "worked", "True True"]
 
 
 def test_a_first_import_on_another_thread():
@@ -161,3 +170,69 @@ def test_a_failed_import_on_too_little_memory_leaves_an_error_and_no_crash():
     """)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+GREENLETS = """
+import sys, warnings
+warnings.simplefilter("always")
+warnings.showwarning = lambda text, kind, *_: print(kind.__name__, "several tasklets" in str(text))
+def work(name, then=None):
+    print("starts", name)
+    exec(then or "")
+    stackless.schedule()
+    print("ends", name)
+"""
+WARNS = "RuntimeWarning True"
+
+
+@pytest.mark.parametrize(
+    ("program", "lines"),
+    [
+        # The first import, the second one, what runs; then what is printed.
+        ("import greenlet, stackless; a(); stackless.run()", ["starts a", "ends a"]),
+        (
+            "import greenlet, stackless; a(); b(); stackless.run(); c(); stackless.run()",
+            ["starts a", WARNS, "starts b", "ends a", "ends b", "starts c", "ends c"],
+        ),
+        (
+            "import stackless, greenlet; a(); stackless.run(); b(); stackless.run()",
+            ["starts a", "ends a", WARNS, "starts b", "ends b"],
+        ),
+        (
+            "import stackless; a('import greenlet'); b(); stackless.run()",
+            ["starts a", WARNS, "starts b", "ends a", "ends b"],
+        ),
+        (
+            "import stackless; a(); b('import greenlet'); c(); stackless.run()",
+            ["starts a", "starts b", WARNS, "starts c", "ends a", "ends b", "ends c"],
+        ),
+        (
+            "import stackless; a(); b(); stackless.run()",
+            ["starts a", "starts b", "ends a", "ends b"],
+        ),
+    ],
+)
+def test_who_has_greenlet_beside_several_tasklets_is_warned_once(tmp_path, program, lines):
+    # Our warning goes by the name; what is in there doesn't matter.
+    (tmp_path / "greenlet.py").touch()
+    starts = "\n".join(
+        f"{name} = lambda *then: stackless.tasklet(work)({name!r}, *then)" for name in "abc"
+    )
+    source = f"{GREENLETS}\nsys.path.insert(0, {str(tmp_path)!r})\n{starts}\n{program}"
+    assert child_lines(source) == lines
+
+
+def test_a_greenlet_that_is_not_installed_is_no_matter():
+    lines = child_lines("""
+        import sys
+        import stackless
+        sys.path[:] = [entry for entry in sys.path if "site-packages" not in entry]
+        try:
+            import greenlet
+        except ImportError:
+            print("no greenlet")
+        for _ in range(3):
+            stackless.tasklet(print)("runs")
+        stackless.run()
+    """)
+    assert lines == ["no greenlet", "runs", "runs", "runs"]

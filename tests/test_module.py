@@ -102,6 +102,24 @@ def test_getattr_works_for_live_attributes():
         stackless.no_such_name
 
 
+def test_dir_has_what_is_computed_or_imported_when_asked_for():
+    live = {"current", "main", "runcount", "threads", "debug", "uncollectables"}
+    assert live | {"pickle_with_tracing_state", "snapshot", "socket"} <= set(dir(stackless))
+    assert dir(stackless) == sorted(set(dir(stackless)))
+
+
+def test_submodules_are_imported_when_asked_for():
+    assert child_lines("""
+        import sys
+        import stackless
+        print([name in sys.modules for name in ("stackless.snapshot", "stackless.socket")])
+        print(stackless.snapshot.dumps.__module__, stackless.socket.socket.__module__)
+        from stackless import snapshot
+        print(snapshot is stackless.snapshot is sys.modules["stackless.snapshot"])
+        print(hasattr(stackless, "_path_"), hasattr(stackless, "no_such_name"))
+    """) == ["[False, False]", "stackless.snapshot stackless.socket", "True", "False False"]
+
+
 @pytest.mark.parametrize("name", ["current", "main", "runcount", "threads"])
 def test_live_attributes_can_not_be_written(name):
     with pytest.raises(AttributeError):
@@ -257,8 +275,9 @@ def test_tasklet_exit_comes_with_the_import():
         print(hasattr(builtins, "TaskletExit"))
         import stackless
         print(TaskletExit.__mro__[1].__name__, TaskletExit.__module__)
+        print(stackless.TaskletExit is TaskletExit)
     """)
-    assert lines == ["False", "SystemExit builtins"]
+    assert lines == ["False", "SystemExit builtins", "True"]
 
 
 def test_everything_public_has_a_docstring():

@@ -1589,3 +1589,19 @@ def test_a_tasklet_that_came_with_a_channels_queue_and_never_got_its_own_state()
     with pytest.raises(RuntimeError, match="in a channel's snapshot, but its own is missing"):
         stackless.run()
     assert (line.balance, stackless.runcount) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [(stackless.schedule, ()), (stackless.schedule_remove, (1,)), (stackless.sleep, (60,))],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_one_whose_function_only_waits_ends_when_it_goes_on(function, arguments):
+    waiting = stackless.tasklet(function)(*arguments)
+    waiting.run()
+    assert waiting.alive
+    restored = pickle.loads(pickle.dumps(waiting))
+    assert (restored.alive, restored.paused, restored.restorable) == (True, True, True)
+    restored.run()
+    assert not restored.alive
+    waiting.kill()

@@ -1238,3 +1238,60 @@ def test_a_thread_that_can_not_open_its_poller_says_so_and_loses_nothing(pair):
         return first, alive, run_all(lambda: ours.recv(9), lambda: theirs.send(b"kept"))[0]
 
     assert in_thread(work) == (errno.EMFILE, False, b"kept")
+
+
+# Ciphers without certificates: what is tested is who waits, not who is trusted.
+TLS = """
+import socket as standard
+import sys, threading
+import stackless, stackless.socket
+if {replaced}:
+    sys.modules["socket"] = stackless.socket
+import socket, ssl, stackless
+
+def context(kind):
+    made = ssl.SSLContext(kind)
+    made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
+    made.maximum_version = ssl.TLSVersion.TLSv1_2
+    made.set_ciphers("aNULL:@SECLEVEL=0")
+    return made
+
+def serve():
+    connection, _ = listener.accept()
+    turn.wait()
+    with server.wrap_socket(connection, server_side=True) as secure:
+        received = secure.recv(100)
+        turn.wait(0.05)
+        secure.sendall(received.upper())
+
+def ask():
+    raw = stackless.socket.create_connection(listener.getsockname())
+    raw.settimeout({timeout})
+    threading.Timer(0.05, turn.set).start()  # the client waits in its handshake by then
+    with client.wrap_socket(raw) as secure:
+        print(secure.gettimeout())
+        secure.sendall(b"hello")
+        print(secure.recv(100))
+
+server, client = context(ssl.PROTOCOL_TLS_SERVER), context(ssl.PROTOCOL_TLS_CLIENT)
+turn = threading.Event()
+listener = standard.create_server(("127.0.0.1", 0))
+thread = threading.Thread(target=serve)
+thread.start()
+if {in_tasklet}:
+    stackless.tasklet(ask)()
+    stackless.run()
+else:
+    ask()
+thread.join()
+listener.close()
+"""
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["as it is", "replaced in sys.modules"])
+@pytest.mark.parametrize("in_tasklet", [False, True], ids=["main", "tasklet"])
+@pytest.mark.parametrize("timeout", [None, 60.0])
+def test_tls_over_our_sockets_works_though_it_blocks_the_thread(replaced, in_tasklet, timeout):
+    pytest.importorskip("ssl")
+    source = TLS.format(replaced=replaced, in_tasklet=in_tasklet, timeout=timeout)
+    assert child_lines(source) == [str(timeout), "b'HELLO'"]

@@ -17,12 +17,13 @@ this is an independent implementation of it.
 
 from __future__ import annotations
 
+import importlib as _importlib
 import os as _os
 import sys as _sys
 import types as _types
-from contextlib import contextmanager as _contextmanager
 
 from stackless import _stackless
+from stackless._greenlets import watch as _watch_greenlets
 from stackless._self_test import check as _check
 from stackless._signals import install as _install_signals
 from stackless._stackless import (
@@ -61,6 +62,8 @@ from stackless._wrap import install as _install_reducers
 
 __version__ = "0.1.0"
 
+_IMPORTED_WHEN_ASKED_FOR = ("snapshot", "socket")
+
 PICKLEFLAGS_PRESERVE_TRACING_STATE = 1
 PICKLEFLAGS_PRESERVE_AG_FINALIZER = 2
 PICKLEFLAGS_RESET_AG_FINALIZER = 4
@@ -94,21 +97,23 @@ __all__ = [  # noqa: RUF022 -- the original's names first
     "pump",
     "sleep",
     "timeout",
+    "TaskletExit",
 ]
 
 
-@_contextmanager
-def atomic():
-    """Keep the current tasklet from being interrupted for the length of a block.
+class atomic:
+    """Keep the current tasklet from being interrupted for the length of a `with` block.
 
     Sets the tasklet's atomic flag and restores it at the end; blocks nest.
     """
-    current = getcurrent()
-    before = current.set_atomic(True)
-    try:
-        yield
-    finally:
-        current.set_atomic(before)
+
+    __slots__ = ("_before",)
+
+    def __enter__(self):
+        self._before = getcurrent().set_atomic(True)
+
+    def __exit__(self, *_):
+        getcurrent().set_atomic(self._before)
 
 
 class cframe:
@@ -133,8 +138,9 @@ def _test_outside():
 
 
 class _Module(_types.ModuleType):
-    """The module itself, with attributes that are computed when asked for."""
+    """The module itself, with attributes that are computed, or imported, when asked for."""
 
+    TaskletExit = property(lambda self: _stackless.TaskletExit, doc="The built-in of that name.")
     current = property(lambda self: getcurrent(), doc="The current tasklet.")
     main = property(lambda self: getmain(), doc="The calling thread's main tasklet.")
     runcount = property(lambda self: getruncount(), doc="The number of runnable tasklets.")
@@ -153,6 +159,16 @@ class _Module(_types.ModuleType):
             PICKLEFLAGS_PRESERVE_TRACING_STATE if value else 0, PICKLEFLAGS_PRESERVE_TRACING_STATE
         )
 
+    def __getattr__(self, name):
+        if name not in _IMPORTED_WHEN_ASKED_FOR:
+            text = f"module 'stackless' has no attribute {name!r}"
+            raise AttributeError(text, name=name, obj=self)
+        return _importlib.import_module(f"stackless.{name}")
+
+    def __dir__(self):
+        computed = (name for name, value in vars(_Module).items() if isinstance(value, property))
+        return sorted({*super().__dir__(), *computed, *_IMPORTED_WHEN_ASKED_FOR})
+
     def __reduce__(self):
         return "stackless"
 
@@ -163,6 +179,7 @@ class _Module(_types.ModuleType):
 _check()
 _install_signals()
 _install_reducers()
+_watch_greenlets()
 if _os.environ.get("STACKLESS_TORTURE") == "pickle":
     from stackless import _torture
 

@@ -1,11 +1,11 @@
 # ruff: noqa: I001, N801
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import stackless as stackless
+from stackless import snapshot as snapshot, socket as socket
 from stackless._stackless import (
+    TaskletExit as TaskletExit,
     bomb as bomb,
     channel as channel,
     enable_softswitch as enable_softswitch,
@@ -66,6 +66,7 @@ __all__ = [  # noqa: RUF022 -- as in __init__.py
     "pump",
     "sleep",
     "timeout",
+    "TaskletExit",
 ]
 
 PICKLEFLAGS_PRESERVE_TRACING_STATE: Final = 1
@@ -83,8 +84,9 @@ debug: bool
 uncollectables: list[tasklet]
 pickle_with_tracing_state: bool
 
-@contextmanager
-def atomic() -> Iterator[None]: ...
+class atomic:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 class cframe: ...
 class cstack: ...

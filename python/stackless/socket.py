@@ -16,6 +16,13 @@ import types as _types
 import stackless as _stackless
 from stackless._stackless import Socket as _Socket
 
+# ssl derives its socket from the one that it finds as it is imported, and its C part reads the
+# timeout that the standard class keeps, which ours leaves at 0: each wait would end in
+# SSLWantReadError. So it finds the standard class, even if this module is in socket's place in
+# sys.modules later: TLS blocks the whole thread, but works.
+with _contextlib.suppress(ImportError):
+    import ssl as _  # noqa: F401
+
 __all__ = list(_standard.__all__)
 
 

@@ -383,6 +383,11 @@ PyObject* why_pinned_function(PyObject*, PyObject* tasklet) {
   return why_pinned(as_tasklet(tasklet)).release();
 }
 
+PyObject* call_at_starts(PyObject*, PyObject* function) {
+  runtime->at_starts = function != Py_None ? Object::share(function) : Object();
+  Py_RETURN_NONE;
+}
+
 // The budget is a thread's; all threads have the same.
 PyObject* set_stack_budget(PyObject*, PyObject* stacks) {
   std::size_t budget = PyLong_AsSize_t(stacks);
@@ -529,6 +534,9 @@ PyMethodDef functions[] = {
     {"_test_nostacklesscall", method(test_nostacklesscall), METH_VARARGS | METH_KEYWORDS,
      "_test_nostacklesscall($module, callable, /, *args, **kwargs)\n--\n\n"
      "Call `callable(*args, **kwargs)` through C, for tests.\n"},
+    {"_call_at_starts", call_at_starts, METH_O,
+     "_call_at_starts($module, function, /)\n--\n\n"
+     "Call `function()` in each tasklet that starts, before its own function; None: no more.\n"},
     {"_set_test_profile", set_test_profile, METH_O,
      "_set_test_profile($module, profile, /)\n--\n\nFor the conformance runner alone.\n"},
     {"_end_interpreter", end_interpreter, METH_NOARGS, nullptr},

@@ -170,9 +170,14 @@ int execute(PyObject* module) {
   if (interp::check_interpreter() < 0) {
     return -1;
   }
-  if (runtime != nullptr || PyInterpreterState_Get() != PyInterpreterState_Main()) {
+  if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
     return fail(
         "stackless runs in one interpreter of a process only, the main one: import it there");
+  }
+  if (runtime != nullptr) {
+    return fail(
+        "stackless has been imported before in this process, and was removed from sys.modules since: "
+        "it can't be imported twice. Keep its modules, or put them back");
   }
   auto* state = static_cast<ModuleState*>(PyModule_GetState(module));
   runtime = new (state->storage) Runtime{};

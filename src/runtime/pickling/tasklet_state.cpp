@@ -1,12 +1,15 @@
 #include "runtime/pickling/tasklet_state.hpp"
-#include "runtime/channel/channel.hpp"
+
+#include <string_view>
 
 #include "interp/freezing/freeze.hpp"
 #include "interp/pickling/code_hash.hpp"
 #include "interp/pickling/frames.hpp"
 #include "interp/pickling/placeholders.hpp"
+#include "runtime/channel/channel.hpp"
 #include "runtime/channel/sending.hpp"
 #include "runtime/freezing/freezing.hpp"
+#include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/deadlock.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 #include "runtime/waiting/wait.hpp"
@@ -145,6 +148,26 @@ Object list_of(Object item) {
   return list;
 }
 
+// Whether all that is left for a suspended tasklet to do is to end: its function is one of ours in C, which
+// returns as soon as it goes on. There is no frame that could be pickled, but one that is about to call
+// something that does nothing does the same.
+bool is_about_to_end(Tasklet* t) {
+  PyObject* function = t->function.get();
+  if (!t->started || function == nullptr || !PyCFunction_Check(function) ||
+      PyCFunction_GET_SELF(function) != runtime->module.get() ||
+      (t->tempval && is_bomb(t->tempval.get()))) {
+    return false;
+  }
+  std::string_view name = reinterpret_cast<PyCFunctionObject*>(function)->m_ml->ml_name;
+  return name == "schedule" || name == "schedule_remove" || name == "sleep";
+}
+
+Object call_of(const Object& function, PyObject* arguments, PyObject* keywords) {
+  return function
+             ? list_of(Object::steal(Py_BuildValue("(OOO)", function.get(), arguments, keywords)))
+             : Object();
+}
+
 Frames frames_of(Tasklet* t) {
   Frames frames{nullptr, none(), none(), nullptr};
   if (PyObject* reason = refusal(t)) {
@@ -157,17 +180,21 @@ Frames frames_of(Tasklet* t) {
       frames.list = Object::steal(PyList_New(0));
       return frames;
     }
-    Object function = wrapped(t->function.get());
-    frames.list =
-        function ? list_of(Object::steal(Py_BuildValue("(OOO)", function.get(),
-                                                       t->arguments ? t->arguments.get() : Py_None,
-                                                       t->keywords ? t->keywords.get() : Py_None)))
-                 : Object();
+    frames.list = call_of(wrapped(t->function.get()), t->arguments ? t->arguments.get() : Py_None,
+                          t->keywords ? t->keywords.get() : Py_None);
     return frames;
   }
   if (!runtime->softswitch) {
     frames.reason = Object::steal(PyUnicode_FromString("enable_softswitch() is off"));
     frames.list = frames_as_text(t);
+    return frames;
+  }
+  if (is_about_to_end(t)) {
+    Object arguments = Object::steal(PyTuple_New(0));
+    frames.reason = none();
+    frames.list = arguments ? call_of(wrapped(reinterpret_cast<PyObject*>(&PyBool_Type)),
+                                      arguments.get(), Py_None)
+                            : Object();
     return frames;
   }
   if (t->frozen == nullptr) {

@@ -106,6 +106,12 @@ Object call_function(Tasklet* self) {
   if (!claim(self)) {
     return nullptr;
   }
+  if (runtime->at_starts) [[unlikely]] {
+    auto hook = Object::share(runtime->at_starts.get());  // which may take itself away
+    if (!Object::steal(PyObject_CallNoArgs(hook.get()))) {
+      return nullptr;
+    }
+  }
   PyObject* function = self->function.get();
   PyObject* bound = nullptr;
   if (function == nullptr) {

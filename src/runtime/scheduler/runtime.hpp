@@ -33,6 +33,7 @@ struct Runtime {
   Object tasklet_exit;         // builtins.TaskletExit
   Object does_nothing;         // a Python function
   Object pickle_and_unpickle;  // stackless._torture's, or null
+  Object at_starts;            // called in each tasklet that starts; mostly null
   Object schedule_callback;
   Object channel_callback;
   Object error_handler;
