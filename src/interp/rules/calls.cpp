@@ -91,6 +91,28 @@ bool runs_in_context(const Seam& seam, Joint* joint) {
          leads_to(seam.argument(0), seam.function());
 }
 
+// ---- exec() and eval() ----
+
+// Whether the inner frame is one that C code has made to evaluate code in a namespace (Python/ceval.c,
+// PyEval_EvalCode): nobody else has its function, which has been made for this, and nothing is passed to it. What
+// these call before has a function that somebody else has, too, or is passed something: a key's __hash__(), or
+// what listens to audit events.
+bool is_evaluated(const Seam& seam) {
+  constexpr Py_ssize_t owners = 2;  // the frame, and that C code
+  const PyCodeObject* code = code_of(seam.inner);
+  return is_call(seam) && seam.inner->f_locals != nullptr && code->co_argcount == 0 &&
+         code->co_kwonlyargcount == 0 && (code->co_flags & (CO_VARARGS | CO_VARKEYWORDS)) == 0 &&
+         Py_REFCNT(seam.function()) <= owners;
+}
+
+// Python/bltinmodule.c: nothing else that these call evaluates code without Python code in between.
+bool executes(const Seam& seam, Joint*) {
+  return is_builtin(seam, builtins.exec) && is_evaluated(seam);
+}
+bool evaluates(const Seam& seam, Joint*) {
+  return is_builtin(seam, builtins.eval) && is_evaluated(seam);
+}
+
 // ---- with ----
 
 #if PY_VERSION_HEX >= 0x030E0000
@@ -157,6 +179,8 @@ const Rule rules[] = {
     {CALL, a_calls, creates_instance, Ending::created},
     {CALL, a_calls, calls_function, Ending::push},
     {CALL, a_calls, runs_in_context, Ending::leave},
+    {CALL, a_calls, executes, Ending::none},
+    {CALL, a_calls, evaluates, Ending::push},
 #if PY_VERSION_HEX < 0x030E0000
     {CALL, a_calls, exits_well, Ending::push},
 #endif
@@ -164,9 +188,13 @@ const Rule rules[] = {
     {CALL_KW, a_calls, makes_instance, Ending::instance},
     {CALL_KW, a_calls, calls_function, Ending::push},
     {CALL_KW, a_calls, runs_in_context, Ending::leave},
+    {CALL_KW, a_calls, executes, Ending::none},
+    {CALL_KW, a_calls, evaluates, Ending::push},
 #endif
     {CALL_FUNCTION_EX, a_calls, makes_instance, Ending::instance},
     {CALL_FUNCTION_EX, a_calls, calls_function, Ending::push},
+    {CALL_FUNCTION_EX, a_calls, executes, Ending::none},
+    {CALL_FUNCTION_EX, a_calls, evaluates, Ending::push},
 #if PY_VERSION_HEX >= 0x030E0000
     {WITH_EXCEPT_START, 5, exits, Ending::push},
 #else

@@ -95,8 +95,8 @@ std::array table = {
     Converter{"math", "ceil", "__ceil__", Check::none},
     Converter{"math", "trunc", "__trunc__", Check::none},
 };
-constexpr int formats = 32;  // what has come out is formatted
-static_assert(std::tuple_size_v<decltype(table)> <= formats);
+constexpr int then_formatted = 32;  // what has come out is formatted
+static_assert(std::tuple_size_v<decltype(table)> <= then_formatted);
 
 // Whether the object's own method, or what stands in for that, is what runs.
 bool calls_own(const Converter& converter, PyObject* object, PyObject* function) {
@@ -129,7 +129,7 @@ Conversion find_conversion(char letter, bool then_formats, PyObject* object,
                            : letter == 'r' ? representation
                                            : ascii,
                            object, function);
-  result.argument |= then_formats ? formats : 0;
+  result.argument |= then_formats ? then_formatted : 0;
   return result;
 }
 
@@ -197,12 +197,12 @@ PyObject* call_with_stand_in(const Converter& converter, PyObject* object, PyObj
 
 PyObject* finish_conversion(int argument, PyObject* object, PyObject* specification,
                             PyObject* value) {
-  const Converter& converter = table[static_cast<std::size_t>(argument & ~formats)];
+  const Converter& converter = table[static_cast<std::size_t>(argument & ~then_formatted)];
   PyObject* result = converter.check == Check::none ? Py_NewRef(value)
                      : converter.check == Check::hash
                          ? finish_hash(value)
                          : call_with_stand_in(converter, object, specification, value);
-  if (result == nullptr || (argument & formats) == 0) {
+  if (result == nullptr || (argument & then_formatted) == 0) {
     return result;
   }
   PyObject* text = PyObject_Format(result, specification != Py_None ? specification : nullptr);
@@ -211,10 +211,10 @@ PyObject* finish_conversion(int argument, PyObject* object, PyObject* specificat
 }
 
 bool is_conversion_argument(int argument) noexcept {
-  int which = argument & ~formats;
+  int which = argument & ~then_formatted;
   return argument >= 0 && which < static_cast<int>(table.size()) &&
          table[static_cast<std::size_t>(which)].callable != nullptr &&
-         ((argument & formats) == 0 || which <= ascii);
+         ((argument & then_formatted) == 0 || which <= ascii);
 }
 
 int init_conversions() {
@@ -232,5 +232,88 @@ int init_conversions() {
   }
   return PyType_Ready(&StandInType);
 }
+
+// ---- the rules ----
+
+namespace {
+
+bool use_conversion(PyObject* object, PyObject* specification, Joint* joint,
+                    Conversion conversion) {
+  joint->kept = object;
+  joint->second = specification;
+  joint->argument = conversion.argument;
+  return conversion.known;
+}
+
+bool calls_conversion(const Seam& seam, Joint* joint) {
+  PyObject* callable = seam.callable();
+  int arguments = seam.stop.at->argument;
+  if (!is_call(seam) || callable == nullptr || arguments < 1 || arguments > 2 ||
+      !has_arguments(seam, arguments)) {
+    return false;
+  }
+  PyObject* object = seam.argument(0);
+  PyObject* second = arguments == 2 ? seam.argument(1) : nullptr;
+  return use_conversion(object, second, joint,
+                        find_call(callable, object, second, seam.function()));
+}
+
+bool formats(const Seam& seam, PyObject* specification, Joint* joint) {
+  PyObject* object = seam.operand(0);
+  return is_call(seam) && use_conversion(object, specification, joint,
+                                         find_formatting(object, specification, seam.function()));
+}
+
+// `number`: 1 for !s, 2 for !r, 3 for !a.
+bool converts(const Seam& seam, int number, bool then_formats, PyObject* specification,
+              Joint* joint) {
+  PyObject* object = seam.operand(0);
+  return is_call(seam) && number >= 1 && number <= 3 &&
+         use_conversion(object, specification, joint,
+                        find_conversion(" sra"[number], then_formats, object, seam.function()));
+}
+
+#if PY_VERSION_HEX >= 0x030D0000
+bool formats_simply(const Seam& seam, Joint* joint) { return formats(seam, nullptr, joint); }
+bool formats_with_specification(const Seam& seam, Joint* joint) {
+  return formats(seam, seam.operand(1), joint);
+}
+bool converts_only(const Seam& seam, Joint* joint) {
+  return converts(seam, seam.stop.at->argument, false, nullptr, joint);
+}
+#else
+// One instruction does both (Python/ceval.c and bytecodes.c, FORMAT_VALUE).
+constexpr int conversion = 3, has_specification = 4;
+
+bool converts_and_formats(const Seam& seam, PyObject* specification, Joint* joint) {
+  int number = seam.stop.at->argument & conversion;
+  return number == 0 ? formats(seam, specification, joint)
+                     : converts(seam, number, true, specification, joint);
+}
+bool formats_simply(const Seam& seam, Joint* joint) {
+  return (seam.stop.at->argument & has_specification) == 0 &&
+         converts_and_formats(seam, nullptr, joint);
+}
+bool formats_with_specification(const Seam& seam, Joint* joint) {
+  return (seam.stop.at->argument & has_specification) != 0 &&
+         converts_and_formats(seam, seam.operand(1), joint);
+}
+#endif
+
+const Rule rules[] = {
+    {CALL, a_calls, calls_conversion, Ending::convert},
+#if PY_VERSION_HEX >= 0x030D0000
+    {FORMAT_SIMPLE, 1, formats_simply, Ending::convert},
+    {FORMAT_WITH_SPEC, 2, formats_with_specification, Ending::convert},
+    {CONVERT_VALUE, 1, converts_only, Ending::convert},
+#else
+    {FORMAT_VALUE, 1, formats_simply, Ending::convert},
+    {FORMAT_VALUE, 2, formats_with_specification, Ending::convert},
+#endif
+};
+
+}  // namespace
+
+std::span<const Rule> conversion_rules() noexcept { return rules; }
 
 }  // namespace stackless::interp

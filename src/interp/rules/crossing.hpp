@@ -54,9 +54,10 @@ constexpr int a_calls = -1;
 // The rules, by what they are about.
 std::span<const Rule> call_rules() noexcept;
 std::span<const Rule> class_rules() noexcept;
-std::span<const Rule> code_rules() noexcept;
+std::span<const Rule> import_rules() noexcept;
 std::span<const Rule> attribute_rules() noexcept;
 std::span<const Rule> operator_rules() noexcept;
+std::span<const Rule> truth_rules() noexcept;
 std::span<const Rule> conversion_rules() noexcept;
 std::span<const Rule> iterator_rules() noexcept;
 

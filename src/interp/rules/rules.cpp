@@ -20,8 +20,8 @@ namespace {
 // Whether one of the rules of the instruction is like that.
 template <typename Predicate>
 bool any_rule(int opcode, Predicate predicate) {
-  std::array tables{call_rules(),     class_rules(),      code_rules(),    attribute_rules(),
-                    operator_rules(), conversion_rules(), iterator_rules()};
+  std::array tables{call_rules(),     class_rules(), import_rules(),     attribute_rules(),
+                    operator_rules(), truth_rules(), conversion_rules(), iterator_rules()};
   return std::ranges::any_of(tables, [&](std::span<const Rule> table) {
     return std::ranges::any_of(
         table, [&](const Rule& rule) { return rule.opcode == opcode && predicate(rule); });
