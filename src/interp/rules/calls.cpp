@@ -1,5 +1,6 @@
 // Calls: of functions, of classes, and those that a with statement makes.
 #include "interp/rules/crossing.hpp"
+#include "interp/rules/endings.hpp"
 
 #include <algorithm>
 
@@ -204,6 +205,39 @@ const Rule rules[] = {
 };
 
 }  // namespace
+
+// What type.__call__() does when __init__() returns (Objects/typeobject.c, slot_tp_init).
+PyObject* finish_instance(PyObject* kept, PyObject* value) {
+  if (value != Py_None) {
+    PyErr_Format(PyExc_TypeError, "__init__() should return None, not '%.200s'",
+                 Py_TYPE(value)->tp_name);
+    return nullptr;
+  }
+  return Py_NewRef(kept);
+}
+
+// What type.__call__() does when __new__() returns. The call's arguments are still on the caller's value stack.
+PyObject* finish_creation(int operands, PyObject* type, PyObject* made,
+                          _PyInterpreterFrame* outer) {
+  int first = height_of(outer) - operands;
+  bool is_instance =
+      PyType_Check(type) && PyObject_TypeCheck(made, reinterpret_cast<PyTypeObject*>(type)) != 0;
+  initproc init = is_instance ? Py_TYPE(made)->tp_init : nullptr;
+  if (init != nullptr && init != PyBaseObject_Type.tp_init) {
+    PyObject* arguments = PyTuple_New(operands - 2);
+    for (int i = 2; i < operands && arguments != nullptr; ++i) {
+      PyObject* argument = object_in(outer->localsplus[first + i]);
+      PyTuple_SET_ITEM(arguments, i - 2, Py_NewRef(argument != nullptr ? argument : Py_None));
+    }
+    bool failed = arguments == nullptr || init(made, arguments, nullptr) < 0;
+    Py_XDECREF(arguments);
+    if (failed) {
+      return nullptr;
+    }
+  }
+  pop_slots(outer, first);
+  return Py_NewRef(made);
+}
 
 std::span<const Rule> call_rules() noexcept { return rules; }
 

@@ -9,6 +9,7 @@
 #include "interp/pickling/async_placeholders.hpp"
 #include "interp/rules/classes.hpp"
 #include "interp/rules/conversions.hpp"
+#include "interp/rules/endings.hpp"
 #include "interp/rules/imports.hpp"
 #include "interp/rules/operators.hpp"
 #include "interp/rules/wrapping_iterators.hpp"
@@ -40,88 +41,6 @@ PyObject* driving_shim_code;
 PyObject* catching_shim_code;
 PyObject* closing_shim_code;
 
-// What type.__call__() does when __init__() returns (Objects/typeobject.c, slot_tp_init).
-PyObject* finish_instance(PyObject* kept, PyObject* value) {
-  if (value != Py_None) {
-    PyErr_Format(PyExc_TypeError, "__init__() should return None, not '%.200s'",
-                 Py_TYPE(value)->tp_name);
-    return nullptr;
-  }
-  return Py_NewRef(kept);
-}
-
-// What type.__call__() does when __new__() returns. The call's arguments are still on the caller's value stack.
-PyObject* finish_creation(int operands, PyObject* type, PyObject* made,
-                          _PyInterpreterFrame* outer) {
-  int first = height_of(outer) - operands;
-  bool is_instance =
-      PyType_Check(type) && PyObject_TypeCheck(made, reinterpret_cast<PyTypeObject*>(type)) != 0;
-  initproc init = is_instance ? Py_TYPE(made)->tp_init : nullptr;
-  if (init != nullptr && init != PyBaseObject_Type.tp_init) {
-    PyObject* arguments = PyTuple_New(operands - 2);
-    for (int i = 2; i < operands && arguments != nullptr; ++i) {
-      PyObject* argument = object_in(outer->localsplus[first + i]);
-      PyTuple_SET_ITEM(arguments, i - 2, Py_NewRef(argument != nullptr ? argument : Py_None));
-    }
-    bool failed = arguments == nullptr || init(made, arguments, nullptr) < 0;
-    Py_XDECREF(arguments);
-    if (failed) {
-      return nullptr;
-    }
-  }
-  pop_slots(outer, first);
-  return Py_NewRef(made);
-}
-
-// ---- what CPython says -------------------------------------------------------------------------
-
-#if PY_VERSION_HEX >= 0x030F0000
-void complain_of_truth(PyObject* object, PyObject* value) {
-  PyErr_Format(PyExc_TypeError, "%T.__bool__() must return a bool, not %T", object, value);
-}
-void complain_of_iterator(PyObject* object, PyObject* value) {
-  PyErr_Format(PyExc_TypeError, "%T.__iter__() must return an iterator, not %T", object, value);
-}
-#else
-void complain_of_truth(PyObject*, PyObject* value) {
-  PyErr_Format(PyExc_TypeError, "__bool__ should return bool, returned %s",
-               Py_TYPE(value)->tp_name);
-}
-void complain_of_iterator(PyObject*, PyObject* value) {
-  PyErr_Format(PyExc_TypeError, "iter() returned non-iterator of type '%.100s'",
-               Py_TYPE(value)->tp_name);
-}
-#endif
-
-// Objects/typeobject.c, slot_sq_length; Python/bltinmodule.c, builtin_len.
-PyObject* finish_length(PyObject* value) {
-  PyObject* index = PyNumber_Index(value);
-  if (index == nullptr) {
-    return nullptr;
-  }
-  PyObject* zero = PyLong_FromLong(0);
-  int negative = zero != nullptr ? PyObject_RichCompareBool(index, zero, Py_LT) : -1;
-  Py_XDECREF(zero);
-  if (negative > 0) {
-    PyErr_SetString(PyExc_ValueError, "__len__() should return >= 0");
-  }
-  Py_ssize_t length = negative == 0 ? PyNumber_AsSsize_t(index, PyExc_OverflowError) : -1;
-  Py_DECREF(index);
-  return length < 0 ? nullptr : PyLong_FromSsize_t(length);
-}
-
-// Objects/object.c, PyObject_IsTrue; Objects/typeobject.c, slot_nb_bool and slot_sq_contains.
-PyObject* finish_truth(int argument, PyObject* object, PyObject* value) {
-  if ((argument & tells_truth) != 0 && !PyBool_Check(value)) {
-    complain_of_truth(object, value);
-    return nullptr;
-  }
-  PyObject* told = (argument & tells_length) != 0 ? finish_length(value) : Py_NewRef(value);
-  int truth = told != nullptr ? PyObject_IsTrue(told) : -1;
-  Py_XDECREF(told);
-  return truth < 0 ? nullptr : PyBool_FromLong(truth ^ (argument & 1));
-}
-
 // Some instructions push something else than one value. What a shim returns is pushed; so for two, it
 // pushes the first of them itself, and for none, it returns what it has taken off before.
 void push_on(_PyInterpreterFrame* frame, PyObject* value) {
@@ -133,106 +52,6 @@ Slot pop_off(_PyInterpreterFrame* frame) {
   int height = height_of(frame) - 1;
   set_height(frame, height);
   return frame->localsplus[height];
-}
-
-// What an awaitable makes of what its generator has yielded, returned (None) or raised: Objects/genobject.c,
-// async_gen_asend_send, async_gen_athrow_send, async_gen_unwrap_value. `waits` becomes true if the generator
-// itself waits, false if StopIteration is set. False with another exception set.
-//
-// An athrow() which has raised after it had waited counts as done here, unlike there: nobody awaits it again.
-bool finish_step(PyObject* awaitable, PyGenObject* generator, PyObject* value, bool* waits) {
-  bool yields = generator->gi_frame_state < FRAME_EXECUTING;
-  PyObject* given = yields ? given_in(value) : nullptr;
-  *waits = yields && given == nullptr;
-  if (*waits) {
-    return true;
-  }
-  bool closes = Py_IS_TYPE(awaitable, athrow_type) && !sends_or_throws(awaitable);
-  state_of(awaitable) = awaitable_closed;
-  generator->gi_running_async = 0;
-  if (yields && closes) {
-    PyErr_SetString(PyExc_RuntimeError, "async generator ignored GeneratorExit");
-    return false;
-  }
-  if (yields) {
-    return _PyGen_SetStopIterationValue(given) == 0;
-  }
-  if (value == Py_None) {
-    PyErr_SetNone(PyExc_StopAsyncIteration);
-  } else {
-    PyErr_Restore(Py_NewRef(Py_TYPE(value)), Py_NewRef(value), PyException_GetTraceback(value));
-  }
-  if (PyErr_ExceptionMatches(PyExc_StopAsyncIteration) != 0 ||
-      PyErr_ExceptionMatches(PyExc_GeneratorExit) != 0) {
-    generator->gi_closed = 1;
-    if (closes) {
-      PyErr_Clear();
-      PyErr_SetNone(PyExc_StopIteration);
-      return true;
-    }
-  }
-  return false;
-}
-
-// Python/bytecodes.c, SEND.
-bool finish_drive(int argument, PyObject* awaitable, PyObject* generator, PyObject* value,
-                  _PyInterpreterFrame* outer, Slot* result) {
-  if (!is_awaitable(awaitable) || generator_driven_by(awaitable) != generator) {
-    PyErr_SetString(PyExc_ValueError, "the snapshot is damaged: nothing drives a generator");
-    return false;
-  }
-  bool waits;
-  if (!finish_step(awaitable, reinterpret_cast<PyGenObject*>(generator), value, &waits)) {
-    return false;
-  }
-  PyObject* given = waits ? Py_NewRef(value) : nullptr;
-  if (!waits) {
-    if (argument == raises_when_done) {
-      return false;
-    }
-    tell_of_raise(PyThreadState_Get(), outer);
-    if (_PyGen_FetchStopIterationValue(&given) < 0) {
-      return false;
-    }
-    skip_further(outer);
-  }
-  *result = make_slot(given);
-  return true;
-}
-
-// Python/bytecodes.c, SEND, where an iterator has raised StopIteration.
-bool finish_delegation(PyObject* exception, _PyInterpreterFrame* outer, Slot* result) {
-  PyObject* value = reinterpret_cast<PyStopIterationObject*>(exception)->value;
-  *result = make_slot(Py_NewRef(value != nullptr ? value : Py_None));
-  skip_further(outer);
-  return true;
-}
-
-// Modules/_collectionsmodule.c, defdict_missing.
-PyObject* finish_default(int stays, PyObject* dict, PyObject* key, PyObject* value) {
-  if (stays != 0 && PyDict_Check(dict)) {
-    return Py_XNewRef(PyDict_SetDefault(dict, key, value));
-  }
-  return PyObject_SetItem(dict, key, value) == 0 ? Py_NewRef(value) : nullptr;
-}
-
-// Python/bytecodes.c, FOR_ITER; Python/bltinmodule.c, builtin_next.
-bool finish_wrapped(int argument, PyObject* iterator, PyObject* otherwise, Answer answer,
-                    PyObject* value, _PyInterpreterFrame* outer, Slot* result) {
-  AskedBy by = asked_by(argument);
-  PyObject* item = go_on(iterator, depth_in(argument), answer, value);
-  *result = make_slot(item);
-  if (item != nullptr || (PyErr_Occurred() != nullptr &&
-                          (by == AskedBy::next || !PyErr_ExceptionMatches(PyExc_StopIteration)))) {
-    return item != nullptr;
-  }
-  if (by == AskedBy::next) {
-    PyErr_SetNone(PyExc_StopIteration);
-    return false;
-  }
-  PyErr_Clear();
-  *result = by == AskedBy::loop ? end_loop(outer) : make_slot(Py_NewRef(otherwise));
-  return true;
 }
 
 // Finds what the shim returns; false with an exception set.

@@ -1,8 +1,14 @@
 // Iterators, generators, and what drives asynchronous generators.
 #include "interp/rules/crossing.hpp"
+#include "interp/rules/endings.hpp"
 
 #include "interp/pickling/async_placeholders.hpp"
 #include "interp/rules/wrapping_iterators.hpp"
+
+#if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has them
+extern "C" PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);
+extern "C" PyAPI_FUNC(int) _PyGen_FetchStopIterationValue(PyObject**);
+#endif
 
 namespace stackless::interp {
 
@@ -201,6 +207,94 @@ const Rule rules[] = {
 };
 
 }  // namespace
+
+#if PY_VERSION_HEX >= 0x030F0000
+void complain_of_iterator(PyObject* object, PyObject* value) {
+  PyErr_Format(PyExc_TypeError, "%T.__iter__() must return an iterator, not %T", object, value);
+}
+#else
+void complain_of_iterator(PyObject*, PyObject* value) {
+  PyErr_Format(PyExc_TypeError, "iter() returned non-iterator of type '%.100s'",
+               Py_TYPE(value)->tp_name);
+}
+#endif
+
+namespace {
+
+// What an awaitable makes of what its generator has yielded, returned (None) or raised: Objects/genobject.c,
+// async_gen_asend_send, async_gen_athrow_send, async_gen_unwrap_value. `waits` becomes true if the generator
+// itself waits, false if StopIteration is set. False with another exception set.
+//
+// An athrow() which has raised after it had waited counts as done here, unlike there: nobody awaits it again.
+bool finish_step(PyObject* awaitable, PyGenObject* generator, PyObject* value, bool* waits) {
+  bool yields = generator->gi_frame_state < FRAME_EXECUTING;
+  PyObject* given = yields ? given_in(value) : nullptr;
+  *waits = yields && given == nullptr;
+  if (*waits) {
+    return true;
+  }
+  bool closes = Py_IS_TYPE(awaitable, athrow_type) && !sends_or_throws(awaitable);
+  state_of(awaitable) = awaitable_closed;
+  generator->gi_running_async = 0;
+  if (yields && closes) {
+    PyErr_SetString(PyExc_RuntimeError, "async generator ignored GeneratorExit");
+    return false;
+  }
+  if (yields) {
+    return _PyGen_SetStopIterationValue(given) == 0;
+  }
+  if (value == Py_None) {
+    PyErr_SetNone(PyExc_StopAsyncIteration);
+  } else {
+    PyErr_Restore(Py_NewRef(Py_TYPE(value)), Py_NewRef(value), PyException_GetTraceback(value));
+  }
+  if (PyErr_ExceptionMatches(PyExc_StopAsyncIteration) != 0 ||
+      PyErr_ExceptionMatches(PyExc_GeneratorExit) != 0) {
+    generator->gi_closed = 1;
+    if (closes) {
+      PyErr_Clear();
+      PyErr_SetNone(PyExc_StopIteration);
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+// Python/bytecodes.c, SEND.
+bool finish_drive(int argument, PyObject* awaitable, PyObject* generator, PyObject* value,
+                  _PyInterpreterFrame* outer, Slot* result) {
+  if (!is_awaitable(awaitable) || generator_driven_by(awaitable) != generator) {
+    PyErr_SetString(PyExc_ValueError, "the snapshot is damaged: nothing drives a generator");
+    return false;
+  }
+  bool waits;
+  if (!finish_step(awaitable, reinterpret_cast<PyGenObject*>(generator), value, &waits)) {
+    return false;
+  }
+  PyObject* given = waits ? Py_NewRef(value) : nullptr;
+  if (!waits) {
+    if (argument == raises_when_done) {
+      return false;
+    }
+    tell_of_raise(PyThreadState_Get(), outer);
+    if (_PyGen_FetchStopIterationValue(&given) < 0) {
+      return false;
+    }
+    skip_further(outer);
+  }
+  *result = make_slot(given);
+  return true;
+}
+
+// Python/bytecodes.c, SEND, where an iterator has raised StopIteration.
+bool finish_delegation(PyObject* exception, _PyInterpreterFrame* outer, Slot* result) {
+  PyObject* value = reinterpret_cast<PyStopIterationObject*>(exception)->value;
+  *result = make_slot(Py_NewRef(value != nullptr ? value : Py_None));
+  skip_further(outer);
+  return true;
+}
 
 std::span<const Rule> iterator_rules() noexcept { return rules; }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "interp/rules/crossing.hpp"
+#include "interp/rules/endings.hpp"
 
 namespace stackless::interp {
 
@@ -583,6 +584,14 @@ const Rule rules[] = {
 };
 
 }  // namespace
+
+// Modules/_collectionsmodule.c, defdict_missing.
+PyObject* finish_default(int stays, PyObject* dict, PyObject* key, PyObject* value) {
+  if (stays != 0 && PyDict_Check(dict)) {
+    return Py_XNewRef(PyDict_SetDefault(dict, key, value));
+  }
+  return PyObject_SetItem(dict, key, value) == 0 ? Py_NewRef(value) : nullptr;
+}
 
 std::span<const Rule> operator_rules() noexcept { return rules; }
 

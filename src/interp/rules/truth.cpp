@@ -1,5 +1,6 @@
 // Truth: what bool(), not, in, if and isinstance() make of the answer of a method; and len().
 #include "interp/rules/crossing.hpp"
+#include "interp/rules/endings.hpp"
 
 namespace stackless::interp {
 
@@ -83,6 +84,50 @@ const Rule rules[] = {
 };
 
 }  // namespace
+
+namespace {
+
+#if PY_VERSION_HEX >= 0x030F0000
+void complain_of_truth(PyObject* object, PyObject* value) {
+  PyErr_Format(PyExc_TypeError, "%T.__bool__() must return a bool, not %T", object, value);
+}
+#else
+void complain_of_truth(PyObject*, PyObject* value) {
+  PyErr_Format(PyExc_TypeError, "__bool__ should return bool, returned %s",
+               Py_TYPE(value)->tp_name);
+}
+#endif
+
+}  // namespace
+
+// Objects/typeobject.c, slot_sq_length; Python/bltinmodule.c, builtin_len.
+PyObject* finish_length(PyObject* value) {
+  PyObject* index = PyNumber_Index(value);
+  if (index == nullptr) {
+    return nullptr;
+  }
+  PyObject* zero = PyLong_FromLong(0);
+  int negative = zero != nullptr ? PyObject_RichCompareBool(index, zero, Py_LT) : -1;
+  Py_XDECREF(zero);
+  if (negative > 0) {
+    PyErr_SetString(PyExc_ValueError, "__len__() should return >= 0");
+  }
+  Py_ssize_t length = negative == 0 ? PyNumber_AsSsize_t(index, PyExc_OverflowError) : -1;
+  Py_DECREF(index);
+  return length < 0 ? nullptr : PyLong_FromSsize_t(length);
+}
+
+// Objects/object.c, PyObject_IsTrue; Objects/typeobject.c, slot_nb_bool and slot_sq_contains.
+PyObject* finish_truth(int argument, PyObject* object, PyObject* value) {
+  if ((argument & tells_truth) != 0 && !PyBool_Check(value)) {
+    complain_of_truth(object, value);
+    return nullptr;
+  }
+  PyObject* told = (argument & tells_length) != 0 ? finish_length(value) : Py_NewRef(value);
+  int truth = told != nullptr ? PyObject_IsTrue(told) : -1;
+  Py_XDECREF(told);
+  return truth < 0 ? nullptr : PyBool_FromLong(truth ^ (argument & 1));
+}
 
 std::span<const Rule> truth_rules() noexcept { return rules; }
 

@@ -7,6 +7,7 @@
 
 #include "interp/freezing/frozen.hpp"
 #include "interp/rules/crossing.hpp"
+#include "interp/rules/endings.hpp"
 
 #if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has it
 extern "C" PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);
@@ -328,6 +329,25 @@ PyObject* go_on(PyObject* object, int depth, Answer answer, PyObject* value) {
   put_back(stand_in);
   Py_DECREF(stand_in);
   return result;
+}
+
+// Python/bytecodes.c, FOR_ITER; Python/bltinmodule.c, builtin_next.
+bool finish_wrapped(int argument, PyObject* iterator, PyObject* otherwise, Answer answer,
+                    PyObject* value, _PyInterpreterFrame* outer, Slot* result) {
+  AskedBy by = asked_by(argument);
+  PyObject* item = go_on(iterator, depth_in(argument), answer, value);
+  *result = make_slot(item);
+  if (item != nullptr || (PyErr_Occurred() != nullptr &&
+                          (by == AskedBy::next || !PyErr_ExceptionMatches(PyExc_StopIteration)))) {
+    return item != nullptr;
+  }
+  if (by == AskedBy::next) {
+    PyErr_SetNone(PyExc_StopIteration);
+    return false;
+  }
+  PyErr_Clear();
+  *result = by == AskedBy::loop ? end_loop(outer) : make_slot(Py_NewRef(otherwise));
+  return true;
 }
 
 // ---- being left by an exception ----------------------------------------------------------------------
