@@ -19,17 +19,16 @@ namespace stackless::interp {
 namespace {
 
 std::int32_t check_of_joint(const Joint& joint, int inner) {
-  return check_of(Sort::joint, inner, static_cast<int>(joint.ending), joint.argument, 0, "", 0);
+  return check_of(Sort::joint, inner, joint.continuation->number, joint.argument, 0, "", 0);
 }
 
 PyObject* make_joint_entry(const Joint& joint, int inner, Wrap wrap) {
   Object kept = Object::steal(wrap(joint.kept != nullptr ? joint.kept : Py_None));
   Object second = Object::steal(
       kept != nullptr ? wrap(joint.second != nullptr ? joint.second : Py_None) : nullptr);
-  return second != nullptr
-             ? Py_BuildValue("(iiiOO)", static_cast<int>(joint.ending), joint.argument,
-                             check_of_joint(joint, inner), kept.get(), second.get())
-             : nullptr;
+  return second != nullptr ? Py_BuildValue("(iiiOO)", joint.continuation->number, joint.argument,
+                                           check_of_joint(joint, inner), kept.get(), second.get())
+                           : nullptr;
 }
 
 bool is_joint_entry(PyObject* entry) {
@@ -57,7 +56,7 @@ PyObject* take_apart(const Frozen* frozen, Wrap wrap) {
   for (int i = frozen->frames; list != nullptr && i-- > 0; f = f->previous) {
     Joint joint;
     PyObject* entry;
-    if (read_shim(f, &joint)) {
+    if (read_continuation_frame(f, &joint)) {
       entry = make_joint_entry(joint, inner, wrap);
     } else {
       bool innermost = f == frozen->inner;
@@ -115,22 +114,24 @@ struct Plan {
   int height() const {
     return entry.height + static_cast<int>(operands != nullptr ? PyTuple_GET_SIZE(operands) : 0);
   }
-  std::size_t used() const { return used_words(is_joint ? shim_height : height()); }
+  std::size_t used() const { return used_words(is_joint ? continuation_height : height()); }
   std::size_t room() const {
-    return static_cast<std::size_t>(is_joint ? shim_words(joint.ending) : frame_words(entry.code));
+    return static_cast<std::size_t>(is_joint ? continuation_words(*joint.continuation)
+                                             : frame_words(entry.code));
   }
 };
 
 bool read_joint(PyObject* tuple, int inner, Plan* plan) {
-  int ending, check;
+  int number, check;
   plan->is_joint = true;
   auto item = [&](Py_ssize_t i) { return PyTuple_GET_ITEM(tuple, i); };
-  if (!get_int(item(0), 0, endings - 1, &ending) || !needs_shim(static_cast<Ending>(ending)) ||
+  if (!get_int(item(0), 0, most_continuations - 1, &number) ||
       !get_int(item(1), 0, largest_argument, &plan->joint.argument) ||
-      !get_int(item(2), INT32_MIN, INT32_MAX, &check)) {
+      !get_int(item(2), INT32_MIN, INT32_MAX, &check) || continuation_of(number) == nullptr ||
+      !continuation_of(number)->has_frame()) {
     return altered("there is no such code between two frames");
   }
-  plan->joint.ending = static_cast<Ending>(ending);
+  plan->joint.continuation = continuation_of(number);
   if (check != check_of_joint(plan->joint, inner)) {
     return altered("the code between two frames has been altered");
   }
@@ -147,10 +148,11 @@ bool joints_fit(Plan* plans, Py_ssize_t count) {
       continue;
     }
     bool last = i == count - 1;
-    bool fits = last ? plans[i].joint.ending == Ending::wrapped : !plans[i + 1].is_joint;
+    const Continuation& continuation = *plans[i].joint.continuation;
+    bool fits = last ? continuation.asks : !plans[i + 1].is_joint;
     PyGenObject* generator = last ? nullptr : plans[i + 1].generator;
     if (i == 0 || !fits || plans[i - 1].is_joint ||
-        (generator != nullptr) != waits_for_generator(plans[i].joint.ending)) {
+        (generator != nullptr) != continuation.waits_for_generator()) {
       return altered("a frame waits for nothing");
     }
     const Entry& outer = plans[i - 1].entry;
@@ -231,7 +233,7 @@ bool place_frames(Frozen* frozen, const Plan* plans, Py_ssize_t count) {
     const Plan& plan = plans[i];
     _PyInterpreterFrame* f;
     if (plan.is_joint) {
-      f = make_shim(words, plan.joint);
+      f = make_continuation_frame(words, plan.joint);
       words += plan.used();
     } else if (plan.generator != nullptr) {
       f = frame_in(plan.generator);

@@ -246,26 +246,34 @@ bool calls_delattr(const Seam& seam, Joint*) {
          deletes_attribute(seam, seam.argument(0), seam.argument(1));
 }
 
+// V is pushed as an attribute that may be called as a method, but is none.
+Result finish_attribute(const Arrival& arrival) {
+  push_on(arrival.outer, attribute_comes_first ? Object::share(arrival.value) : Object());
+  return make_slot(attribute_comes_first ? nullptr : Py_NewRef(arrival.value));
+}
+
+const Continuation push_attribute{"push_attribute", 7, Shape::plain, finish_attribute};
+
 const Rule rules[] = {
-    {CALL, a_calls, calls_getattr, Ending::push},
-    {CALL, a_calls, calls_getattr_with_default, Ending::fallback},
-    {CALL, a_calls, calls_hasattr, Ending::fallback},
-    {CALL, a_calls, calls_setattr, Ending::none},
-    {CALL, a_calls, calls_delattr, Ending::none},
-    {LOAD_ATTR, 1, loads_attribute, Ending::push},
+    {CALL, a_calls, calls_getattr, push_value},
+    {CALL, a_calls, calls_getattr_with_default, push_or_default},
+    {CALL, a_calls, calls_hasattr, push_or_default},
+    {CALL, a_calls, calls_setattr, push_none},
+    {CALL, a_calls, calls_delattr, push_none},
+    {LOAD_ATTR, 1, loads_attribute, push_value},
 #if PY_VERSION_HEX < 0x030C0000
-    {LOAD_METHOD, 1, loads_callable, Ending::attribute},
+    {LOAD_METHOD, 1, loads_callable, push_attribute},
 #else
-    {LOAD_ATTR, 1, loads_callable, Ending::attribute},
-    {LOAD_SUPER_ATTR, 3, loads_from_super_as<false>, Ending::push},
-    {LOAD_SUPER_ATTR, 3, loads_from_super_as<true>, Ending::attribute},
+    {LOAD_ATTR, 1, loads_callable, push_attribute},
+    {LOAD_SUPER_ATTR, 3, loads_from_super_as<false>, push_value},
+    {LOAD_SUPER_ATTR, 3, loads_from_super_as<true>, push_attribute},
 #endif
 #if PY_VERSION_HEX >= 0x030E0000
-    {LOAD_SUPER_ATTR, 0, loads_from_super_as<false>, Ending::push},
-    {LOAD_SUPER_ATTR, 0, loads_from_super_as<true>, Ending::attribute},
+    {LOAD_SUPER_ATTR, 0, loads_from_super_as<false>, push_value},
+    {LOAD_SUPER_ATTR, 0, loads_from_super_as<true>, push_attribute},
 #endif
-    {STORE_ATTR, 2, stores_attribute, Ending::nothing},
-    {DELETE_ATTR, 1, removes_attribute, Ending::nothing},
+    {STORE_ATTR, 2, stores_attribute, push_nothing},
+    {DELETE_ATTR, 1, removes_attribute, push_nothing},
 };
 
 }  // namespace

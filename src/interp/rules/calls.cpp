@@ -1,8 +1,9 @@
 // Calls: of functions, of classes, and those that a with statement makes.
 #include "interp/rules/crossing.hpp"
-#include "interp/rules/endings.hpp"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 namespace stackless::interp {
 
@@ -175,69 +176,104 @@ bool exits(const Seam& seam, Joint* joint) {
   return is_call(seam) && leads_to(seam.operand(0), seam.function());
 }
 
-const Rule rules[] = {
-    {CALL, a_calls, makes_instance, Ending::instance},
-    {CALL, a_calls, creates_instance, Ending::created},
-    {CALL, a_calls, calls_function, Ending::push},
-    {CALL, a_calls, runs_in_context, Ending::leave},
-    {CALL, a_calls, executes, Ending::none},
-    {CALL, a_calls, evaluates, Ending::push},
-#if PY_VERSION_HEX < 0x030E0000
-    {CALL, a_calls, exits_well, Ending::push},
-#endif
-#if PY_VERSION_HEX >= 0x030D0000
-    {CALL_KW, a_calls, makes_instance, Ending::instance},
-    {CALL_KW, a_calls, calls_function, Ending::push},
-    {CALL_KW, a_calls, runs_in_context, Ending::leave},
-    {CALL_KW, a_calls, executes, Ending::none},
-    {CALL_KW, a_calls, evaluates, Ending::push},
-#endif
-    {CALL_FUNCTION_EX, a_calls, makes_instance, Ending::instance},
-    {CALL_FUNCTION_EX, a_calls, calls_function, Ending::push},
-    {CALL_FUNCTION_EX, a_calls, executes, Ending::none},
-    {CALL_FUNCTION_EX, a_calls, evaluates, Ending::push},
-#if PY_VERSION_HEX >= 0x030E0000
-    {WITH_EXCEPT_START, 5, exits, Ending::push},
-#else
-    {WITH_EXCEPT_START, 4, exits, Ending::push},
-    {BEFORE_WITH, 1, enters, PY_VERSION_HEX < 0x030C0000 ? Ending::push : Ending::enter},
-#endif
-};
+// ---- how they go on ----
 
-}  // namespace
-
-// What type.__call__() does when __init__() returns (Objects/typeobject.c, slot_tp_init).
-PyObject* finish_instance(PyObject* kept, PyObject* value) {
-  if (value != Py_None) {
-    PyErr_Format(PyExc_TypeError, "__init__() should return None, not '%.200s'",
-                 Py_TYPE(value)->tp_name);
-    return nullptr;
-  }
-  return Py_NewRef(kept);
+// Objects/typeobject.c, type_call: the second half, slot_tp_init.
+Result finish_instance(const Arrival& arrival) {
+  return initialised(arrival.value) ? push(Object::share(arrival.kept)) : std::nullopt;
 }
 
-// What type.__call__() does when __new__() returns. The call's arguments are still on the caller's value stack.
-PyObject* finish_creation(int operands, PyObject* type, PyObject* made,
-                          _PyInterpreterFrame* outer) {
+// Objects/typeobject.c, type_call: __new__() has returned. The call's operands, as many as the argument says,
+// are still on the outer frame's value stack.
+Result finish_creation(const Arrival& arrival) {
+  auto [operands, type, unused, made, outer] = arrival;
   int first = height_of(outer) - operands;
   bool is_instance =
       PyType_Check(type) && PyObject_TypeCheck(made, reinterpret_cast<PyTypeObject*>(type)) != 0;
   initproc init = is_instance ? Py_TYPE(made)->tp_init : nullptr;
   if (init != nullptr && init != PyBaseObject_Type.tp_init) {
-    PyObject* arguments = PyTuple_New(operands - 2);
-    for (int i = 2; i < operands && arguments != nullptr; ++i) {
+    Object arguments = Object::steal(PyTuple_New(operands - 2));
+    for (int i = 2; i < operands && arguments; ++i) {
       PyObject* argument = object_in(outer->localsplus[first + i]);
-      PyTuple_SET_ITEM(arguments, i - 2, Py_NewRef(argument != nullptr ? argument : Py_None));
+      PyTuple_SET_ITEM(arguments.get(), i - 2, Py_NewRef(argument != nullptr ? argument : Py_None));
     }
-    bool failed = arguments == nullptr || init(made, arguments, nullptr) < 0;
-    Py_XDECREF(arguments);
-    if (failed) {
-      return nullptr;
+    if (!arguments || init(made, arguments.get(), nullptr) < 0) {
+      return std::nullopt;
     }
   }
   pop_slots(outer, first);
-  return Py_NewRef(made);
+  return push(Object::share(made));
 }
+
+Result finish_context(const Arrival& arrival) {
+  return PyContext_Exit(arrival.kept) == 0 ? push(Object::share(arrival.value)) : std::nullopt;
+}
+
+Result leave_context_by_exception(const Arrival& arrival) {
+  return PyContext_Exit(arrival.kept) == 0 ? raise_again(arrival) : std::nullopt;
+}
+
+// The bound __exit__() is pushed, then V.
+[[maybe_unused]] Result finish_enter(const Arrival& arrival) {
+  Object exit = Object::steal(PyMethod_New(arrival.second, arrival.kept));
+  if (!exit) {
+    return std::nullopt;
+  }
+  push_on(arrival.outer, std::move(exit));
+  return push(Object::share(arrival.value));
+}
+
+const Continuation initialise_created{"initialise_created", 17, Shape::plain, finish_creation,
+                                      has_operands};
+[[maybe_unused]] const Continuation push_exit_and_value{"push_exit_and_value", 6, Shape::plain,
+                                                        finish_enter};
+
+}  // namespace
+
+bool initialised(PyObject* value) {
+  if (value != Py_None) {
+    PyErr_Format(PyExc_TypeError, "__init__() should return None, not '%.200s'",
+                 Py_TYPE(value)->tp_name);
+  }
+  return value == Py_None;
+}
+
+const Continuation new_instance{"new_instance", 2, Shape::plain, finish_instance};
+const Continuation leave_context{"leave_context", 25,           Shape::catching,
+                                 finish_context,  takes_a_flag, leave_context_by_exception};
+
+namespace {
+
+const Rule rules[] = {
+    {CALL, a_calls, makes_instance, new_instance},
+    {CALL, a_calls, creates_instance, initialise_created},
+    {CALL, a_calls, calls_function, push_value},
+    {CALL, a_calls, runs_in_context, leave_context},
+    {CALL, a_calls, executes, push_none},
+    {CALL, a_calls, evaluates, push_value},
+#if PY_VERSION_HEX < 0x030E0000
+    {CALL, a_calls, exits_well, push_value},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {CALL_KW, a_calls, makes_instance, new_instance},
+    {CALL_KW, a_calls, calls_function, push_value},
+    {CALL_KW, a_calls, runs_in_context, leave_context},
+    {CALL_KW, a_calls, executes, push_none},
+    {CALL_KW, a_calls, evaluates, push_value},
+#endif
+    {CALL_FUNCTION_EX, a_calls, makes_instance, new_instance},
+    {CALL_FUNCTION_EX, a_calls, calls_function, push_value},
+    {CALL_FUNCTION_EX, a_calls, executes, push_none},
+    {CALL_FUNCTION_EX, a_calls, evaluates, push_value},
+#if PY_VERSION_HEX >= 0x030E0000
+    {WITH_EXCEPT_START, 5, exits, push_value},
+#else
+    {WITH_EXCEPT_START, 4, exits, push_value},
+    {BEFORE_WITH, 1, enters, PY_VERSION_HEX < 0x030C0000 ? push_value : push_exit_and_value},
+#endif
+};
+
+}  // namespace
 
 std::span<const Rule> call_rules() noexcept { return rules; }
 

@@ -17,12 +17,12 @@ const PyMethodDef* method_in(PyTypeObject* type, PyObject* name) {
              : nullptr;
 }
 
-PyObject* variables_of(PyObject* type) {
+Object variables_of(PyObject* type) {
   auto* found = reinterpret_cast<PyTypeObject*>(type);
 #if PY_VERSION_HEX >= 0x030C0000
-  return PyType_GetDict(found);
+  return Object::steal(PyType_GetDict(found));
 #else
-  return Py_XNewRef(found->tp_dict);
+  return Object::share(found->tp_dict);
 #endif
 }
 
@@ -71,9 +71,8 @@ PyObject* find_beyond(PyTypeObject* type, PyTypeObject* of, PyObject* name) {
   }
   PyObject* found = nullptr;
   while (found == nullptr && ++i < size) {
-    PyObject* variables = variables_of(PyTuple_GET_ITEM(order, i));
-    found = variables != nullptr ? PyDict_GetItem(variables, name) : nullptr;
-    Py_XDECREF(variables);
+    Object variables = variables_of(PyTuple_GET_ITEM(order, i));
+    found = variables ? PyDict_GetItem(variables.get(), name) : nullptr;
   }
   return found;
 }

@@ -46,7 +46,7 @@ struct Rule {
   int opcode;
   int operands;
   bool (*holds)(const Seam& seam, Joint* joint);
-  Ending ending;
+  const Continuation& continuation;
 };
 
 constexpr int a_calls = -1;
@@ -60,6 +60,12 @@ std::span<const Rule> operator_rules() noexcept;
 std::span<const Rule> truth_rules() noexcept;
 std::span<const Rule> conversion_rules() noexcept;
 std::span<const Rule> iterator_rules() noexcept;
+std::span<const Rule> wrapper_rules() noexcept;
+
+// What some of these files need; called once, at import; -1 with an exception set.
+int init_operators();
+int init_conversions();
+int init_classes();
 
 // ---- what can be asked ---------------------------------------------------------------------------
 
@@ -75,8 +81,8 @@ inline PyObject* wrapped_by(PyObject* method) {
   return *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(method) + sizeof(PyObject));
 }
 
-// variables_of() is a class's dictionary; a new reference, or null.
-PyObject* variables_of(PyObject* type);
+// variables_of() is a class's dictionary; or null.
+Object variables_of(PyObject* type);
 
 // is_call() tells whether the inner frame is that of a function which has been called, not of a generator.
 inline bool is_call(const Seam& seam) { return is_on_data_stack(seam.inner); }
@@ -105,11 +111,7 @@ bool has_arguments(const Seam& seam, int count);
 // calls_method() tells whether the operand's method has been called.
 bool calls_method(const Seam& seam, int operand, PyObject* name);
 
-// has_rest() is needed by endings that push nothing: they have to find something to take off (interp/shim.cpp).
+// has_rest() is needed by continuations that push nothing: they have to find something to take off.
 inline bool has_rest(const Seam& seam) { return seam.stop.height > seam.operands; }
-
-// may_end_loop() tells whether the end of a loop finds something beneath the iterator, as it has to up to 3.11
-// (interp/stop.cpp).
-inline bool may_end_loop(int height) { return PY_VERSION_HEX >= 0x030C0000 || height >= 2; }
 
 }  // namespace stackless::interp

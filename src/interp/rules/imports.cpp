@@ -1,12 +1,18 @@
-#include "interp/rules/imports.hpp"
-
-#include <frameobject.h>
+// Imports: what is left of one when importlib's Python functions return (Python/import.c,
+// PyImport_ImportModuleLevelObject).
+#include <utility>
 
 #include "interp/rules/crossing.hpp"
 #include "interp/versions/internals.h"
+#include "object/errors.hpp"
+
+#include <frameobject.h>
 
 namespace stackless::interp {
 
+namespace {
+
+// A function of importlib._bootstrap; borrowed, or null.
 PyObject* importlib_function(const char* name) {
   PyObject* importlib = stackless_importlib();
   PyObject* found = importlib != nullptr && PyModule_Check(importlib)
@@ -15,42 +21,39 @@ PyObject* importlib_function(const char* name) {
   return found != nullptr && PyFunction_Check(found) ? found : nullptr;
 }
 
+// Whether that is builtins.__import__() as it was at the beginning, which is what the interpreter calls by itself.
 bool is_original_import(PyObject* function) {
   return function != nullptr && function == stackless_import_function();
 }
 
+// False if more is left to do than what finish_import() does.
 bool may_finish_import() { return stackless_measures_imports() == 0; }
 
-namespace {
-
 // `import a.b` is about a.
-PyObject* top_package(PyObject* name, PyObject* module) {
+Object top_package(PyObject* name, PyObject* module) {
   Py_ssize_t length = PyUnicode_GET_LENGTH(name);
   Py_ssize_t dot = PyUnicode_FindChar(name, '.', 0, length, 1);
   if (dot < 0) {
-    return dot == -1 ? Py_NewRef(module) : nullptr;
+    return dot == -1 ? Object::share(module) : Object();
   }
-  PyObject* front = PyUnicode_Substring(name, 0, dot);
-  PyObject* found = front != nullptr
-                        ? PyImport_ImportModuleLevelObject(front, nullptr, nullptr, nullptr, 0)
-                        : nullptr;
-  Py_XDECREF(front);
-  return found;
+  Object front = Object::steal(PyUnicode_Substring(name, 0, dot));
+  return front ? Object::steal(
+                     PyImport_ImportModuleLevelObject(front.get(), nullptr, nullptr, nullptr, 0))
+               : Object();
 }
 
 // A package may have to import what is wanted from it.
-PyObject* with_submodules(PyObject* module, PyObject* from_list) {
-  PyObject* path = PyObject_GetAttrString(module, "__path__");
-  if (path == nullptr) {
+Object with_submodules(PyObject* module, PyObject* from_list) {
+  Object path = Object::steal(PyObject_GetAttrString(module, "__path__"));
+  if (!path) {
     if (PyErr_ExceptionMatches(PyExc_AttributeError) == 0) {
       return nullptr;
     }
     PyErr_Clear();
-    return Py_NewRef(module);
+    return Object::share(module);
   }
-  Py_DECREF(path);
-  return PyObject_CallMethod(stackless_importlib(), "_handle_fromlist", "OOO", module, from_list,
-                             stackless_import_function());
+  return Object::steal(PyObject_CallMethod(stackless_importlib(), "_handle_fromlist", "OOO", module,
+                                           from_list, stackless_import_function()));
 }
 
 bool is_importlib(PyCodeObject* code) {
@@ -64,12 +67,10 @@ bool passes_on(PyCodeObject* code) {
   return PyUnicode_CompareWithASCIIString(code->co_name, "_call_with_frames_removed") == 0;
 }
 
-}  // namespace
-
-PyObject* finish_import(PyObject* name, PyObject* from_list, PyObject* module) {
+// What the import of `name` results in, whose module has been found (level 0, or with a list of what is wanted from it).
+Object finish_import(PyObject* name, PyObject* from_list, PyObject* module) {
   if (!PyUnicode_Check(name)) {
-    PyErr_SetString(PyExc_ValueError, "the snapshot is damaged: an import of no name");
-    return nullptr;
+    return raise(PyExc_ValueError, "the snapshot is damaged: an import of no name");
   }
   int wants_from = from_list != Py_None ? PyObject_IsTrue(from_list) : 0;
   if (wants_from < 0) {
@@ -78,6 +79,7 @@ PyObject* finish_import(PyObject* name, PyObject* from_list, PyObject* module) {
   return wants_from != 0 ? with_submodules(module, from_list) : top_package(name, module);
 }
 
+// Leaves the functions of importlib that have only passed the exception on out of its traceback.
 void cut_importlib(PyObject* exception) {
   if (stackless_is_verbose() != 0) {
     return;
@@ -87,40 +89,47 @@ void cut_importlib(PyObject* exception) {
   PyObject** row = nullptr;  // what leads to the first of importlib's functions in a row
   for (PyObject** link = &first; *link != nullptr;) {
     auto* entry = reinterpret_cast<PyTracebackObject*>(*link);
-    PyCodeObject* code = PyFrame_GetCode(entry->tb_frame);
-    if (!is_importlib(code)) {
+    auto code = Ref<PyCodeObject>::steal(PyFrame_GetCode(entry->tb_frame));
+    if (!is_importlib(code.get())) {
       row = nullptr;
     } else if (row == nullptr) {
       row = link;
     }
-    bool cuts = row != nullptr && (all || passes_on(code));
-    Py_DECREF(code);
+    bool cuts = row != nullptr && (all || passes_on(code.get()));
     if (cuts) {
-      Py_XSETREF(*row, Py_XNewRef(reinterpret_cast<PyObject*>(entry->tb_next)));
+      replace_reference(*row, Object::share(reinterpret_cast<PyObject*>(entry->tb_next)));
       link = row;
     } else {
       link = reinterpret_cast<PyObject**>(&entry->tb_next);
     }
   }
   PyException_SetTraceback(exception, first != nullptr ? first : Py_None);
-  Py_XDECREF(first);
+  drop_reference(first);
 }
 
-void cut_importlib_of_error() {
-  PyObject *type, *value, *traceback;
-  PyErr_Fetch(&type, &value, &traceback);
-  PyErr_NormalizeException(&type, &value, &traceback);
-  if (traceback != nullptr) {
-    PyException_SetTraceback(value, traceback);
+// V is what has been imported, or (argument 0) the module of that name, which is kept; second is a list of what is
+// wanted from it.
+Result finish_module(const Arrival& arrival) {
+  Object module = arrival.argument == 1
+                      ? Object::share(arrival.value)
+                      : finish_import(arrival.kept, arrival.second, arrival.value);
+  if (!module) {
+    Object exception = take_exception();
+    cut_importlib(exception.get());
+    restore_exception(std::move(exception));
   }
-  cut_importlib(value);
-  Py_XSETREF(traceback, PyException_GetTraceback(value));
-  PyErr_Restore(type, value, traceback);
+  return push(std::move(module));
 }
+
+Result fail_import(const Arrival& arrival) {
+  cut_importlib(arrival.value);
+  return raise_again(arrival);
+}
+
+const Continuation push_module{"push_module", 20,           Shape::catching,
+                               finish_module, takes_a_flag, fail_import};
 
 // ---- the rules ----
-
-namespace {
 
 // ---- imports (Python/import.c, PyImport_ImportModuleLevelObject) ----
 
@@ -202,10 +211,10 @@ bool calls_import_with_list(const Seam& seam, Joint* joint) {
 }
 
 const Rule rules[] = {
-    {CALL, a_calls, calls_import, Ending::module},
-    {CALL_FUNCTION_EX, a_calls, calls_import_with_list, Ending::module},
-    {IMPORT_NAME, 2, imports, Ending::module},
-    {IMPORT_NAME, 2, imports_by_function, Ending::push},
+    {CALL, a_calls, calls_import, push_module},
+    {CALL_FUNCTION_EX, a_calls, calls_import_with_list, push_module},
+    {IMPORT_NAME, 2, imports, push_module},
+    {IMPORT_NAME, 2, imports_by_function, push_value},
 };
 
 }  // namespace

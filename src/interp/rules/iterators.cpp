@@ -1,9 +1,10 @@
 // Iterators, generators, and what drives asynchronous generators.
-#include "interp/rules/crossing.hpp"
-#include "interp/rules/endings.hpp"
+#include <utility>
 
 #include "interp/pickling/async_placeholders.hpp"
-#include "interp/rules/wrapping_iterators.hpp"
+#include "interp/rules/crossing.hpp"
+#include "interp/versions/monitoring.hpp"
+#include "object/errors.hpp"
 
 #if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has them
 extern "C" PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);
@@ -33,32 +34,6 @@ bool calls_iter(const Seam& seam, Joint* joint) {
 bool steps(const Seam& seam, Joint* joint) {
   joint->pops = 0;
   return may_end_loop(seam.stop.height) && calls_method(seam, 0, names.next);
-}
-
-// An iterator of C waits for one that it asks (interp/wrappers.hpp).
-bool asks(const Seam& seam, PyObject* iterator, bool by_generator, AskedBy by, Joint* joint) {
-  Asked asked = find_asked(iterator, seam.outer, seam.stop.height, false, seam.inner);
-  joint->kept = iterator;
-  joint->generator = asked.generator;
-  joint->asked = asked.frameless;
-  joint->argument = asking(by, asked.depth);
-  return asked.known && (asked.generator != nullptr) == by_generator;
-}
-
-template <bool by_generator>
-bool loops_over_wrapper(const Seam& seam, Joint* joint) {
-  joint->pops = 0;
-  return may_end_loop(seam.stop.height) &&
-         asks(seam, seam.operand(0), by_generator, AskedBy::loop, joint);
-}
-
-template <bool by_generator>
-bool calls_next_of_wrapper(const Seam& seam, Joint* joint) {
-  bool has_default = calls_builtin(seam, builtins.next, 2);
-  joint->second = has_default ? seam.argument(1) : nullptr;
-  return (has_default || calls_builtin(seam, builtins.next, 1)) &&
-         asks(seam, seam.argument(0), by_generator, has_default ? AskedBy::next_or : AskedBy::next,
-              joint);
 }
 
 bool calls_next_method(const Seam& seam, Joint*) {
@@ -95,6 +70,9 @@ bool resumes_first(const Seam& seam, Joint* joint) {
   return generator != nullptr && seam.operand(0) == generator && is_resumable(generator) &&
          (sends || may_end_loop(seam.stop.height));
 }
+
+// The argument of drive_generator where the instruction is a call: StopIteration comes out of it.
+constexpr int raises_when_done = 1;
 
 // What an asynchronous generator's asend(), __anext__(), athrow() or aclose() has returned drives it.
 bool drives_generator(const Seam& seam, PyObject* awaitable, Joint* joint) {
@@ -185,28 +163,7 @@ bool closes(const Seam& seam, Joint* joint) {
 
 constexpr int index_slot = iterators_have_index ? 1 : 0;
 
-const Rule rules[] = {
-    {CALL, a_calls, calls_next_without_default, Ending::next},
-    {CALL, a_calls, calls_next_with_default, Ending::next_or},
-    {CALL, a_calls, resumes_by_method, Ending::next},
-    {CALL, a_calls, drives_by_method, Ending::drive},
-    {CALL, a_calls, closes, Ending::closed},
-    {CALL, a_calls, calls_next_method, Ending::push},
-    {CALL, a_calls, calls_next_method_with_default, Ending::fallback},
-    {CALL, a_calls, calls_next_of_wrapper<false>, Ending::wrapped},
-    {CALL, a_calls, calls_next_of_wrapper<true>, Ending::wrapped_generator},
-    {CALL, a_calls, calls_iter, Ending::iterator},
-    {FOR_ITER, 1 + index_slot, resumes_first, Ending::generator},
-    {FOR_ITER, 1 + index_slot, steps, Ending::item},
-    {FOR_ITER, 1 + index_slot, loops_over_wrapper<false>, Ending::wrapped},
-    {FOR_ITER, 1 + index_slot, loops_over_wrapper<true>, Ending::wrapped_generator},
-    {SEND, 2 + index_slot, resumes_first, Ending::generator},
-    {SEND, 2 + index_slot, drives, Ending::drive},
-    {SEND, 2 + index_slot, delegates, Ending::delegated},
-    {GET_ITER, 1, gets_iterator, Ending::iterator},
-};
-
-}  // namespace
+// ---- how they go on ----
 
 #if PY_VERSION_HEX >= 0x030F0000
 void complain_of_iterator(PyObject* object, PyObject* value) {
@@ -219,7 +176,68 @@ void complain_of_iterator(PyObject*, PyObject* value) {
 }
 #endif
 
-namespace {
+// V has to be an iterator; argument 1: it is what a call returns.
+Result finish_iterator(const Arrival& arrival) {
+  if (!PyIter_Check(arrival.value)) {
+    complain_of_iterator(arrival.kept, arrival.value);
+    return std::nullopt;
+  }
+  Object iterator = Object::share(arrival.value);
+  if (iterators_have_index && arrival.argument == 0) {
+    push_on(arrival.outer, std::move(iterator));
+    return make_slot(nullptr);
+  }
+  return push(std::move(iterator));
+}
+
+// The generator that next() has asked has yielded V, which is pushed, or returned it: StopIteration is raised, or what
+// is kept is pushed.
+Result raise_stop(const Arrival& arrival) {
+  if (arrival.value == Py_None) {
+    PyErr_SetNone(PyExc_StopIteration);
+  } else {
+    _PyGen_SetStopIterationValue(arrival.value);
+  }
+  return std::nullopt;
+}
+Result push_kept(const Arrival& arrival) { return push(Object::share(arrival.kept)); }
+
+// The value is what is pushed; StopIteration ends the loop.
+Result push_item(const Arrival& arrival) { return push(Object::share(arrival.value)); }
+Result finish_loop(const Arrival& arrival) {
+  return PyErr_GivenExceptionMatches(arrival.value, PyExc_StopIteration) != 0
+             ? end_loop(arrival.outer)
+             : raise_again(arrival);
+}
+bool is_in_loop(const Place& place) noexcept {
+  return takes_a_flag(place) && may_end_loop(place.height);
+}
+
+// Python/bytecodes.c, SEND, where an iterator has raised StopIteration: its value is pushed, after a jump.
+Result finish_delegation(const Arrival& arrival) {
+  if (PyErr_GivenExceptionMatches(arrival.value, PyExc_StopIteration) == 0) {
+    return raise_again(arrival);
+  }
+  PyObject* value = reinterpret_cast<PyStopIterationObject*>(arrival.value)->value;
+  Object result = value != nullptr ? Object::share(value) : none();
+  skip_further(arrival.outer);
+  return push(std::move(result));
+}
+
+// The generator, or (argument 1) coroutine, has to end, or let GeneratorExit out: Objects/genobject.c, gen_close.
+Result finish_closing(const Arrival& arrival) {
+  return push(PY_VERSION_HEX >= 0x030D0000 ? Object::share(arrival.value) : none());
+}
+Result expect_exit(const Arrival& arrival) {
+  return PyErr_GivenExceptionMatches(arrival.value, PyExc_GeneratorExit) != 0
+             ? push(none())
+             : raise_again(arrival);
+}
+Result complain_of_yield(const Arrival& arrival) {
+  PyErr_Format(PyExc_RuntimeError, "%s ignored GeneratorExit",
+               arrival.argument != 0 ? "coroutine" : "generator");
+  return std::nullopt;
+}
 
 // What an awaitable makes of what its generator has yielded, returned (None) or raised: Objects/genobject.c,
 // async_gen_asend_send, async_gen_athrow_send, async_gen_unwrap_value. `waits` becomes true if the generator
@@ -246,7 +264,7 @@ bool finish_step(PyObject* awaitable, PyGenObject* generator, PyObject* value, b
   if (value == Py_None) {
     PyErr_SetNone(PyExc_StopAsyncIteration);
   } else {
-    PyErr_Restore(Py_NewRef(Py_TYPE(value)), Py_NewRef(value), PyException_GetTraceback(value));
+    restore_exception(Object::share(value));
   }
   if (PyErr_ExceptionMatches(PyExc_StopAsyncIteration) != 0 ||
       PyErr_ExceptionMatches(PyExc_GeneratorExit) != 0) {
@@ -260,41 +278,66 @@ bool finish_step(PyObject* awaitable, PyGenObject* generator, PyObject* value, b
   return false;
 }
 
-}  // namespace
-
-// Python/bytecodes.c, SEND.
-bool finish_drive(int argument, PyObject* awaitable, PyObject* generator, PyObject* value,
-                  _PyInterpreterFrame* outer, Slot* result) {
+// What is kept has driven an asynchronous generator, the second object: it makes of V what the instruction gets
+// (Python/bytecodes.c, SEND).
+Result finish_driving(const Arrival& arrival) {
+  auto [argument, awaitable, generator, value, outer] = arrival;
   if (!is_awaitable(awaitable) || generator_driven_by(awaitable) != generator) {
     PyErr_SetString(PyExc_ValueError, "the snapshot is damaged: nothing drives a generator");
-    return false;
+    return std::nullopt;
   }
   bool waits;
   if (!finish_step(awaitable, reinterpret_cast<PyGenObject*>(generator), value, &waits)) {
-    return false;
+    return std::nullopt;
   }
-  PyObject* given = waits ? Py_NewRef(value) : nullptr;
-  if (!waits) {
-    if (argument == raises_when_done) {
-      return false;
-    }
-    tell_of_raise(PyThreadState_Get(), outer);
-    if (_PyGen_FetchStopIterationValue(&given) < 0) {
-      return false;
-    }
-    skip_further(outer);
+  if (waits) {
+    return push(Object::share(value));
   }
-  *result = make_slot(given);
-  return true;
+  if (argument == raises_when_done) {
+    return std::nullopt;
+  }
+  tell_of_raise(PyThreadState_Get(), outer);
+  PyObject* given = nullptr;
+  if (_PyGen_FetchStopIterationValue(&given) < 0) {
+    return std::nullopt;
+  }
+  skip_further(outer);
+  return make_slot(given);
+}
+bool is_driven_there(const Place& place) noexcept {
+  return takes_a_flag(place) && (place.argument == raises_when_done) == (place.at.opcode == CALL);
 }
 
-// Python/bytecodes.c, SEND, where an iterator has raised StopIteration.
-bool finish_delegation(PyObject* exception, _PyInterpreterFrame* outer, Slot* result) {
-  PyObject* value = reinterpret_cast<PyStopIterationObject*>(exception)->value;
-  *result = make_slot(Py_NewRef(value != nullptr ? value : Py_None));
-  skip_further(outer);
-  return true;
-}
+const Continuation next_of_generator{"next_of_generator", 4, Shape::waiting, raise_stop};
+const Continuation next_or_default{"next_or_default", 5, Shape::waiting, push_kept};
+const Continuation push_iterator{"push_iterator", 8, Shape::plain, finish_iterator};
+const Continuation item_of_loop{"item_of_loop", 15,         Shape::catching,
+                                push_item,      is_in_loop, finish_loop};
+const Continuation drive_generator{"drive_generator", 18, Shape::driving, finish_driving,
+                                   is_driven_there};
+const Continuation close_generator{"close_generator", 19,          Shape::closing,   finish_closing,
+                                   takes_a_flag,      expect_exit, complain_of_yield};
+const Continuation delegate{"delegate", 24,           Shape::catching,
+                            push_item,  takes_a_flag, finish_delegation};
+
+const Rule rules[] = {
+    {CALL, a_calls, calls_next_without_default, next_of_generator},
+    {CALL, a_calls, calls_next_with_default, next_or_default},
+    {CALL, a_calls, resumes_by_method, next_of_generator},
+    {CALL, a_calls, drives_by_method, drive_generator},
+    {CALL, a_calls, closes, close_generator},
+    {CALL, a_calls, calls_next_method, push_value},
+    {CALL, a_calls, calls_next_method_with_default, push_or_default},
+    {CALL, a_calls, calls_iter, push_iterator},
+    {FOR_ITER, 1 + index_slot, resumes_first, resume_generator},
+    {FOR_ITER, 1 + index_slot, steps, item_of_loop},
+    {SEND, 2 + index_slot, resumes_first, resume_generator},
+    {SEND, 2 + index_slot, drives, drive_generator},
+    {SEND, 2 + index_slot, delegates, delegate},
+    {GET_ITER, 1, gets_iterator, push_iterator},
+};
+
+}  // namespace
 
 std::span<const Rule> iterator_rules() noexcept { return rules; }
 

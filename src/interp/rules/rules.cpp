@@ -7,9 +7,7 @@
 
 #include "interp/frames/call_position.hpp"
 #include "interp/rules/continuation_frame.hpp"
-#include "interp/rules/conversions.hpp"
 #include "interp/rules/crossing.hpp"
-#include "interp/rules/operators.hpp"
 #include "interp/rules/wrapping_iterators.hpp"
 #include "interp/versions/internals.h"
 
@@ -17,12 +15,15 @@ namespace stackless::interp {
 
 namespace {
 
+std::array<std::span<const Rule>, 9> tables() {
+  return {call_rules(),  class_rules(),      import_rules(),   attribute_rules(), operator_rules(),
+          truth_rules(), conversion_rules(), iterator_rules(), wrapper_rules()};
+}
+
 // Whether one of the rules of the instruction is like that.
 template <typename Predicate>
 bool any_rule(int opcode, Predicate predicate) {
-  std::array tables{call_rules(),     class_rules(), import_rules(),     attribute_rules(),
-                    operator_rules(), truth_rules(), conversion_rules(), iterator_rules()};
-  return std::ranges::any_of(tables, [&](std::span<const Rule> table) {
+  return std::ranges::any_of(tables(), [&](std::span<const Rule> table) {
     return std::ranges::any_of(
         table, [&](const Rule& rule) { return rule.opcode == opcode && predicate(rule); });
   });
@@ -36,35 +37,6 @@ int stale_operands([[maybe_unused]] const Instruction& at) {
 #else
   return 0;
 #endif
-}
-
-bool is_argument(Ending ending, int argument) {
-  switch (ending) {
-    case Ending::binary:
-      return is_operator_argument(argument);
-    case Ending::compare:
-      return is_comparison_argument(argument);
-    case Ending::truth:
-      return (argument >= 0 && argument < 4) || (argument & ~1) == tells_length;
-    case Ending::jump:
-    case Ending::jump_or_pop:
-      return (argument & ~1) == tells_truth || (argument & ~1) == tells_length;
-    case Ending::convert:
-      return is_conversion_argument(argument);
-    case Ending::wrapped:
-    case Ending::wrapped_generator:
-      return argument >= 0 && argument <= largest_argument && (argument & 3) <= 2;
-    case Ending::created:
-    case Ending::built:
-    case Ending::prepared:
-    case Ending::made:
-    case Ending::initialised:
-      return argument >= 2 && argument <= largest_argument;
-    case Ending::subclass:
-      return argument == 0 || (argument >= 2 && argument <= largest_argument);
-    default:
-      return argument == 0 || argument == 1;
-  }
 }
 
 }  // namespace
@@ -190,48 +162,15 @@ bool may_have_dropped(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
   return Py_REFCNT(generator) == 1 && outer->frame_obj != nullptr && !is_operand;
 }
 
-namespace {
-
-// A frame of ours has asked an iterator to go on, and that has asked whom it wraps once more.
-bool find_joint_again(const Joint& before, _PyInterpreterFrame* caller, _PyInterpreterFrame* inner,
-                      Joint* joint) {
-  Asked asked = is_wrapped(before.ending)
-                    ? find_asked(before.kept, caller, height_of(caller), true, inner)
-                    : Asked{};
-  *joint = before;
-  joint->height = 4;  // the object of the ending, and V, come last
-  joint->pops = 2;
-  joint->ending = asked.generator != nullptr ? Ending::wrapped_generator : Ending::wrapped;
-  joint->argument = asking(asked_by(before.argument), asked.depth);
-  joint->generator = asked.generator;
-  joint->asked = asked.frameless;
-  joint->again = true;
-  return asked.known && (inner == nullptr || !is_on_data_stack(inner) || !is_finalizer(inner));
-}
-
-// A frame of ours has gone on with a class statement, which has called something else.
-bool find_joint_of_class(const Joint& before, _PyInterpreterFrame* caller,
-                         _PyInterpreterFrame* inner, Joint* joint) {
-  Seam seam{caller, inner, {passed_instruction(caller), height_of(caller)}, before.argument};
-  bool known = any_rule(seam.stop.at->opcode, [&](const Rule& rule) {
-    *joint = {};
-    joint->ending = rule.ending;
-    return is_of_class_statement(rule.ending) && rule.holds(seam, joint);
-  });
-  joint->height = 4;  // the object of the ending, and V, come last
-  joint->pops = 2;
-  joint->again = true;
-  return known && !is_finalizer(inner);
-}
-
-}  // namespace
-
 bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* joint) noexcept {
   Seam seam{outer, inner, {}, 0};
-  if (Joint before; read_shim(outer, &before)) {
-    return is_of_class_statement(before.ending) && before.argument != 0
-               ? inner != nullptr && find_joint_of_class(before, outer->previous, inner, joint)
-               : find_joint_again(before, outer->previous, inner, joint);
+  if (Joint before; read_continuation_frame(outer, &before)) {
+    auto* find_next = before.continuation->find_next;
+    bool known = find_next != nullptr && find_next(before, outer->previous, inner, joint);
+    joint->height = 4;  // of the continuation's frame: its object, and V, come last
+    joint->pops = 2;
+    joint->again = true;
+    return known && (inner == nullptr || !is_on_data_stack(inner) || !is_finalizer(inner));
   }
   if (find_stop(outer, &seam.stop) != Pin::none ||
       (inner != nullptr && may_have_dropped(outer, inner, seam.stop))) {
@@ -245,28 +184,17 @@ bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* j
   return any_rule(at.opcode, [&](const Rule& rule) {
     seam.operands = rule.operands == a_calls ? call_operands(at) : rule.operands;
     if (seam.stop.height - seam.operands < code_of(outer)->co_nlocalsplus ||
-        (inner == nullptr && !is_wrapped(rule.ending))) {
+        (inner == nullptr && !rule.continuation.asks)) {
       return false;
     }
     *joint = {};
     joint->height = seam.stop.height;
     joint->pops = seam.operands;
     joint->stale = stale_operands(at);
-    joint->ending = rule.ending;
+    joint->continuation = &rule.continuation;
     return rule.holds(seam, joint);
   });
 }
-
-namespace {
-
-// Whether the call's operands are still there.
-bool keeps_operands(const Joint& joint) {
-  return joint.ending == Ending::created ||
-         (is_of_class_statement(joint.ending) &&
-          (joint.ending != Ending::subclass || joint.argument != 0));
-}
-
-}  // namespace
 
 bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint) noexcept {
   const CodeMap* map = code_map(code);
@@ -277,25 +205,44 @@ bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint
   while (instruction > 0 && map->instructions[instruction].opcode == CACHE) {  // 3.11
     --instruction;
   }
-  int opcode = map->instructions[instruction].opcode;
-  bool pushes_nothing = joint.ending == Ending::nothing || joint.ending == Ending::jump;
-  if ((pushes_nothing && height == 0) || (joint.ending == Ending::item && !may_end_loop(height)) ||
-      (keeps_operands(joint) && (call_operands(map->instructions[instruction]) != joint.argument ||
-                                 height < code->co_nlocalsplus + joint.argument)) ||
-      !is_argument(joint.ending, joint.argument)) {
-    return false;
-  }
-  bool loops = is_wrapped(joint.ending) && asked_by(joint.argument) == AskedBy::loop;
-  if (is_wrapped(joint.ending) &&
-      (loops != (opcode == FOR_ITER) || (loops && !may_end_loop(height)))) {
-    return false;
-  }
-  if (joint.ending == Ending::drive && (joint.argument == raises_when_done) != (opcode == CALL)) {
-    return false;
-  }
-  return any_rule(opcode, [&](const Rule& rule) { return rule.ending == joint.ending; });
+  const Instruction& at = map->instructions[instruction];
+  const Continuation* continuation = joint.continuation;
+  return continuation->fits({code, at, height, joint.argument}) &&
+         any_rule(at.opcode, [=](const Rule& rule) { return &rule.continuation == continuation; });
 }
 
-int init_rules() { return init_seams() < 0 ? -1 : init_wrappers(); }
+namespace {
+
+std::array<const Continuation*, most_continuations> by_number;
+
+int number_continuations() {
+  for (std::span<const Rule> table : tables()) {
+    for (const Rule& rule : table) {
+      const Continuation*& found = by_number[static_cast<std::size_t>(rule.continuation.number)];
+      if (found != nullptr && found != &rule.continuation) {
+        PyErr_Format(PyExc_SystemError, "%s and %s have the same number in pickles", found->name,
+                     rule.continuation.name);
+        return -1;
+      }
+      found = &rule.continuation;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+const Continuation* continuation_of(int number) noexcept {
+  bool is_number = number >= 0 && static_cast<std::size_t>(number) < most_continuations;
+  return is_number ? by_number[static_cast<std::size_t>(number)] : nullptr;
+}
+
+int init_rules() {
+  if (init_seams() < 0 || init_wrappers() < 0 || init_operators() < 0 || init_conversions() < 0 ||
+      init_classes() < 0) {
+    return -1;
+  }
+  return number_continuations() < 0 ? -1 : init_continuation_frames();
+}
 
 }  // namespace stackless::interp

@@ -1,10 +1,13 @@
 // Truth: what bool(), not, in, if and isinstance() make of the answer of a method; and len().
 #include "interp/rules/crossing.hpp"
-#include "interp/rules/endings.hpp"
 
 namespace stackless::interp {
 
 namespace {
+
+// The argument of these continuations: the opposite of V's truth counts; V has to be a bool from __bool__(), or a
+// length from __len__(), else anything.
+constexpr int opposite = 1, tells_truth = 2, tells_length = 4;
 
 // Objects/abstract.c, object_recursive_isinstance and object_issubclass.
 bool checks(const Seam& seam, const PyMethodDef* function, PyObject* name) {
@@ -59,33 +62,7 @@ bool calls_bool(const Seam& seam, Joint* joint) {
          tests_object(seam, seam.argument(0), joint);
 }
 
-const Rule rules[] = {
-    {CALL, a_calls, calls_len, Ending::length},
-    {CALL, a_calls, checks_instance, Ending::truth},
-    {CALL, a_calls, checks_subclass, Ending::truth},
-    {CALL, a_calls, calls_bool, Ending::truth},
-    {CONTAINS_OP, 2, contains, Ending::truth},
-#if PY_VERSION_HEX >= 0x030D0000
-    {TO_BOOL, 1, tests, Ending::truth},
-#else
-    {UNARY_NOT, 1, inverts, Ending::truth},
-#endif
-#if PY_VERSION_HEX < 0x030C0000
-    {POP_JUMP_FORWARD_IF_FALSE, 1, jumps_if_false, Ending::jump},
-    {POP_JUMP_FORWARD_IF_TRUE, 1, jumps_if_true, Ending::jump},
-    {POP_JUMP_BACKWARD_IF_FALSE, 1, jumps_if_false, Ending::jump},
-    {POP_JUMP_BACKWARD_IF_TRUE, 1, jumps_if_true, Ending::jump},
-    {JUMP_IF_FALSE_OR_POP, 1, tests, Ending::jump_or_pop},
-    {JUMP_IF_TRUE_OR_POP, 1, inverts, Ending::jump_or_pop},
-#elif PY_VERSION_HEX < 0x030D0000
-    {POP_JUMP_IF_FALSE, 1, jumps_if_false, Ending::jump},
-    {POP_JUMP_IF_TRUE, 1, jumps_if_true, Ending::jump},
-#endif
-};
-
-}  // namespace
-
-namespace {
+// ---- how they go on ----
 
 #if PY_VERSION_HEX >= 0x030F0000
 void complain_of_truth(PyObject* object, PyObject* value) {
@@ -98,36 +75,104 @@ void complain_of_truth(PyObject*, PyObject* value) {
 }
 #endif
 
-}  // namespace
-
 // Objects/typeobject.c, slot_sq_length; Python/bltinmodule.c, builtin_len.
-PyObject* finish_length(PyObject* value) {
-  PyObject* index = PyNumber_Index(value);
-  if (index == nullptr) {
-    return nullptr;
-  }
-  PyObject* zero = PyLong_FromLong(0);
-  int negative = zero != nullptr ? PyObject_RichCompareBool(index, zero, Py_LT) : -1;
-  Py_XDECREF(zero);
+Object length_of(PyObject* value) {
+  Object index = Object::steal(PyNumber_Index(value));
+  Object zero = index ? Object::steal(PyLong_FromLong(0)) : Object();
+  int negative = zero ? PyObject_RichCompareBool(index.get(), zero.get(), Py_LT) : -1;
   if (negative > 0) {
     PyErr_SetString(PyExc_ValueError, "__len__() should return >= 0");
   }
-  Py_ssize_t length = negative == 0 ? PyNumber_AsSsize_t(index, PyExc_OverflowError) : -1;
-  Py_DECREF(index);
-  return length < 0 ? nullptr : PyLong_FromSsize_t(length);
+  Py_ssize_t length = negative == 0 ? PyNumber_AsSsize_t(index.get(), PyExc_OverflowError) : -1;
+  return length < 0 ? Object() : Object::steal(PyLong_FromSsize_t(length));
 }
 
-// Objects/object.c, PyObject_IsTrue; Objects/typeobject.c, slot_nb_bool and slot_sq_contains.
-PyObject* finish_truth(int argument, PyObject* object, PyObject* value) {
-  if ((argument & tells_truth) != 0 && !PyBool_Check(value)) {
-    complain_of_truth(object, value);
-    return nullptr;
+Result finish_length(const Arrival& arrival) { return push(length_of(arrival.value)); }
+
+// Objects/object.c, PyObject_IsTrue; Objects/typeobject.c, slot_nb_bool and slot_sq_contains. -1: an exception is set.
+int truth_of(const Arrival& arrival) {
+  if ((arrival.argument & tells_truth) != 0 && !PyBool_Check(arrival.value)) {
+    complain_of_truth(arrival.kept, arrival.value);
+    return -1;
   }
-  PyObject* told = (argument & tells_length) != 0 ? finish_length(value) : Py_NewRef(value);
-  int truth = told != nullptr ? PyObject_IsTrue(told) : -1;
-  Py_XDECREF(told);
-  return truth < 0 ? nullptr : PyBool_FromLong(truth ^ (argument & 1));
+  Object told = (arrival.argument & tells_length) != 0 ? length_of(arrival.value)
+                                                       : Object::share(arrival.value);
+  int truth = told ? PyObject_IsTrue(told.get()) : -1;
+  return truth < 0 ? -1 : truth ^ (arrival.argument & opposite);
 }
+
+Result finish_truth(const Arrival& arrival) {
+  int truth = truth_of(arrival);
+  return truth < 0 ? std::nullopt : push(bool_object(truth != 0));
+}
+
+// Nothing is pushed; the jump is taken if the truth is False.
+[[maybe_unused]] Result finish_jump(const Arrival& arrival) {
+  int truth = truth_of(arrival);
+  if (truth < 0) {
+    return std::nullopt;
+  }
+  if (truth == 0) {
+    take_jump(arrival.outer);
+  }
+  return pop_off(arrival.outer);
+}
+
+// The same, but what is kept is pushed if the jump is taken; else the instruction is made once more, with a bool.
+[[maybe_unused]] Result finish_jump_or_pop(const Arrival& arrival) {
+  int truth = truth_of(arrival);
+  if (truth < 0) {
+    return std::nullopt;
+  }
+  if (truth == 0) {
+    take_jump(arrival.outer);
+    return push(Object::share(arrival.kept));
+  }
+  jump_again(arrival.outer);
+  return push(bool_object((arrival.argument & opposite) == 0));
+}
+
+bool tells(const Place& place) noexcept {
+  int what = place.argument & ~opposite;
+  return what == tells_truth || what == tells_length;
+}
+bool may_tell(const Place& place) noexcept { return takes_a_flag(place) || tells(place); }
+[[maybe_unused]] bool tells_above_something(const Place& place) noexcept {
+  return tells(place) && place.height > 0;
+}
+
+const Continuation push_truth{"push_truth", 9, Shape::plain, finish_truth, may_tell};
+[[maybe_unused]] const Continuation jump_on_truth{"jump_on_truth", 10, Shape::plain, finish_jump,
+                                                  tells_above_something};
+const Continuation push_length{"push_length", 11, Shape::plain, finish_length};
+[[maybe_unused]] const Continuation jump_or_pop{"jump_or_pop", 23, Shape::plain, finish_jump_or_pop,
+                                                tells};
+
+const Rule rules[] = {
+    {CALL, a_calls, calls_len, push_length},
+    {CALL, a_calls, checks_instance, push_truth},
+    {CALL, a_calls, checks_subclass, push_truth},
+    {CALL, a_calls, calls_bool, push_truth},
+    {CONTAINS_OP, 2, contains, push_truth},
+#if PY_VERSION_HEX >= 0x030D0000
+    {TO_BOOL, 1, tests, push_truth},
+#else
+    {UNARY_NOT, 1, inverts, push_truth},
+#endif
+#if PY_VERSION_HEX < 0x030C0000
+    {POP_JUMP_FORWARD_IF_FALSE, 1, jumps_if_false, jump_on_truth},
+    {POP_JUMP_FORWARD_IF_TRUE, 1, jumps_if_true, jump_on_truth},
+    {POP_JUMP_BACKWARD_IF_FALSE, 1, jumps_if_false, jump_on_truth},
+    {POP_JUMP_BACKWARD_IF_TRUE, 1, jumps_if_true, jump_on_truth},
+    {JUMP_IF_FALSE_OR_POP, 1, tests, jump_or_pop},
+    {JUMP_IF_TRUE_OR_POP, 1, inverts, jump_or_pop},
+#elif PY_VERSION_HEX < 0x030D0000
+    {POP_JUMP_IF_FALSE, 1, jumps_if_false, jump_on_truth},
+    {POP_JUMP_IF_TRUE, 1, jumps_if_true, jump_on_truth},
+#endif
+};
+
+}  // namespace
 
 std::span<const Rule> truth_rules() noexcept { return rules; }
 
