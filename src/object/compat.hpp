@@ -6,6 +6,9 @@
 
 namespace stackless {
 
+// The major and the minor version, as 0x30c for 3.12.
+constexpr int this_version = PY_VERSION_HEX >> 16;
+
 // take_exception() clears the current exception and returns it, its traceback attached (null if
 // there is none); restore_exception() makes one the current exception.
 #if PY_VERSION_HEX >= 0x030C0000
@@ -33,6 +36,13 @@ inline void restore_exception(Object exception) {
   PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(value))), value,
                 PyException_GetTraceback(value));
 }
+#endif
+
+// dictionary_of() is that of a type; or null.
+#if PY_VERSION_HEX >= 0x030C0000
+inline Object dictionary_of(PyTypeObject* type) { return Object::steal(PyType_GetDict(type)); }
+#else
+inline Object dictionary_of(PyTypeObject* type) { return Object::share(type->tp_dict); }
 #endif
 
 // raise_unexpected_keyword() sets the TypeError with which CPython's own functions refuse a keyword.

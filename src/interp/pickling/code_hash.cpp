@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "interp/frames/code_map.hpp"
-#include "object/reference.hpp"
+#include "object/compat.hpp"
 
 namespace stackless::interp {
 
@@ -84,7 +84,7 @@ std::int32_t code_hash(PyCodeObject* code) {
   }
   if (map->hash == 0) {
     Hash hash;
-    hash.add_number(PY_VERSION_HEX >> 16);
+    hash.add_number(this_version);
     if (!hash_code(&hash, reinterpret_cast<PyObject*>(code))) {
       return 0;
     }

@@ -12,6 +12,7 @@
 #include "interp/pickling/frame_record.hpp"
 #include "interp/pickling/placeholders.hpp"
 #include "interp/rules/continuation_frame.hpp"
+#include "interp/versions/facts.hpp"
 #include "object/reference.hpp"
 
 namespace stackless::interp {
@@ -238,9 +239,7 @@ bool place_frames(Frozen* frozen, const Plan* plans, Py_ssize_t count) {
     } else if (plan.generator != nullptr) {
       f = frame_in(plan.generator);
       plan.generator->gi_frame_state = FRAME_EXECUTING;
-#if PY_VERSION_HEX < 0x030C0000
-      f->is_entry = true;
-#endif
+      enter_loop_at(f);
     } else {
       f = reinterpret_cast<_PyInterpreterFrame*>(words);
       words += plan.used();
@@ -272,7 +271,7 @@ void place_exceptions(Frozen* frozen, const Plan* plans, Py_ssize_t count, PyObj
   };
   for (Py_ssize_t i = count; i-- > 0;) {
     if (PyGenObject* generator = plans[i].generator) {
-      Py_XSETREF(generator->gi_exc_state.exc_value, take());
+      replace_reference(generator->gi_exc_state.exc_value, Object::steal(take()));
     }
   }
   frozen->exc_value = take();
@@ -286,11 +285,8 @@ PyObject* method_operands(Py_ssize_t count, PyObject* method, PyObject* object,
     case 3:
       return PyTuple_Pack(3, method, object, argument);
     case 4:
-#if PY_VERSION_HEX >= 0x030D0000
-      return PyTuple_Pack(4, method, Py_None, object, argument);
-#else
-      return PyTuple_Pack(4, Py_None, method, object, argument);
-#endif
+      return callables_come_first ? PyTuple_Pack(4, method, Py_None, object, argument)
+                                  : PyTuple_Pack(4, Py_None, method, object, argument);
     default:
       altered("a call has another number of arguments");
       return nullptr;

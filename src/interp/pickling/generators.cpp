@@ -3,24 +3,10 @@
 
 #include "interp/pickling/frame_record.hpp"
 #include "interp/pickling/placeholders.hpp"
+#include "interp/versions/facts.hpp"
 #include "object/reference.hpp"
 
 namespace stackless::interp {
-
-namespace {
-
-// As a generator's frame is left when it has finished.
-void drop_function(_PyInterpreterFrame* f) {
-#if PY_VERSION_HEX >= 0x030E0000
-  PyStackRef_CLEAR(f->f_funcobj);
-#elif PY_VERSION_HEX >= 0x030C0000
-  Py_CLEAR(f->f_funcobj);
-#else
-  Py_CLEAR(f->f_func);
-#endif
-}
-
-}  // namespace
 
 namespace {
 
@@ -96,10 +82,10 @@ PyObject* new_generator(PyCodeObject* code, PyObject* name, PyObject* qualname) 
     return nullptr;
   }
   PyGenObject* generator = as_generator(object);
-  Py_XSETREF(generator->gi_name, Py_NewRef(name));
-  Py_XSETREF(generator->gi_qualname, Py_NewRef(qualname));
+  replace_reference(generator->gi_name, Object::share(name));
+  replace_reference(generator->gi_qualname, Object::share(qualname));
   if (PyCoro_CheckExact(object)) {
-    Py_CLEAR(generator->gi_origin_or_finalizer);
+    clear_reference(generator->gi_origin_or_finalizer);
   }
   _PyInterpreterFrame* f = frame_in(generator);
   pop_slots(f, 0);
@@ -213,11 +199,11 @@ int fill_generator(PyObject* object, PyObject* state) {
   }
   generator->gi_frame_state = static_cast<decltype(generator->gi_frame_state)>(frame_state);
   if (!running) {  // what a running one handles is its tasklet's to write, too
-    Py_XSETREF(generator->gi_exc_state.exc_value, handled(exception));
+    replace_reference(generator->gi_exc_state.exc_value, Object::steal(handled(exception)));
   }
   set_async_flags(generator, flags);
   if (has_origin) {
-    Py_XSETREF(generator->gi_origin_or_finalizer, Py_NewRef(other));
+    replace_reference(generator->gi_origin_or_finalizer, Object::share(other));
   }
   return 0;
 }
@@ -225,7 +211,7 @@ int fill_generator(PyObject* object, PyObject* state) {
 void set_hooks(PyObject* object, PyObject* finalizer) {
   PyGenObject* generator = as_generator(object);
   generator->gi_hooks_inited = 1;
-  Py_XSETREF(generator->gi_origin_or_finalizer, Py_XNewRef(finalizer));
+  replace_reference(generator->gi_origin_or_finalizer, Object::share(finalizer));
 }
 
 }  // namespace stackless::interp

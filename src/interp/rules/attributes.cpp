@@ -113,11 +113,10 @@ PyObject* name_in(const Seam& seam, int i) {
   return PyTuple_GET_ITEM(code_of(seam.outer)->co_names, i);
 }
 
-#if PY_VERSION_HEX < 0x030C0000
-bool is_for_call(const Seam& seam) { return seam.stop.at->opcode == LOAD_METHOD; }
-#else
-bool is_for_call(const Seam& seam) { return (seam.stop.at->argument & 1) != 0; }
-#endif
+bool is_for_call(const Seam& seam) {
+  return methods_have_an_instruction ? seam.stop.at->opcode != LOAD_ATTR
+                                     : (seam.stop.at->argument & 1) != 0;
+}
 
 bool loads_attribute(const Seam& seam, Joint*) {
   return !is_for_call(seam) &&
@@ -129,7 +128,6 @@ bool loads_callable(const Seam& seam, Joint*) {
          gets_attribute(seam, seam.operand(0), name_in(seam, name_index(seam.stop.at->argument)));
 }
 
-#if PY_VERSION_HEX >= 0x030C0000
 // ---- super().attribute (Python/bytecodes.c, LOAD_SUPER_ATTR; Objects/typeobject.c) ----
 
 // Whose class's order counts (supercheck), if __class__ needn't be asked.
@@ -150,14 +148,12 @@ bool gets_from_super(const Seam& seam, PyObject* type, PyObject* object) {
                                name_in(seam, seam.stop.at->argument >> 2));
 }
 
-#if PY_VERSION_HEX < 0x030E0000
 // [super, class, self]; they may have been dropped, then a super object has them.
-bool loads_from_super(const Seam& seam, Joint* joint) {
+bool loads_from_operands(const Seam& seam, Joint* joint) {
   joint->stale = seam.operands;
   return seam.operand(0) == reinterpret_cast<PyObject*>(&PySuper_Type) &&
          gets_from_super(seam, seam.operand(1), seam.operand(2));
 }
-#else
 bool is_super_itself(_PyInterpreterFrame* frame) {
   PyObject* globals = frame->f_globals;
   PyObject* builtins = frame->f_builtins;
@@ -175,7 +171,7 @@ int rise(const Seam& seam) {
 
 // They have been taken off, unless the instruction is specialised: what super() has found is to be found as it does
 // that (super_init_without_args).
-bool loads_from_super(const Seam& seam, Joint*) {
+bool loads_from_variables(const Seam& seam) {
   constexpr int all = 3, has_arguments = 2;
   PyCodeObject* code = code_of(seam.outer);
   if (rise(seam) != seam.operands - all || (seam.stop.at->argument & has_arguments) != 0 ||
@@ -195,13 +191,12 @@ bool loads_from_super(const Seam& seam, Joint*) {
   }
   return false;
 }
-#endif
-
 template <bool for_call>
-bool loads_from_super_as(const Seam& seam, Joint* joint) {
-  return is_for_call(seam) == for_call && loads_from_super(seam, joint);
+bool loads_from_super(const Seam& seam, Joint* joint) {
+  return is_for_call(seam) == for_call &&
+         (frames_know_their_operands ? loads_from_variables(seam)
+                                     : loads_from_operands(seam, joint));
 }
-#endif
 
 bool stores_attribute(const Seam& seam, Joint*) {
   return has_rest(seam) &&
@@ -261,17 +256,14 @@ const Rule rules[] = {
     {CALL, a_calls, calls_setattr, push_none},
     {CALL, a_calls, calls_delattr, push_none},
     {LOAD_ATTR, 1, loads_attribute, push_value},
-#if PY_VERSION_HEX < 0x030C0000
     {LOAD_METHOD, 1, loads_callable, push_attribute},
-#else
-    {LOAD_ATTR, 1, loads_callable, push_attribute},
-    {LOAD_SUPER_ATTR, 3, loads_from_super_as<false>, push_value},
-    {LOAD_SUPER_ATTR, 3, loads_from_super_as<true>, push_attribute},
-#endif
-#if PY_VERSION_HEX >= 0x030E0000
-    {LOAD_SUPER_ATTR, 0, loads_from_super_as<false>, push_value},
-    {LOAD_SUPER_ATTR, 0, loads_from_super_as<true>, push_attribute},
-#endif
+    {methods_have_an_instruction ? no_instruction : LOAD_ATTR, 1, loads_callable, push_attribute},
+    {LOAD_SUPER_ATTR, 3, loads_from_super<false>, push_value},
+    {LOAD_SUPER_ATTR, 3, loads_from_super<true>, push_attribute},
+    {frames_know_their_operands ? LOAD_SUPER_ATTR : no_instruction, 0, loads_from_super<false>,
+     push_value},
+    {frames_know_their_operands ? LOAD_SUPER_ATTR : no_instruction, 0, loads_from_super<true>,
+     push_attribute},
     {STORE_ATTR, 2, stores_attribute, push_nothing},
     {DELETE_ATTR, 1, removes_attribute, push_nothing},
 };

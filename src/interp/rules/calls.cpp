@@ -117,19 +117,16 @@ bool evaluates(const Seam& seam, Joint*) {
 
 // ---- with ----
 
-#if PY_VERSION_HEX >= 0x030E0000
-// The compiler makes calls of these.
-#elif PY_VERSION_HEX < 0x030C0000
-// Its own __exit__() lies on the value stack already.
-bool enters(const Seam& seam, Joint* joint) {
+// Up to 3.11 its own __exit__() lies on the value stack already.
+bool enters_before_exit(const Seam& seam, Joint* joint) {
   PyObject* exit = seam.operand(0);
   joint->pops = 0;
   return is_call(seam) && Py_IS_TYPE(exit, &PyMethod_Type) &&
          method_of(Py_TYPE(PyMethod_GET_SELF(exit)), names.enter) == seam.function();
 }
-#else
-// It has dropped the manager, whose __enter__() has it for its self.
-bool enters(const Seam& seam, Joint* joint) {
+
+// Later it has dropped the manager, whose __enter__() has it for its self.
+bool enters_after_drop(const Seam& seam, Joint* joint) {
   PyObject* manager = is_call(seam) ? first_argument(seam.inner) : nullptr;
   if (manager == nullptr || manager != seam.operand(0)) {
     return false;
@@ -139,9 +136,11 @@ bool enters(const Seam& seam, Joint* joint) {
   joint->second = method_of(Py_TYPE(manager), names.exit);
   return joint->second != nullptr && method_of(Py_TYPE(manager), names.enter) == seam.function();
 }
-#endif
 
-#if PY_VERSION_HEX < 0x030E0000
+bool enters(const Seam& seam, Joint* joint) {
+  return exit_is_pushed_first ? enters_before_exit(seam, joint) : enters_after_drop(seam, joint);
+}
+
 // When a with block has ended well, its bound __exit__() lies where a method's function would, and the first
 // of the three None where its self would (Python/compile.c, compiler_call_exit_with_nones: nothing else is
 // compiled like that). method_vectorcall() lends the slot before the arguments, thus hides itself.
@@ -149,16 +148,11 @@ bool exits_well(const Seam& seam, Joint*) {
   const Instruction* at = seam.stop.at;
   const CodeMap* map = code_map(code_of(seam.outer));
   constexpr int nones = 3;
-#if PY_VERSION_HEX < 0x030C0000
-  int before = 1 + stackless_inline_caches[PRECALL];
-#else
-  int before = 0;
-#endif
-  if (at->argument != nones - 1 || at - map->instructions.get() < nones + before) {
+  if (at->argument != nones - 1 || at - map->instructions.get() < nones + units_before_call) {
     return false;
   }
   for (int i = 1; i <= nones; ++i) {
-    const Instruction& load = at[-before - i];
+    const Instruction& load = at[-units_before_call - i];
     if (load.opcode != LOAD_CONST ||
         PyTuple_GET_ITEM(code_of(seam.outer)->co_consts, load.argument) != Py_None) {
       return false;
@@ -168,7 +162,6 @@ bool exits_well(const Seam& seam, Joint*) {
   return is_call(seam) && first_argument(seam.inner) == lent && lent != nullptr &&
          method_of(Py_TYPE(lent), names.exit) == seam.function();
 }
-#endif
 
 // [exit function, (3.14+: its self,) the last instruction, the exception before, this one]
 bool exits(const Seam& seam, Joint* joint) {
@@ -214,7 +207,7 @@ Result leave_context_by_exception(const Arrival& arrival) {
 }
 
 // The bound __exit__() is pushed, then V.
-[[maybe_unused]] Result finish_enter(const Arrival& arrival) {
+Result finish_enter(const Arrival& arrival) {
   Object exit = Object::steal(PyMethod_New(arrival.second, arrival.kept));
   if (!exit) {
     return std::nullopt;
@@ -225,8 +218,7 @@ Result leave_context_by_exception(const Arrival& arrival) {
 
 const Continuation initialise_created{"initialise_created", 17, Shape::plain, finish_creation,
                                       has_operands};
-[[maybe_unused]] const Continuation push_exit_and_value{"push_exit_and_value", 6, Shape::plain,
-                                                        finish_enter};
+const Continuation push_exit_and_value{"push_exit_and_value", 6, Shape::plain, finish_enter};
 
 }  // namespace
 
@@ -251,26 +243,18 @@ const Rule rules[] = {
     {CALL, a_calls, runs_in_context, leave_context},
     {CALL, a_calls, executes, push_none},
     {CALL, a_calls, evaluates, push_value},
-#if PY_VERSION_HEX < 0x030E0000
-    {CALL, a_calls, exits_well, push_value},
-#endif
-#if PY_VERSION_HEX >= 0x030D0000
+    {with_is_made_of_calls ? no_instruction : CALL, a_calls, exits_well, push_value},
     {CALL_KW, a_calls, makes_instance, new_instance},
     {CALL_KW, a_calls, calls_function, push_value},
     {CALL_KW, a_calls, runs_in_context, leave_context},
     {CALL_KW, a_calls, executes, push_none},
     {CALL_KW, a_calls, evaluates, push_value},
-#endif
     {CALL_FUNCTION_EX, a_calls, makes_instance, new_instance},
     {CALL_FUNCTION_EX, a_calls, calls_function, push_value},
     {CALL_FUNCTION_EX, a_calls, executes, push_none},
     {CALL_FUNCTION_EX, a_calls, evaluates, push_value},
-#if PY_VERSION_HEX >= 0x030E0000
-    {WITH_EXCEPT_START, 5, exits, push_value},
-#else
-    {WITH_EXCEPT_START, 4, exits, push_value},
-    {BEFORE_WITH, 1, enters, PY_VERSION_HEX < 0x030C0000 ? push_value : push_exit_and_value},
-#endif
+    {WITH_EXCEPT_START, with_is_made_of_calls ? 5 : 4, exits, push_value},
+    {BEFORE_WITH, 1, enters, exit_is_pushed_first ? push_value : push_exit_and_value},
 };
 
 }  // namespace

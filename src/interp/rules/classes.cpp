@@ -10,6 +10,7 @@
 #include "interp/frames/code_map.hpp"
 #include "interp/rules/crossing.hpp"
 #include "object/arguments.hpp"
+#include "object/compat.hpp"
 
 namespace stackless::interp {
 
@@ -58,9 +59,9 @@ ClassStatement::ClassStatement(_PyInterpreterFrame* frame, const Instruction* at
     : frame_(frame), first_(first), names_(keyword_names(frame, at, first + operands)) {
   keywords_ =
       names_ != nullptr && PyTuple_Check(names_) ? static_cast<int>(PyTuple_GET_SIZE(names_)) : 0;
-  constexpr bool names_are_operands = PY_VERSION_HEX >= 0x030D0000;
   constexpr int others = 4;
-  bases_ = operands - others - keywords_ - (names_are_operands && names_ != nullptr ? 1 : 0);
+  bases_ =
+      operands - others - keywords_ - (keyword_names_are_operands && names_ != nullptr ? 1 : 0);
 }
 
 bool ClassStatement::is_complete() const {
@@ -167,7 +168,7 @@ bool find_class_cell(PyObject* body, PyObject* variables, PyObject** cell) {
 }
 
 bool find_class_cell_of(PyObject* body, PyObject* type, PyObject** cell) {
-  return find_class_cell(body, variables_of(type).get(), cell);
+  return find_class_cell(body, dictionary_of(reinterpret_cast<PyTypeObject*>(type)).get(), cell);
 }
 
 // ---- what stands in for a metaclass ---------------------------------------------------------------------
@@ -582,14 +583,12 @@ const Rule rules[] = {
     {CALL, a_calls, initialises_class, class_initialised},
     {CALL, a_calls, initialises_subclass_of_statement, subclass_initialised},
     {CALL, a_calls, initialises_subclass, subclass_initialised},
-#if PY_VERSION_HEX >= 0x030D0000
     {CALL_KW, a_calls, prepares_class, class_prepared},
     {CALL_KW, a_calls, builds_class, class_body_run},
     {CALL_KW, a_calls, creates_class, class_created},
     {CALL_KW, a_calls, initialises_class, class_initialised},
     {CALL_KW, a_calls, initialises_subclass_of_statement, subclass_initialised},
     {CALL_KW, a_calls, initialises_subclass, subclass_initialised},
-#endif
     {CALL_FUNCTION_EX, a_calls, initialises_subclass, subclass_initialised},
 };
 

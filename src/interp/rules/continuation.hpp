@@ -10,6 +10,7 @@
 
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/frame.hpp"
+#include "interp/versions/facts.hpp"
 #include "object/reference.hpp"
 
 namespace stackless::interp {
@@ -114,7 +115,7 @@ bool has_operands(const Place& place) noexcept;
 
 // may_end_loop() tells whether the end of a loop finds something beneath the iterator, as it has to up to 3.11
 // (end_loop()).
-inline bool may_end_loop(int height) { return PY_VERSION_HEX >= 0x030C0000 || height >= 2; }
+inline bool may_end_loop(int height) { return loops_end_anywhere || height >= 2; }
 
 // initialised() tells whether V is what an __init__() may return; else TypeError is set.
 bool initialised(PyObject* value);

@@ -4,9 +4,8 @@
 #include <array>
 #include <utility>
 
-#include <opcode.h>
-
 #include "interp/frames/call_position.hpp"
+#include "interp/versions/instructions.hpp"
 #include "interp/versions/internals.h"
 #include "interp/versions/monitoring.hpp"
 
@@ -48,7 +47,7 @@ PyObject* conclude(PyObject* self, PyObject* value) {
     return nullptr;
   }
   frame->localsplus[0] = *result;
-  if (PY_VERSION_HEX >= 0x030F0000) {  // operands go from the top (Python/generated_cases.c.h)
+  if (operands_go_from_the_top) {
     frame->localsplus[1] = make_slot(Py_NewRef(Py_None));
     drop_reference(second);
   }
@@ -100,7 +99,7 @@ _PyInterpreterFrame* make_continuation_frame(Slot* place, const Joint& joint) {
   }
   if (continuation.waits_for_generator()) {
     push(joint.generator);
-    if (PY_VERSION_HEX >= 0x030F0000) {
+    if (iterators_have_index) {
       push(nullptr);
     }
     instruction_of(f) = _PyCode_CODE(code_of(f)) + 1;
@@ -115,14 +114,12 @@ _PyInterpreterFrame* make_continuation_frame(Slot* place, const Joint& joint) {
 
 bool read_continuation_frame(_PyInterpreterFrame* f, Joint* joint) noexcept {
   *joint = {};
-#if PY_VERSION_HEX >= 0x030D0000
   if (opcode_at(_PyCode_CODE(code_of(f))) == EXIT_INIT_CHECK) {
     joint->continuation = &new_instance;
     joint->argument = is_level_of_recursion;
     joint->kept = object_in(f->localsplus[0]);
     return true;
   }
-#endif
   auto* code = reinterpret_cast<PyObject*>(code_of(f));
   if (std::ranges::find(codes, code) == codes.end()) {
     return false;
@@ -154,13 +151,10 @@ namespace {
 
 // What takes the generator off the value stack: after SEND it lies beneath what it has yielded, and from 3.12 on
 // beneath what it has returned, too.
-#if PY_VERSION_HEX >= 0x030C0000
-constexpr OwnInstruction drop_yielding[] = {{END_SEND}, {NOP}};
-constexpr OwnInstruction drop_returned = {END_SEND};
-#else
-constexpr OwnInstruction drop_yielding[] = {{SWAP, 2}, {POP_TOP}};
-constexpr OwnInstruction drop_returned = {NOP};
-#endif
+constexpr OwnInstruction drop_yielding[] = {
+    waiting_has_an_end ? OwnInstruction{END_SEND} : OwnInstruction{SWAP, 2},
+    waiting_has_an_end ? OwnInstruction{NOP} : OwnInstruction{POP_TOP}};
+constexpr OwnInstruction drop_returned = {waiting_has_an_end ? END_SEND : NOP};
 
 PyObject* assemble_waiting() {
   constexpr int returns = 7;  // the index of `drop_returned`, after those that have no caches
@@ -187,7 +181,7 @@ PyObject* assemble_driving() {
   const int waiting = 2 + stackless_inline_caches[SEND];
   return assemble("<continuation>",
                   {{NOP},
-                   {SEND, drop_returned.opcode == NOP ? 2 : 0},
+                   {SEND, waiting_has_an_end ? 0 : 2},
                    drop_yielding[0],
                    drop_yielding[1],
                    {SWAP, 2},

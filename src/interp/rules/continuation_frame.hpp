@@ -51,7 +51,7 @@
 namespace stackless::interp {
 
 // How high the value stack of such a frame is at most, and how many words it takes on the data stack.
-constexpr int continuation_height = PY_VERSION_HEX >= 0x030F0000 ? 6 : 5;
+constexpr int continuation_height = iterators_have_index ? 6 : 5;
 int continuation_words(const Continuation& continuation);
 
 // make_continuation_frame() makes one in place of used_words(continuation_height) words.

@@ -164,17 +164,15 @@ Object finish_hash(PyObject* value) {
 }
 
 // Has Converted go by the name of the object's type.
-bool borrow_name(PyTypeObject* type, [[maybe_unused]] bool with_module) {
-#if PY_VERSION_HEX >= 0x030F0000
+bool borrow_name(PyTypeObject* type, bool with_module) {
   static std::string name;
-  if (with_module) {
-    Object full = Object::steal(PyType_GetFullyQualifiedName(type));
+  if (messages_name_types_fully && with_module) {
+    Object full = name_in_messages(type);
     const char* text = full ? PyUnicode_AsUTF8(full.get()) : nullptr;
     name = text != nullptr ? text : "";
     ConvertedType.tp_name = name.c_str();
     return text != nullptr;
   }
-#endif
   ConvertedType.tp_name = type->tp_name;
   return true;
 }
@@ -272,43 +270,33 @@ bool converts(const Seam& seam, int number, bool then_formats, PyObject* specifi
              find_conversion(" sra"[number], then_formats, object, seam.function()));
 }
 
-#if PY_VERSION_HEX >= 0x030D0000
-bool formats_simply(const Seam& seam, Joint* joint) { return formats(seam, nullptr, joint); }
-bool formats_with_specification(const Seam& seam, Joint* joint) {
-  return formats(seam, seam.operand(1), joint);
-}
-bool converts_only(const Seam& seam, Joint* joint) {
-  return converts(seam, seam.stop.at->argument, false, nullptr, joint);
-}
-#else
-// One instruction does both (Python/ceval.c and bytecodes.c, FORMAT_VALUE).
+// Up to 3.12 one instruction does both (Python/ceval.c and bytecodes.c, FORMAT_VALUE).
 constexpr int conversion = 3, has_specification = 4;
 
 bool converts_and_formats(const Seam& seam, PyObject* specification, Joint* joint) {
-  int number = seam.stop.at->argument & conversion;
+  int number = conversions_are_separate ? 0 : seam.stop.at->argument & conversion;
   return number == 0 ? formats(seam, specification, joint)
                      : converts(seam, number, true, specification, joint);
 }
 bool formats_simply(const Seam& seam, Joint* joint) {
-  return (seam.stop.at->argument & has_specification) == 0 &&
+  return (conversions_are_separate || (seam.stop.at->argument & has_specification) == 0) &&
          converts_and_formats(seam, nullptr, joint);
 }
 bool formats_with_specification(const Seam& seam, Joint* joint) {
-  return (seam.stop.at->argument & has_specification) != 0 &&
+  return (conversions_are_separate || (seam.stop.at->argument & has_specification) != 0) &&
          converts_and_formats(seam, seam.operand(1), joint);
 }
-#endif
+bool converts_only(const Seam& seam, Joint* joint) {
+  return converts(seam, seam.stop.at->argument, false, nullptr, joint);
+}
 
 const Rule rules[] = {
     {CALL, a_calls, calls_conversion, convert},
-#if PY_VERSION_HEX >= 0x030D0000
     {FORMAT_SIMPLE, 1, formats_simply, convert},
     {FORMAT_WITH_SPEC, 2, formats_with_specification, convert},
     {CONVERT_VALUE, 1, converts_only, convert},
-#else
     {FORMAT_VALUE, 1, formats_simply, convert},
     {FORMAT_VALUE, 2, formats_with_specification, convert},
-#endif
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "interp/frames/code_map.hpp"
 #include "interp/versions/internals.h"
+#include "object/compat.hpp"
 
 namespace stackless::interp {
 
@@ -15,15 +16,6 @@ const PyMethodDef* method_in(PyTypeObject* type, PyObject* name) {
   return found != nullptr && Py_IS_TYPE(found, &PyMethodDescr_Type)
              ? reinterpret_cast<PyMethodDescrObject*>(found)->d_method
              : nullptr;
-}
-
-Object variables_of(PyObject* type) {
-  auto* found = reinterpret_cast<PyTypeObject*>(type);
-#if PY_VERSION_HEX >= 0x030C0000
-  return Object::steal(PyType_GetDict(found));
-#else
-  return Object::share(found->tp_dict);
-#endif
 }
 
 bool leads_to(PyObject* callable, PyObject* function) {
@@ -71,7 +63,7 @@ PyObject* find_beyond(PyTypeObject* type, PyTypeObject* of, PyObject* name) {
   }
   PyObject* found = nullptr;
   while (found == nullptr && ++i < size) {
-    Object variables = variables_of(PyTuple_GET_ITEM(order, i));
+    Object variables = dictionary_of(reinterpret_cast<PyTypeObject*>(PyTuple_GET_ITEM(order, i)));
     found = variables ? PyDict_GetItem(variables.get(), name) : nullptr;
   }
   return found;

@@ -5,12 +5,12 @@
 #include <array>
 #include <span>
 
-#include <opcode.h>
-
 #include "interp/frames/call_position.hpp"
 #include "interp/freezing/stowed_generators.hpp"
 #include "interp/rules/known_objects.hpp"
 #include "interp/rules/rules.hpp"
+#include "interp/versions/facts.hpp"
+#include "interp/versions/instructions.hpp"
 
 namespace stackless::interp {
 
@@ -35,7 +35,7 @@ struct Seam {
   PyObject* argument(int i) const { return operand(2 + i); }
   // self, if a method descriptor is called; else null.
   PyObject* self() const {
-    PyObject* tells = operand(PY_VERSION_HEX >= 0x030D0000 ? 1 : 0);
+    PyObject* tells = operand(callables_come_first ? 1 : 0);
     return tells != nullptr ? operand(1) : nullptr;
   }
 };
@@ -80,9 +80,6 @@ inline PyObject* wrapped_by(PyObject* method) {
   // Objects/funcobject.c, staticmethod, classmethod: it comes first.
   return *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(method) + sizeof(PyObject));
 }
-
-// variables_of() is a class's dictionary; or null.
-Object variables_of(PyObject* type);
 
 // is_call() tells whether the inner frame is that of a function which has been called, not of a generator.
 inline bool is_call(const Seam& seam) { return is_on_data_stack(seam.inner); }

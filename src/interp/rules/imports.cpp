@@ -150,13 +150,10 @@ PyObject* import_in(const Seam& seam) {
   return PyDict_Check(variables) ? PyDict_GetItem(variables, names.import) : nullptr;
 }
 
-#if PY_VERSION_HEX >= 0x030F0000
-bool is_lazy(const Seam& seam) { return (seam.stop.at->argument & 1) != 0; }
-int imported_name(const Seam& seam) { return seam.stop.at->argument >> 2; }
-#else
-bool is_lazy(const Seam&) { return false; }
-int imported_name(const Seam& seam) { return seam.stop.at->argument; }
-#endif
+bool is_lazy(const Seam& seam) { return imports_may_be_lazy && (seam.stop.at->argument & 1) != 0; }
+int imported_name(const Seam& seam) {
+  return seam.stop.at->argument >> (imports_may_be_lazy ? 2 : 0);
+}
 
 // [level, list of what is wanted or None]
 bool imports(const Seam& seam, Joint* joint) {

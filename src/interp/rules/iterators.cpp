@@ -6,11 +6,6 @@
 #include "interp/versions/monitoring.hpp"
 #include "object/errors.hpp"
 
-#if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has them
-extern "C" PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);
-extern "C" PyAPI_FUNC(int) _PyGen_FetchStopIterationValue(PyObject**);
-#endif
-
 namespace stackless::interp {
 
 namespace {
@@ -165,16 +160,14 @@ constexpr int index_slot = iterators_have_index ? 1 : 0;
 
 // ---- how they go on ----
 
-#if PY_VERSION_HEX >= 0x030F0000
 void complain_of_iterator(PyObject* object, PyObject* value) {
-  PyErr_Format(PyExc_TypeError, "%T.__iter__() must return an iterator, not %T", object, value);
+  if (messages_name_types_fully) {
+    PyErr_Format(PyExc_TypeError, "%T.__iter__() must return an iterator, not %T", object, value);
+  } else {
+    PyErr_Format(PyExc_TypeError, "iter() returned non-iterator of type '%.100s'",
+                 Py_TYPE(value)->tp_name);
+  }
 }
-#else
-void complain_of_iterator(PyObject*, PyObject* value) {
-  PyErr_Format(PyExc_TypeError, "iter() returned non-iterator of type '%.100s'",
-               Py_TYPE(value)->tp_name);
-}
-#endif
 
 // V has to be an iterator; argument 1: it is what a call returns.
 Result finish_iterator(const Arrival& arrival) {
@@ -226,7 +219,7 @@ Result finish_delegation(const Arrival& arrival) {
 
 // The generator, or (argument 1) coroutine, has to end, or let GeneratorExit out: Objects/genobject.c, gen_close.
 Result finish_closing(const Arrival& arrival) {
-  return push(PY_VERSION_HEX >= 0x030D0000 ? Object::share(arrival.value) : none());
+  return push(close_returns_value ? Object::share(arrival.value) : none());
 }
 Result expect_exit(const Arrival& arrival) {
   return PyErr_GivenExceptionMatches(arrival.value, PyExc_GeneratorExit) != 0

@@ -428,13 +428,10 @@ bool deletes_item(const Seam& seam, Joint*) {
   return has_rest(seam) && calls_method(seam, 0, names.delitem);
 }
 
-#if PY_VERSION_HEX >= 0x030E0000
-constexpr int subscript = BINARY_OP;
-bool is_subscript(const Seam& seam) { return seam.stop.at->argument == NB_SUBSCR; }
-#else
-constexpr int subscript = BINARY_SUBSCR;
-bool is_subscript(const Seam&) { return true; }
-#endif
+constexpr int subscript = subscripts_are_operators ? BINARY_OP : BINARY_SUBSCR;
+bool is_subscript(const Seam& seam) {
+  return !subscripts_are_operators || seam.stop.at->argument == NB_SUBSCR;
+}
 
 bool subscribes(const Seam& seam, Joint* joint) {
   return is_subscript(seam) && gets_item(seam, joint);
@@ -501,12 +498,10 @@ bool makes_default_item(const Seam& seam, Joint* joint) {
 bool negates(const Seam& seam, Joint*) { return calls_method(seam, 0, names.negative); }
 bool inverts_bits(const Seam& seam, Joint*) { return calls_method(seam, 0, names.invert); }
 bool makes_positive(const Seam& seam, Joint*) {
-#if PY_VERSION_HEX >= 0x030C0000
   constexpr int unary_positive = 5;  // Include/internal/pycore_intrinsics.h
-  if (seam.stop.at->argument != unary_positive) {
+  if (seam.stop.at->opcode == CALL_INTRINSIC_1 && seam.stop.at->argument != unary_positive) {
     return false;
   }
-#endif
   return calls_method(seam, 0, names.positive);
 }
 
@@ -592,13 +587,10 @@ const Rule rules[] = {
     {BINARY_OP, 2, operates, binary_operator},
     {UNARY_NEGATIVE, 1, negates, push_value},
     {UNARY_INVERT, 1, inverts_bits, push_value},
-#if PY_VERSION_HEX < 0x030C0000
     {UNARY_POSITIVE, 1, makes_positive, push_value},
-#else
     {CALL_INTRINSIC_1, 1, makes_positive, push_value},
     {BINARY_SLICE, 3, gets_item, push_value},
     {STORE_SLICE, 4, sets_item, push_nothing},
-#endif
     {subscript, 2, subscribes, push_value},
     {subscript, 2, gets_class_item, push_value},
     {subscript, 2, gets_missing_item, push_value},

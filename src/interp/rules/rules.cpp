@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include <opcode.h>
-
 #include "interp/frames/call_position.hpp"
 #include "interp/rules/continuation_frame.hpp"
 #include "interp/rules/crossing.hpp"
@@ -31,12 +29,8 @@ bool any_rule(int opcode, Predicate predicate) {
 
 // Up to 3.13 CALL_FUNCTION_EX keeps the tuple and dict that it makes of its operands to itself, having
 // dropped these (Python/bytecodes.c).
-int stale_operands([[maybe_unused]] const Instruction& at) {
-#if PY_VERSION_HEX < 0x030E0000
-  return at.opcode == CALL_FUNCTION_EX ? 1 + (at.argument & 1) : 0;
-#else
-  return 0;
-#endif
+int stale_operands(const Instruction& at) {
+  return !frames_know_their_operands && at.opcode == CALL_FUNCTION_EX ? 1 + (at.argument & 1) : 0;
 }
 
 }  // namespace
@@ -111,8 +105,9 @@ int driving_operands(const Instruction& at) {
 
 }  // namespace
 
-#if PY_VERSION_HEX >= 0x030E0000
-bool drops_operands(_PyInterpreterFrame* f, const Stop& stop) noexcept {
+namespace {
+
+bool lacks_operands(_PyInterpreterFrame* f, const Stop& stop) {
   auto lacks_any = [&](int first, int count) {
     const Slot* operands = f->localsplus + stop.height - first;
     return std::any_of(operands, operands + count,
@@ -129,10 +124,8 @@ bool drops_operands(_PyInterpreterFrame* f, const Stop& stop) noexcept {
     }
   }
 }
-#else
 // What was dropped before may be anything by now, but is still memory.
-[[gnu::no_sanitize_address]] bool drops_operands(_PyInterpreterFrame* f,
-                                                 const Stop& stop) noexcept {
+[[gnu::no_sanitize_address]] bool has_dying_operand(_PyInterpreterFrame* f, const Stop& stop) {
   // f(*iterable) puts a tuple in the iterable's place, but leaves that on the value stack (Python/ceval.c).
   int iterable =
       stop.at->opcode == CALL_FUNCTION_EX ? stop.height - 1 - (stop.at->argument & 1) : -1;
@@ -145,14 +138,19 @@ bool drops_operands(_PyInterpreterFrame* f, const Stop& stop) noexcept {
   }
   return false;
 }
-#endif
+
+}  // namespace
+
+bool drops_operands(_PyInterpreterFrame* f, const Stop& stop) noexcept {
+  return frames_know_their_operands ? lacks_operands(f, stop) : has_dying_operand(f, stop);
+}
 
 bool may_have_dropped(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
                       const Stop& stop) noexcept {
   if (is_on_data_stack(inner)) {
     return is_finalizer(inner) || drops_operands(outer, stop);
   }
-  if (PY_VERSION_HEX >= 0x030E0000) {
+  if (frames_know_their_operands) {
     return false;
   }
   auto* generator = reinterpret_cast<PyObject*>(generator_of(inner));

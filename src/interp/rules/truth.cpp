@@ -45,7 +45,6 @@ bool tests_object(const Seam& seam, PyObject* object, Joint* joint) {
 }
 
 bool tests(const Seam& seam, Joint* joint) { return tests_object(seam, seam.operand(0), joint); }
-#if PY_VERSION_HEX < 0x030D0000
 bool inverts(const Seam& seam, Joint* joint) {
   bool holds = tests(seam, joint);
   joint->argument |= 1;
@@ -55,7 +54,6 @@ bool jumps_if_false(const Seam& seam, Joint* joint) { return has_rest(seam) && t
 bool jumps_if_true(const Seam& seam, Joint* joint) {
   return has_rest(seam) && inverts(seam, joint);
 }
-#endif
 
 bool calls_bool(const Seam& seam, Joint* joint) {
   return seam.callable() == reinterpret_cast<PyObject*>(&PyBool_Type) && has_arguments(seam, 1) &&
@@ -64,16 +62,14 @@ bool calls_bool(const Seam& seam, Joint* joint) {
 
 // ---- how they go on ----
 
-#if PY_VERSION_HEX >= 0x030F0000
 void complain_of_truth(PyObject* object, PyObject* value) {
-  PyErr_Format(PyExc_TypeError, "%T.__bool__() must return a bool, not %T", object, value);
+  if (messages_name_types_fully) {
+    PyErr_Format(PyExc_TypeError, "%T.__bool__() must return a bool, not %T", object, value);
+  } else {
+    PyErr_Format(PyExc_TypeError, "__bool__ should return bool, returned %s",
+                 Py_TYPE(value)->tp_name);
+  }
 }
-#else
-void complain_of_truth(PyObject*, PyObject* value) {
-  PyErr_Format(PyExc_TypeError, "__bool__ should return bool, returned %s",
-               Py_TYPE(value)->tp_name);
-}
-#endif
 
 // Objects/typeobject.c, slot_sq_length; Python/bltinmodule.c, builtin_len.
 Object length_of(PyObject* value) {
@@ -107,7 +103,7 @@ Result finish_truth(const Arrival& arrival) {
 }
 
 // Nothing is pushed; the jump is taken if the truth is False.
-[[maybe_unused]] Result finish_jump(const Arrival& arrival) {
+Result finish_jump(const Arrival& arrival) {
   int truth = truth_of(arrival);
   if (truth < 0) {
     return std::nullopt;
@@ -119,7 +115,7 @@ Result finish_truth(const Arrival& arrival) {
 }
 
 // The same, but what is kept is pushed if the jump is taken; else the instruction is made once more, with a bool.
-[[maybe_unused]] Result finish_jump_or_pop(const Arrival& arrival) {
+Result finish_jump_or_pop(const Arrival& arrival) {
   int truth = truth_of(arrival);
   if (truth < 0) {
     return std::nullopt;
@@ -137,16 +133,13 @@ bool tells(const Place& place) noexcept {
   return what == tells_truth || what == tells_length;
 }
 bool may_tell(const Place& place) noexcept { return takes_a_flag(place) || tells(place); }
-[[maybe_unused]] bool tells_above_something(const Place& place) noexcept {
-  return tells(place) && place.height > 0;
-}
+bool tells_above_something(const Place& place) noexcept { return tells(place) && place.height > 0; }
 
 const Continuation push_truth{"push_truth", 9, Shape::plain, finish_truth, may_tell};
-[[maybe_unused]] const Continuation jump_on_truth{"jump_on_truth", 10, Shape::plain, finish_jump,
-                                                  tells_above_something};
+const Continuation jump_on_truth{"jump_on_truth", 10, Shape::plain, finish_jump,
+                                 tells_above_something};
 const Continuation push_length{"push_length", 11, Shape::plain, finish_length};
-[[maybe_unused]] const Continuation jump_or_pop{"jump_or_pop", 23, Shape::plain, finish_jump_or_pop,
-                                                tells};
+const Continuation jump_or_pop{"jump_or_pop", 23, Shape::plain, finish_jump_or_pop, tells};
 
 const Rule rules[] = {
     {CALL, a_calls, calls_len, push_length},
@@ -154,22 +147,16 @@ const Rule rules[] = {
     {CALL, a_calls, checks_subclass, push_truth},
     {CALL, a_calls, calls_bool, push_truth},
     {CONTAINS_OP, 2, contains, push_truth},
-#if PY_VERSION_HEX >= 0x030D0000
     {TO_BOOL, 1, tests, push_truth},
-#else
-    {UNARY_NOT, 1, inverts, push_truth},
-#endif
-#if PY_VERSION_HEX < 0x030C0000
+    {jumps_test_truth ? UNARY_NOT : no_instruction, 1, inverts, push_truth},
+    {jumps_test_truth ? POP_JUMP_IF_FALSE : no_instruction, 1, jumps_if_false, jump_on_truth},
+    {jumps_test_truth ? POP_JUMP_IF_TRUE : no_instruction, 1, jumps_if_true, jump_on_truth},
     {POP_JUMP_FORWARD_IF_FALSE, 1, jumps_if_false, jump_on_truth},
     {POP_JUMP_FORWARD_IF_TRUE, 1, jumps_if_true, jump_on_truth},
     {POP_JUMP_BACKWARD_IF_FALSE, 1, jumps_if_false, jump_on_truth},
     {POP_JUMP_BACKWARD_IF_TRUE, 1, jumps_if_true, jump_on_truth},
     {JUMP_IF_FALSE_OR_POP, 1, tests, jump_or_pop},
     {JUMP_IF_TRUE_OR_POP, 1, inverts, jump_or_pop},
-#elif PY_VERSION_HEX < 0x030D0000
-    {POP_JUMP_IF_FALSE, 1, jumps_if_false, jump_on_truth},
-    {POP_JUMP_IF_TRUE, 1, jumps_if_true, jump_on_truth},
-#endif
 };
 
 }  // namespace

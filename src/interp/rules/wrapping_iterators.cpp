@@ -9,10 +9,6 @@
 #include "interp/rules/crossing.hpp"
 #include "object/errors.hpp"
 
-#if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has it
-extern "C" PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);
-#endif
-
 namespace stackless::interp {
 
 namespace {
