@@ -44,53 +44,53 @@ PyTypeObject* called_class(PyObject* callable) {
 }
 
 // Objects/typeobject.c, type_call: __new__(), then slot_tp_init().
-bool makes_instance(const Seam& seam, Joint* joint) {
-  PyTypeObject* type = is_call(seam) ? called_class(seam.callable()) : nullptr;
+bool makes_instance(const Crossing& crossing, Joint* joint) {
+  PyTypeObject* type = is_call(crossing) ? called_class(crossing.callable()) : nullptr;
   if (type == nullptr || !creates_only(type) || type->tp_init != slots.init ||
-      method_of(type, names.init) != seam.function() ||
+      method_of(type, names.init) != crossing.function() ||
       // An allocation may have called that on another one.
-      _PyType_Lookup(type, names.finalizer) == seam.function()) {
+      _PyType_Lookup(type, names.finalizer) == crossing.function()) {
     return false;
   }
-  joint->kept = first_argument(seam.inner);
+  joint->kept = first_argument(crossing.inner);
   return joint->kept != nullptr && Py_TYPE(joint->kept) == type;
 }
 
 // The same at its first step; __init__() is to come yet.
-bool creates_instance(const Seam& seam, Joint* joint) {
-  PyObject* callable = seam.callable();
-  if (!is_call(seam) || callable == nullptr || !PyType_Check(callable) ||
-      called_class(callable) == nullptr || seam.self() != nullptr || has_keywords(seam) ||
-      seam.operands > largest_argument) {
+bool creates_instance(const Crossing& crossing, Joint* joint) {
+  PyObject* callable = crossing.callable();
+  if (!is_call(crossing) || callable == nullptr || !PyType_Check(callable) ||
+      called_class(callable) == nullptr || crossing.self() != nullptr || has_keywords(crossing) ||
+      crossing.operands > largest_argument) {
     return false;
   }
   auto* type = reinterpret_cast<PyTypeObject*>(callable);
   PyObject* method = _PyType_Lookup(type, names.create);
   joint->pops = 0;
-  joint->argument = seam.operands;
+  joint->argument = crossing.operands;
   joint->kept = callable;
   return type->tp_new == slots.create && method != nullptr &&
-         Py_IS_TYPE(method, &PyStaticMethod_Type) && wrapped_by(method) == seam.function() &&
-         method_of(type, names.init) != seam.function();
+         Py_IS_TYPE(method, &PyStaticMethod_Type) && wrapped_by(method) == crossing.function() &&
+         method_of(type, names.init) != crossing.function();
 }
 
-bool calls_function(const Seam& seam, Joint*) {
-  return is_call(seam) && leads_to(seam.callable(), seam.function());
+bool calls_function(const Crossing& crossing, Joint*) {
+  return is_call(crossing) && leads_to(crossing.callable(), crossing.function());
 }
 
 // Context.run(), as a method or a bound one (Python/context.c, context_run).
-bool runs_in_context(const Seam& seam, Joint* joint) {
-  PyObject* callable = seam.callable();
-  if (!is_call(seam) || callable == nullptr || seam.stop.at->argument < 1) {
+bool runs_in_context(const Crossing& crossing, Joint* joint) {
+  PyObject* callable = crossing.callable();
+  if (!is_call(crossing) || callable == nullptr || crossing.stop.at->argument < 1) {
     return false;
   }
   bool is_bound = PyCFunction_CheckExact(callable);
-  joint->kept = is_bound ? PyCFunction_GET_SELF(callable) : seam.self();
+  joint->kept = is_bound ? PyCFunction_GET_SELF(callable) : crossing.self();
   return joint->kept != nullptr && PyContext_CheckExact(joint->kept) &&
          (is_bound ? reinterpret_cast<PyCFunctionObject*>(callable)->m_ml ==
                          method_in(&PyContext_Type, names.run)
                    : callable == _PyType_Lookup(&PyContext_Type, names.run)) &&
-         leads_to(seam.argument(0), seam.function());
+         leads_to(crossing.argument(0), crossing.function());
 }
 
 // ---- exec() and eval() ----
@@ -99,54 +99,56 @@ bool runs_in_context(const Seam& seam, Joint* joint) {
 // PyEval_EvalCode): nobody else has its function, which has been made for this, and nothing is passed to it. What
 // these call before has a function that somebody else has, too, or is passed something: a key's __hash__(), or
 // what listens to audit events.
-bool is_evaluated(const Seam& seam) {
+bool is_evaluated(const Crossing& crossing) {
   constexpr Py_ssize_t owners = 2;  // the frame, and that C code
-  const PyCodeObject* code = code_of(seam.inner);
-  return is_call(seam) && seam.inner->f_locals != nullptr && code->co_argcount == 0 &&
+  const PyCodeObject* code = code_of(crossing.inner);
+  return is_call(crossing) && crossing.inner->f_locals != nullptr && code->co_argcount == 0 &&
          code->co_kwonlyargcount == 0 && (code->co_flags & (CO_VARARGS | CO_VARKEYWORDS)) == 0 &&
-         Py_REFCNT(seam.function()) <= owners;
+         Py_REFCNT(crossing.function()) <= owners;
 }
 
 // Python/bltinmodule.c: nothing else that these call evaluates code without Python code in between.
-bool executes(const Seam& seam, Joint*) {
-  return is_builtin(seam, builtins.exec) && is_evaluated(seam);
+bool executes(const Crossing& crossing, Joint*) {
+  return is_builtin(crossing, builtins.exec) && is_evaluated(crossing);
 }
-bool evaluates(const Seam& seam, Joint*) {
-  return is_builtin(seam, builtins.eval) && is_evaluated(seam);
+bool evaluates(const Crossing& crossing, Joint*) {
+  return is_builtin(crossing, builtins.eval) && is_evaluated(crossing);
 }
 
 // ---- with ----
 
 // Up to 3.11 its own __exit__() lies on the value stack already.
-bool enters_before_exit(const Seam& seam, Joint* joint) {
-  PyObject* exit = seam.operand(0);
+bool enters_before_exit(const Crossing& crossing, Joint* joint) {
+  PyObject* exit = crossing.operand(0);
   joint->pops = 0;
-  return is_call(seam) && Py_IS_TYPE(exit, &PyMethod_Type) &&
-         method_of(Py_TYPE(PyMethod_GET_SELF(exit)), names.enter) == seam.function();
+  return is_call(crossing) && Py_IS_TYPE(exit, &PyMethod_Type) &&
+         method_of(Py_TYPE(PyMethod_GET_SELF(exit)), names.enter) == crossing.function();
 }
 
 // Later it has dropped the manager, whose __enter__() has it for its self.
-bool enters_after_drop(const Seam& seam, Joint* joint) {
-  PyObject* manager = is_call(seam) ? first_argument(seam.inner) : nullptr;
-  if (manager == nullptr || manager != seam.operand(0)) {
+bool enters_after_drop(const Crossing& crossing, Joint* joint) {
+  PyObject* manager = is_call(crossing) ? first_argument(crossing.inner) : nullptr;
+  if (manager == nullptr || manager != crossing.operand(0)) {
     return false;
   }
   joint->stale = 1;
   joint->kept = manager;
   joint->second = method_of(Py_TYPE(manager), names.exit);
-  return joint->second != nullptr && method_of(Py_TYPE(manager), names.enter) == seam.function();
+  return joint->second != nullptr &&
+         method_of(Py_TYPE(manager), names.enter) == crossing.function();
 }
 
-bool enters(const Seam& seam, Joint* joint) {
-  return exit_is_pushed_first ? enters_before_exit(seam, joint) : enters_after_drop(seam, joint);
+bool enters(const Crossing& crossing, Joint* joint) {
+  return exit_is_pushed_first ? enters_before_exit(crossing, joint)
+                              : enters_after_drop(crossing, joint);
 }
 
 // When a with block has ended well, its bound __exit__() lies where a method's function would, and the first
 // of the three None where its self would (Python/compile.c, compiler_call_exit_with_nones: nothing else is
 // compiled like that). method_vectorcall() lends the slot before the arguments, thus hides itself.
-bool exits_well(const Seam& seam, Joint*) {
-  const Instruction* at = seam.stop.at;
-  const CodeMap* map = code_map(code_of(seam.outer));
+bool exits_well(const Crossing& crossing, Joint*) {
+  const Instruction* at = crossing.stop.at;
+  const CodeMap* map = code_map(code_of(crossing.outer));
   constexpr int nones = 3;
   if (at->argument != nones - 1 || at - map->instructions.get() < nones + units_before_call) {
     return false;
@@ -154,19 +156,19 @@ bool exits_well(const Seam& seam, Joint*) {
   for (int i = 1; i <= nones; ++i) {
     const Instruction& load = at[-units_before_call - i];
     if (load.opcode != LOAD_CONST ||
-        PyTuple_GET_ITEM(code_of(seam.outer)->co_consts, load.argument) != Py_None) {
+        PyTuple_GET_ITEM(code_of(crossing.outer)->co_consts, load.argument) != Py_None) {
       return false;
     }
   }
-  PyObject* lent = seam.operand(0);
-  return is_call(seam) && first_argument(seam.inner) == lent && lent != nullptr &&
-         method_of(Py_TYPE(lent), names.exit) == seam.function();
+  PyObject* lent = crossing.operand(0);
+  return is_call(crossing) && first_argument(crossing.inner) == lent && lent != nullptr &&
+         method_of(Py_TYPE(lent), names.exit) == crossing.function();
 }
 
 // [exit function, (3.14+: its self,) the last instruction, the exception before, this one]
-bool exits(const Seam& seam, Joint* joint) {
+bool exits(const Crossing& crossing, Joint* joint) {
   joint->pops = 0;
-  return is_call(seam) && leads_to(seam.operand(0), seam.function());
+  return is_call(crossing) && leads_to(crossing.operand(0), crossing.function());
 }
 
 // ---- how they go on ----

@@ -431,9 +431,9 @@ bool is_called_as_type(PyTypeObject* meta) {
 
 // ---- the class statement (Python/bltinmodule.c, builtin___build_class__) ---------------------------------
 
-bool is_statement(const Seam& seam, const ClassStatement& statement) {
-  if (!is_call(seam) || !is_builtin(seam, builtins.build_class) ||
-      seam.operands > largest_argument || !statement.is_call()) {
+bool is_statement(const Crossing& crossing, const ClassStatement& statement) {
+  if (!is_call(crossing) || !is_builtin(crossing, builtins.build_class) ||
+      crossing.operands > largest_argument || !statement.is_call()) {
     return false;
   }
   for (int i = 0; i < statement.bases(); ++i) {
@@ -444,21 +444,22 @@ bool is_statement(const Seam& seam, const ClassStatement& statement) {
   return true;
 }
 
-ClassStatement statement_at(const Seam& seam) {
-  return {seam.outer, seam.stop.at, seam.stop.height - seam.operands, seam.operands};
+ClassStatement statement_at(const Crossing& crossing) {
+  return {crossing.outer, crossing.stop.at, crossing.stop.height - crossing.operands,
+          crossing.operands};
 }
 
 // The metaclass that makes the class of a statement by type_call(); else null.
-PyTypeObject* metaclass_of(const Seam& seam, const ClassStatement& statement) {
-  PyObject* meta = is_statement(seam, statement) ? statement.metaclass() : nullptr;
+PyTypeObject* metaclass_of(const Crossing& crossing, const ClassStatement& statement) {
+  PyObject* meta = is_statement(crossing, statement) ? statement.metaclass() : nullptr;
   auto* type = reinterpret_cast<PyTypeObject*>(meta);
   return meta != nullptr && PyType_Check(meta) && is_called_as_type(type) ? type : nullptr;
 }
 
 // Its operands stay where they are until it is over.
-void keep_operands(const Seam& seam, Joint* joint) {
+void keep_operands(const Crossing& crossing, Joint* joint) {
   joint->pops = 0;
-  joint->argument = seam.operands;
+  joint->argument = crossing.operands;
 }
 
 bool is_prepared_by(PyTypeObject* meta, PyObject* function) {
@@ -471,59 +472,59 @@ bool is_created_by(PyTypeObject* meta, PyObject* function) {
 }
 
 // __prepare__(); the body has yet to run.
-bool prepares_class(const Seam& seam, Joint* joint) {
-  ClassStatement statement = statement_at(seam);
-  PyTypeObject* meta = metaclass_of(seam, statement);
+bool prepares_class(const Crossing& crossing, Joint* joint) {
+  ClassStatement statement = statement_at(crossing);
+  PyTypeObject* meta = metaclass_of(crossing, statement);
   if (meta == nullptr || Py_TYPE(meta)->tp_getattro != PyType_Type.tp_getattro) {
     return false;
   }
   PyObject* of_meta = _PyType_Lookup(Py_TYPE(meta), names.prepare);
   PyObject* found = _PyType_Lookup(meta, names.prepare);
   bool has_meta = found != nullptr && Py_IS_TYPE(found, &PyClassMethod_Type);
-  PyObject* first = first_argument(seam.inner);
-  keep_operands(seam, joint);
+  PyObject* first = first_argument(crossing.inner);
+  keep_operands(crossing, joint);
   joint->second = reinterpret_cast<PyObject*>(meta);
   return (of_meta == nullptr || Py_TYPE(of_meta)->tp_descr_set == nullptr) && found != nullptr &&
          (has_meta || Py_IS_TYPE(found, &PyStaticMethod_Type) || PyFunction_Check(found)) &&
-         is_prepared_by(meta, seam.function()) && !is_created_by(meta, seam.function()) &&
+         is_prepared_by(meta, crossing.function()) && !is_created_by(meta, crossing.function()) &&
          first == (has_meta ? joint->second : statement.name());
 }
 
-bool builds_class(const Seam& seam, Joint* joint) {
-  ClassStatement statement = statement_at(seam);
+bool builds_class(const Crossing& crossing, Joint* joint) {
+  ClassStatement statement = statement_at(crossing);
   // A call of the body by anybody else has its global variables for the local ones, or none.
-  PyObject* variables = seam.inner->f_locals;
-  if (!is_statement(seam, statement) || statement.body() != seam.function() ||
-      variables == nullptr || variables == seam.inner->f_globals) {
+  PyObject* variables = crossing.inner->f_locals;
+  if (!is_statement(crossing, statement) || statement.body() != crossing.function() ||
+      variables == nullptr || variables == crossing.inner->f_globals) {
     return false;
   }
-  keep_operands(seam, joint);
+  keep_operands(crossing, joint);
   joint->kept = variables;
   joint->second = statement.metaclass();
   return joint->second != nullptr;
 }
 
 // The metaclass's __new__(); its __init__() may be to come.
-bool creates_class(const Seam& seam, Joint* joint) {
-  ClassStatement statement = statement_at(seam);
-  PyTypeObject* meta = metaclass_of(seam, statement);
+bool creates_class(const Crossing& crossing, Joint* joint) {
+  ClassStatement statement = statement_at(crossing);
+  PyTypeObject* meta = metaclass_of(crossing, statement);
   constexpr int number = 3;  // of its argument that is the namespace
-  keep_operands(seam, joint);
-  joint->kept = argument_of(seam.inner, number);
+  keep_operands(crossing, joint);
+  joint->kept = argument_of(crossing.inner, number);
   return meta != nullptr && meta->tp_new == slots.create && joint->kept != nullptr &&
-         is_created_by(meta, seam.function()) && !is_prepared_by(meta, seam.function()) &&
-         first_argument(seam.inner) == reinterpret_cast<PyObject*>(meta) &&
+         is_created_by(meta, crossing.function()) && !is_prepared_by(meta, crossing.function()) &&
+         first_argument(crossing.inner) == reinterpret_cast<PyObject*>(meta) &&
          find_class_cell(statement.body(), joint->kept, &joint->second);
 }
 
 // The metaclass's __init__().
-bool initialises_class(const Seam& seam, Joint* joint) {
-  ClassStatement statement = statement_at(seam);
-  PyTypeObject* meta = metaclass_of(seam, statement);
-  keep_operands(seam, joint);
-  joint->kept = first_argument(seam.inner);
+bool initialises_class(const Crossing& crossing, Joint* joint) {
+  ClassStatement statement = statement_at(crossing);
+  PyTypeObject* meta = metaclass_of(crossing, statement);
+  keep_operands(crossing, joint);
+  joint->kept = first_argument(crossing.inner);
   return meta != nullptr && joint->kept != nullptr && Py_IS_TYPE(joint->kept, meta) &&
-         meta->tp_init == slots.init && method_of(meta, names.init) == seam.function() &&
+         meta->tp_init == slots.init && method_of(meta, names.init) == crossing.function() &&
          find_class_cell_of(statement.body(), joint->kept, &joint->second);
 }
 
@@ -531,15 +532,15 @@ bool initialises_class(const Seam& seam, Joint* joint) {
 
 // Whether what runs is what type_new() calls for the class. It finds nothing of the metaclass that calls it for
 // something else.
-bool initialises(const Seam& seam, PyObject* object) {
-  if (!is_call(seam) || object == nullptr || !PyType_Check(object)) {
+bool initialises(const Crossing& crossing, PyObject* object) {
+  if (!is_call(crossing) || object == nullptr || !PyType_Check(object)) {
     return false;
   }
   auto* type = reinterpret_cast<PyTypeObject*>(object);
   PyObject* found = find_beyond(type, type, names.init_subclass);
-  const PyCodeObject* code = code_of(seam.inner);
+  const PyCodeObject* code = code_of(crossing.inner);
   return found != nullptr && Py_IS_TYPE(found, &PyClassMethod_Type) &&
-         leads_to(unwrapped(found), seam.function()) &&
+         leads_to(unwrapped(found), crossing.function()) &&
          // __set_name__() would be called with two.
          code->co_argcount == 1 && (code->co_flags & CO_VARARGS) == 0 &&
          _PyType_Lookup(Py_TYPE(type), names.mro) == _PyType_Lookup(&PyType_Type, names.mro);
@@ -550,20 +551,21 @@ bool is_all(PyTypeObject* meta) {
   return meta->tp_new == PyType_Type.tp_new && meta->tp_init == PyType_Type.tp_init;
 }
 
-bool initialises_subclass_of_statement(const Seam& seam, Joint* joint) {
-  ClassStatement statement = statement_at(seam);
-  PyTypeObject* meta = metaclass_of(seam, statement);
-  joint->kept = meta != nullptr ? first_argument(seam.inner) : nullptr;
-  keep_operands(seam, joint);
-  return initialises(seam, joint->kept) && Py_IS_TYPE(joint->kept, meta) && is_all(meta) &&
+bool initialises_subclass_of_statement(const Crossing& crossing, Joint* joint) {
+  ClassStatement statement = statement_at(crossing);
+  PyTypeObject* meta = metaclass_of(crossing, statement);
+  joint->kept = meta != nullptr ? first_argument(crossing.inner) : nullptr;
+  keep_operands(crossing, joint);
+  return initialises(crossing, joint->kept) && Py_IS_TYPE(joint->kept, meta) && is_all(meta) &&
          find_class_cell_of(statement.body(), joint->kept, &joint->second);
 }
 
 // type(name, bases, namespace), or another metaclass instead; type.__new__(metaclass, name, bases, namespace).
-bool initialises_subclass(const Seam& seam, Joint* joint) {
-  PyObject* callable = is_call(seam) && seam.self() == nullptr ? seam.callable() : nullptr;
-  joint->kept = callable != nullptr ? first_argument(seam.inner) : nullptr;
-  if (!initialises(seam, joint->kept)) {
+bool initialises_subclass(const Crossing& crossing, Joint* joint) {
+  PyObject* callable =
+      is_call(crossing) && crossing.self() == nullptr ? crossing.callable() : nullptr;
+  joint->kept = callable != nullptr ? first_argument(crossing.inner) : nullptr;
+  if (!initialises(crossing, joint->kept)) {
     return false;
   }
   PyTypeObject* meta = Py_TYPE(joint->kept);
@@ -598,11 +600,11 @@ bool find_next_step(const Joint& before, _PyInterpreterFrame* outer, _PyInterpre
   if (inner == nullptr || before.argument == 0) {
     return false;
   }
-  Seam seam{outer, inner, {passed_instruction(outer), height_of(outer)}, before.argument};
+  Crossing crossing{outer, inner, {passed_instruction(outer), height_of(outer)}, before.argument};
   return std::ranges::any_of(rules, [&](const Rule& rule) {
     *joint = {};
     joint->continuation = &rule.continuation;
-    return rule.opcode == seam.stop.at->opcode && rule.holds(seam, joint);
+    return rule.opcode == crossing.stop.at->opcode && rule.holds(crossing, joint);
   });
 }
 

@@ -243,51 +243,51 @@ bool use(PyObject* object, PyObject* specification, Joint* joint, Argument argum
   return argument.has_value();
 }
 
-bool calls_conversion(const Seam& seam, Joint* joint) {
-  PyObject* callable = seam.callable();
-  int arguments = seam.stop.at->argument;
-  if (!is_call(seam) || callable == nullptr || arguments < 1 || arguments > 2 ||
-      !has_arguments(seam, arguments)) {
+bool calls_conversion(const Crossing& crossing, Joint* joint) {
+  PyObject* callable = crossing.callable();
+  int arguments = crossing.stop.at->argument;
+  if (!is_call(crossing) || callable == nullptr || arguments < 1 || arguments > 2 ||
+      !has_arguments(crossing, arguments)) {
     return false;
   }
-  PyObject* object = seam.argument(0);
-  PyObject* second = arguments == 2 ? seam.argument(1) : nullptr;
-  return use(object, second, joint, find_builtin(callable, object, second, seam.function()));
+  PyObject* object = crossing.argument(0);
+  PyObject* second = arguments == 2 ? crossing.argument(1) : nullptr;
+  return use(object, second, joint, find_builtin(callable, object, second, crossing.function()));
 }
 
-bool formats(const Seam& seam, PyObject* specification, Joint* joint) {
-  PyObject* object = seam.operand(0);
-  return is_call(seam) &&
-         use(object, specification, joint, find_formatting(object, specification, seam.function()));
+bool formats(const Crossing& crossing, PyObject* specification, Joint* joint) {
+  PyObject* object = crossing.operand(0);
+  return is_call(crossing) && use(object, specification, joint,
+                                  find_formatting(object, specification, crossing.function()));
 }
 
 // `number`: 1 for !s, 2 for !r, 3 for !a.
-bool converts(const Seam& seam, int number, bool then_formats, PyObject* specification,
+bool converts(const Crossing& crossing, int number, bool then_formats, PyObject* specification,
               Joint* joint) {
-  PyObject* object = seam.operand(0);
-  return is_call(seam) && number >= 1 && number <= 3 &&
+  PyObject* object = crossing.operand(0);
+  return is_call(crossing) && number >= 1 && number <= 3 &&
          use(object, specification, joint,
-             find_conversion(" sra"[number], then_formats, object, seam.function()));
+             find_conversion(" sra"[number], then_formats, object, crossing.function()));
 }
 
 // Up to 3.12 one instruction does both (Python/ceval.c and bytecodes.c, FORMAT_VALUE).
 constexpr int conversion = 3, has_specification = 4;
 
-bool converts_and_formats(const Seam& seam, PyObject* specification, Joint* joint) {
-  int number = conversions_are_separate ? 0 : seam.stop.at->argument & conversion;
-  return number == 0 ? formats(seam, specification, joint)
-                     : converts(seam, number, true, specification, joint);
+bool converts_and_formats(const Crossing& crossing, PyObject* specification, Joint* joint) {
+  int number = conversions_are_separate ? 0 : crossing.stop.at->argument & conversion;
+  return number == 0 ? formats(crossing, specification, joint)
+                     : converts(crossing, number, true, specification, joint);
 }
-bool formats_simply(const Seam& seam, Joint* joint) {
-  return (conversions_are_separate || (seam.stop.at->argument & has_specification) == 0) &&
-         converts_and_formats(seam, nullptr, joint);
+bool formats_simply(const Crossing& crossing, Joint* joint) {
+  return (conversions_are_separate || (crossing.stop.at->argument & has_specification) == 0) &&
+         converts_and_formats(crossing, nullptr, joint);
 }
-bool formats_with_specification(const Seam& seam, Joint* joint) {
-  return (conversions_are_separate || (seam.stop.at->argument & has_specification) != 0) &&
-         converts_and_formats(seam, seam.operand(1), joint);
+bool formats_with_specification(const Crossing& crossing, Joint* joint) {
+  return (conversions_are_separate || (crossing.stop.at->argument & has_specification) != 0) &&
+         converts_and_formats(crossing, crossing.operand(1), joint);
 }
-bool converts_only(const Seam& seam, Joint* joint) {
-  return converts(seam, seam.stop.at->argument, false, nullptr, joint);
+bool converts_only(const Crossing& crossing, Joint* joint) {
+  return converts(crossing, crossing.stop.at->argument, false, nullptr, joint);
 }
 
 const Rule rules[] = {

@@ -69,26 +69,28 @@ PyObject* find_beyond(PyTypeObject* type, PyTypeObject* of, PyObject* name) {
   return found;
 }
 
-bool is_builtin(const Seam& seam, const PyMethodDef* function) {
-  PyObject* callable = seam.callable();
-  return callable != nullptr && PyCFunction_CheckExact(callable) && seam.self() == nullptr &&
+bool is_builtin(const Crossing& crossing, const PyMethodDef* function) {
+  PyObject* callable = crossing.callable();
+  return callable != nullptr && PyCFunction_CheckExact(callable) && crossing.self() == nullptr &&
          reinterpret_cast<PyCFunctionObject*>(callable)->m_ml == function;
 }
 
-bool calls_builtin(const Seam& seam, const PyMethodDef* function, int arguments) {
-  return is_builtin(seam, function) && seam.stop.at->argument == arguments;
+bool calls_builtin(const Crossing& crossing, const PyMethodDef* function, int arguments) {
+  return is_builtin(crossing, function) && crossing.stop.at->argument == arguments;
 }
 
-bool has_keywords(const Seam& seam) {
-  return keyword_names(seam.outer, seam.stop.at, seam.stop.height) != nullptr;
+bool has_keywords(const Crossing& crossing) {
+  return keyword_names(crossing.outer, crossing.stop.at, crossing.stop.height) != nullptr;
 }
 
-bool has_arguments(const Seam& seam, int count) {
-  return seam.self() == nullptr && seam.stop.at->argument == count && !has_keywords(seam);
+bool has_arguments(const Crossing& crossing, int count) {
+  return crossing.self() == nullptr && crossing.stop.at->argument == count &&
+         !has_keywords(crossing);
 }
 
-bool calls_method(const Seam& seam, int operand, PyObject* name) {
-  return is_call(seam) && method_of(Py_TYPE(seam.operand(operand)), name) == seam.function();
+bool calls_method(const Crossing& crossing, int operand, PyObject* name) {
+  return is_call(crossing) &&
+         method_of(Py_TYPE(crossing.operand(operand)), name) == crossing.function();
 }
 
 }  // namespace stackless::interp

@@ -1,5 +1,5 @@
-// What the rules are made of: the seam between two Python frames that C code has left, what can be asked
-// about it, and how a rule is written down.
+// A crossing: an outer Python frame has called C code, which has called an inner one. A rule looks at a crossing and
+// says how the outer frame goes on without the C code.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@
 
 namespace stackless::interp {
 
-struct Seam {
+struct Crossing {
   _PyInterpreterFrame* outer;
   _PyInterpreterFrame* inner;
   Stop stop;
@@ -45,7 +45,7 @@ struct Seam {
 struct Rule {
   int opcode;
   int operands;
-  bool (*holds)(const Seam& seam, Joint* joint);
+  bool (*holds)(const Crossing& crossing, Joint* joint);
   const Continuation& continuation;
 };
 
@@ -82,7 +82,7 @@ inline PyObject* wrapped_by(PyObject* method) {
 }
 
 // is_call() tells whether the inner frame is that of a function which has been called, not of a generator.
-inline bool is_call(const Seam& seam) { return is_on_data_stack(seam.inner); }
+inline bool is_call(const Crossing& crossing) { return is_on_data_stack(crossing.inner); }
 
 // leads_to() tells whether a call of `callable` is a call of `function`, with nothing done to what that returns.
 bool leads_to(PyObject* callable, PyObject* function);
@@ -97,18 +97,18 @@ PyObject* find_beyond(PyTypeObject* type, PyTypeObject* of, PyObject* name);
 
 // is_builtin() tells whether a call has called that C function; calls_builtin(), with so many arguments, all
 // of them positional.
-bool is_builtin(const Seam& seam, const PyMethodDef* function);
-bool calls_builtin(const Seam& seam, const PyMethodDef* function, int arguments);
+bool is_builtin(const Crossing& crossing, const PyMethodDef* function);
+bool calls_builtin(const Crossing& crossing, const PyMethodDef* function, int arguments);
 
 // has_keywords() tells whether a call of one of its instructions, CALL, has been made with keyword arguments.
-bool has_keywords(const Seam& seam);
+bool has_keywords(const Crossing& crossing);
 // has_arguments() tells whether a call has so many positional arguments, and nothing else.
-bool has_arguments(const Seam& seam, int count);
+bool has_arguments(const Crossing& crossing, int count);
 
 // calls_method() tells whether the operand's method has been called.
-bool calls_method(const Seam& seam, int operand, PyObject* name);
+bool calls_method(const Crossing& crossing, int operand, PyObject* name);
 
 // has_rest() is needed by continuations that push nothing: they have to find something to take off.
-inline bool has_rest(const Seam& seam) { return seam.stop.height > seam.operands; }
+inline bool has_rest(const Crossing& crossing) { return crossing.stop.height > crossing.operands; }
 
 }  // namespace stackless::interp

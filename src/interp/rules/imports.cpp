@@ -134,77 +134,79 @@ const Continuation push_module{"push_module", 20,           Shape::catching,
 // ---- imports (Python/import.c, PyImport_ImportModuleLevelObject) ----
 
 // Whether importlib looks for the module, and not for another one that has to come first.
-bool finds_module(const Seam& seam, PyObject* name) {
-  PyObject* first = first_argument(seam.inner);
-  return seam.function() == importlib_function("_find_and_load") && first != nullptr &&
+bool finds_module(const Crossing& crossing, PyObject* name) {
+  PyObject* first = first_argument(crossing.inner);
+  return crossing.function() == importlib_function("_find_and_load") && first != nullptr &&
          PyUnicode_Check(first) && PyUnicode_Check(name) && PyUnicode_Compare(first, name) == 0;
 }
 
 // What is wanted from a package may have to be imported: that is done last.
-bool finds_submodules(const Seam& seam) {
-  return seam.function() == importlib_function("_handle_fromlist");
+bool finds_submodules(const Crossing& crossing) {
+  return crossing.function() == importlib_function("_handle_fromlist");
 }
 
-PyObject* import_in(const Seam& seam) {
-  PyObject* variables = seam.outer->f_builtins;
+PyObject* import_in(const Crossing& crossing) {
+  PyObject* variables = crossing.outer->f_builtins;
   return PyDict_Check(variables) ? PyDict_GetItem(variables, names.import) : nullptr;
 }
 
-bool is_lazy(const Seam& seam) { return imports_may_be_lazy && (seam.stop.at->argument & 1) != 0; }
-int imported_name(const Seam& seam) {
-  return seam.stop.at->argument >> (imports_may_be_lazy ? 2 : 0);
+bool is_lazy(const Crossing& crossing) {
+  return imports_may_be_lazy && (crossing.stop.at->argument & 1) != 0;
+}
+int imported_name(const Crossing& crossing) {
+  return crossing.stop.at->argument >> (imports_may_be_lazy ? 2 : 0);
 }
 
 // [level, list of what is wanted or None]
-bool imports(const Seam& seam, Joint* joint) {
-  if (!is_call(seam) || is_lazy(seam) || !may_finish_import() ||
-      !is_original_import(import_in(seam))) {
+bool imports(const Crossing& crossing, Joint* joint) {
+  if (!is_call(crossing) || is_lazy(crossing) || !may_finish_import() ||
+      !is_original_import(import_in(crossing))) {
     return false;
   }
-  joint->kept = PyTuple_GET_ITEM(code_of(seam.outer)->co_names, imported_name(seam));
-  joint->second = seam.operand(1);
-  joint->argument = finds_submodules(seam) ? 1 : 0;
-  bool is_relative = PyObject_IsTrue(seam.operand(0)) != 0;
+  joint->kept = PyTuple_GET_ITEM(code_of(crossing.outer)->co_names, imported_name(crossing));
+  joint->second = crossing.operand(1);
+  joint->argument = finds_submodules(crossing) ? 1 : 0;
+  bool is_relative = PyObject_IsTrue(crossing.operand(0)) != 0;
   // The compiler never leaves the list of a relative import out.
   return joint->argument == 1 ||
-         (is_relative ? seam.function() == importlib_function("_find_and_load")
-                      : finds_module(seam, joint->kept));
+         (is_relative ? crossing.function() == importlib_function("_find_and_load")
+                      : finds_module(crossing, joint->kept));
 }
 
-bool imports_by_function(const Seam& seam, Joint*) {
-  return is_call(seam) && leads_to(import_in(seam), seam.function());
+bool imports_by_function(const Crossing& crossing, Joint*) {
+  return is_call(crossing) && leads_to(import_in(crossing), crossing.function());
 }
 
 // __import__(name, globals, locals, list of what is wanted, level)
-bool calls_import(const Seam& seam, Joint* joint) {
-  int arguments = seam.stop.at->argument;
-  if (!is_call(seam) || !is_builtin(seam, builtins.import) || !may_finish_import() ||
-      keyword_names(seam.outer, seam.stop.at, seam.stop.height) != nullptr || arguments < 1 ||
-      (arguments == 5 && PyObject_IsTrue(seam.argument(4)) != 0)) {
+bool calls_import(const Crossing& crossing, Joint* joint) {
+  int arguments = crossing.stop.at->argument;
+  if (!is_call(crossing) || !is_builtin(crossing, builtins.import) || !may_finish_import() ||
+      keyword_names(crossing.outer, crossing.stop.at, crossing.stop.height) != nullptr ||
+      arguments < 1 || (arguments == 5 && PyObject_IsTrue(crossing.argument(4)) != 0)) {
     return false;
   }
-  joint->kept = seam.argument(0);
-  joint->second = arguments > 3 ? seam.argument(3) : nullptr;
-  joint->argument = finds_submodules(seam) ? 1 : 0;
-  return joint->argument == 1 || finds_module(seam, joint->kept);
+  joint->kept = crossing.argument(0);
+  joint->second = arguments > 3 ? crossing.argument(3) : nullptr;
+  joint->argument = finds_submodules(crossing) ? 1 : 0;
+  return joint->argument == 1 || finds_module(crossing, joint->kept);
 }
 
 // importlib calls it like that for what is wanted from a package: f(*args, **kwds). Up to 3.13 these can't be
 // looked at any more, but its variables can.
-bool calls_import_with_list(const Seam& seam, Joint* joint) {
-  PyObject* caller = function_of(seam.outer);
-  if (!is_call(seam) || !is_builtin(seam, builtins.import) || !may_finish_import() ||
+bool calls_import_with_list(const Crossing& crossing, Joint* joint) {
+  PyObject* caller = function_of(crossing.outer);
+  if (!is_call(crossing) || !is_builtin(crossing, builtins.import) || !may_finish_import() ||
       caller != importlib_function("_call_with_frames_removed")) {
     return false;
   }
-  PyObject* arguments = object_in(seam.outer->localsplus[1]);
-  PyObject* keywords = object_in(seam.outer->localsplus[2]);
+  PyObject* arguments = object_in(crossing.outer->localsplus[1]);
+  PyObject* keywords = object_in(crossing.outer->localsplus[2]);
   if (arguments == nullptr || !PyTuple_Check(arguments) || PyTuple_GET_SIZE(arguments) != 1 ||
       keywords == nullptr || !PyDict_Check(keywords) || PyDict_GET_SIZE(keywords) != 0) {
     return false;
   }
   joint->kept = PyTuple_GET_ITEM(arguments, 0);
-  return finds_module(seam, joint->kept);
+  return finds_module(crossing, joint->kept);
 }
 
 const Rule rules[] = {

@@ -10,45 +10,45 @@ namespace stackless::interp {
 
 namespace {
 
-bool gets_iterator(const Seam& seam, Joint* joint) {
-  joint->kept = seam.operand(0);
-  return calls_method(seam, 0, names.iter);
+bool gets_iterator(const Crossing& crossing, Joint* joint) {
+  joint->kept = crossing.operand(0);
+  return calls_method(crossing, 0, names.iter);
 }
 
-bool calls_iter(const Seam& seam, Joint* joint) {
-  if (!is_call(seam) || !calls_builtin(seam, builtins.iter, 1)) {
+bool calls_iter(const Crossing& crossing, Joint* joint) {
+  if (!is_call(crossing) || !calls_builtin(crossing, builtins.iter, 1)) {
     return false;
   }
   joint->argument = 1;
-  joint->kept = seam.argument(0);
-  return method_of(Py_TYPE(seam.argument(0)), names.iter) == seam.function();
+  joint->kept = crossing.argument(0);
+  return method_of(Py_TYPE(crossing.argument(0)), names.iter) == crossing.function();
 }
 
 // ---- iterators ----
 
-bool steps(const Seam& seam, Joint* joint) {
+bool steps(const Crossing& crossing, Joint* joint) {
   joint->pops = 0;
-  return may_end_loop(seam.stop.height) && calls_method(seam, 0, names.next);
+  return may_end_loop(crossing.stop.height) && calls_method(crossing, 0, names.next);
 }
 
-bool calls_next_method(const Seam& seam, Joint*) {
-  return is_call(seam) && calls_builtin(seam, builtins.next, 1) &&
-         method_of(Py_TYPE(seam.argument(0)), names.next) == seam.function();
+bool calls_next_method(const Crossing& crossing, Joint*) {
+  return is_call(crossing) && calls_builtin(crossing, builtins.next, 1) &&
+         method_of(Py_TYPE(crossing.argument(0)), names.next) == crossing.function();
 }
 
-bool calls_next_method_with_default(const Seam& seam, Joint* joint) {
-  if (!is_call(seam) || !calls_builtin(seam, builtins.next, 2)) {
+bool calls_next_method_with_default(const Crossing& crossing, Joint* joint) {
+  if (!is_call(crossing) || !calls_builtin(crossing, builtins.next, 2)) {
     return false;
   }
-  joint->kept = seam.argument(1);
-  return method_of(Py_TYPE(seam.argument(0)), names.next) == seam.function();
+  joint->kept = crossing.argument(1);
+  return method_of(Py_TYPE(crossing.argument(0)), names.next) == crossing.function();
 }
 
 // `yield from` an iterator that isn't sent anything.
-bool delegates(const Seam& seam, Joint* joint) {
+bool delegates(const Crossing& crossing, Joint* joint) {
   joint->pops = 1;
-  return object_in(seam.outer->localsplus[seam.stop.height - 1]) == Py_None &&
-         calls_method(seam, 0, names.next);
+  return object_in(crossing.outer->localsplus[crossing.stop.height - 1]) == Py_None &&
+         calls_method(crossing, 0, names.next);
 }
 
 // ---- generators ----
@@ -58,61 +58,61 @@ bool is_resumable(PyObject* object) {
 }
 
 // The iterator, or what is delegated to, is the generator.
-bool resumes_first(const Seam& seam, Joint* joint) {
-  PyObject* generator = seam.generator();
-  bool sends = seam.stop.at->opcode == SEND;
+bool resumes_first(const Crossing& crossing, Joint* joint) {
+  PyObject* generator = crossing.generator();
+  bool sends = crossing.stop.at->opcode == SEND;
   joint->pops = sends ? 1 : 0;
-  return generator != nullptr && seam.operand(0) == generator && is_resumable(generator) &&
-         (sends || may_end_loop(seam.stop.height));
+  return generator != nullptr && crossing.operand(0) == generator && is_resumable(generator) &&
+         (sends || may_end_loop(crossing.stop.height));
 }
 
 // The argument of drive_generator where the instruction is a call: StopIteration comes out of it.
 constexpr int raises_when_done = 1;
 
 // What an asynchronous generator's asend(), __anext__(), athrow() or aclose() has returned drives it.
-bool drives_generator(const Seam& seam, PyObject* awaitable, Joint* joint) {
+bool drives_generator(const Crossing& crossing, PyObject* awaitable, Joint* joint) {
   joint->kept = awaitable;
-  joint->generator = seam.generator();
+  joint->generator = crossing.generator();
   return joint->generator != nullptr && awaitable != nullptr && is_awaitable(awaitable) &&
          generator_driven_by(awaitable) == joint->generator &&
          state_of(awaitable) == awaitable_begun;
 }
 
-bool drives(const Seam& seam, Joint* joint) {
+bool drives(const Crossing& crossing, Joint* joint) {
   joint->pops = 1;
-  return drives_generator(seam, seam.operand(0), joint);
+  return drives_generator(crossing, crossing.operand(0), joint);
 }
 
 // next(generator), next(generator, default): Python/bltinmodule.c, builtin_next.
-bool calls_next(const Seam& seam, Joint* joint) {
-  PyObject* callable = seam.callable();
-  int arguments = seam.stop.at->argument;
-  if (callable == nullptr || !PyCFunction_CheckExact(callable) || seam.self() != nullptr ||
+bool calls_next(const Crossing& crossing, Joint* joint) {
+  PyObject* callable = crossing.callable();
+  int arguments = crossing.stop.at->argument;
+  if (callable == nullptr || !PyCFunction_CheckExact(callable) || crossing.self() != nullptr ||
       reinterpret_cast<PyCFunctionObject*>(callable)->m_ml != builtins.next || arguments < 1) {
     return false;
   }
-  joint->generator = seam.generator();
-  joint->kept = arguments == 2 ? seam.argument(1) : nullptr;
-  return joint->generator != nullptr && seam.argument(0) == joint->generator &&
+  joint->generator = crossing.generator();
+  joint->kept = arguments == 2 ? crossing.argument(1) : nullptr;
+  return joint->generator != nullptr && crossing.argument(0) == joint->generator &&
          is_resumable(joint->generator);
 }
-bool calls_next_without_default(const Seam& seam, Joint* joint) {
-  return calls_next(seam, joint) && joint->kept == nullptr;
+bool calls_next_without_default(const Crossing& crossing, Joint* joint) {
+  return calls_next(crossing, joint) && joint->kept == nullptr;
 }
-bool calls_next_with_default(const Seam& seam, Joint* joint) {
-  return calls_next(seam, joint) && joint->kept != nullptr;
+bool calls_next_with_default(const Crossing& crossing, Joint* joint) {
+  return calls_next(crossing, joint) && joint->kept != nullptr;
 }
 
 // generator.send(), generator.throw(), generator.__next__(), as methods or bound ones
 // (Objects/genobject.c).
-bool resumes_by_method(const Seam& seam, Joint* joint) {
-  PyObject* callable = seam.callable();
-  PyObject* generator = seam.generator();
+bool resumes_by_method(const Crossing& crossing, Joint* joint) {
+  PyObject* callable = crossing.callable();
+  PyObject* generator = crossing.generator();
   if (generator == nullptr || callable == nullptr || !is_resumable(generator)) {
     return false;
   }
   joint->generator = generator;
-  PyObject* self = seam.self();
+  PyObject* self = crossing.self();
   if (PyCFunction_CheckExact(callable)) {
     self = PyCFunction_GET_SELF(callable);
     const PyMethodDef* method = reinterpret_cast<PyCFunctionObject*>(callable)->m_ml;
@@ -125,24 +125,24 @@ bool resumes_by_method(const Seam& seam, Joint* joint) {
 }
 
 // awaitable.send(), as a method or a bound one: an event loop of the program's own.
-bool drives_by_method(const Seam& seam, Joint* joint) {
-  PyObject* callable = seam.callable();
+bool drives_by_method(const Crossing& crossing, Joint* joint) {
+  PyObject* callable = crossing.callable();
   if (callable == nullptr) {
     return false;
   }
   bool is_bound = PyCFunction_CheckExact(callable);
-  PyObject* awaitable = is_bound ? PyCFunction_GET_SELF(callable) : seam.self();
+  PyObject* awaitable = is_bound ? PyCFunction_GET_SELF(callable) : crossing.self();
   joint->argument = raises_when_done;
-  return drives_generator(seam, awaitable, joint) &&
+  return drives_generator(crossing, awaitable, joint) &&
          (is_bound ? reinterpret_cast<PyCFunctionObject*>(callable)->m_ml ==
                          method_in(Py_TYPE(awaitable), names.send)
                    : callable == _PyType_Lookup(Py_TYPE(awaitable), names.send));
 }
 
 // generator.close(), as a method or a bound one (Objects/genobject.c, gen_close).
-bool closes(const Seam& seam, Joint* joint) {
-  PyObject* callable = seam.callable();
-  PyObject* generator = seam.generator();
+bool closes(const Crossing& crossing, Joint* joint) {
+  PyObject* callable = crossing.callable();
+  PyObject* generator = crossing.generator();
   if (generator == nullptr || callable == nullptr || !is_resumable(generator)) {
     return false;
   }
@@ -153,7 +153,8 @@ bool closes(const Seam& seam, Joint* joint) {
            reinterpret_cast<PyCFunctionObject*>(callable)->m_ml ==
                method_in(Py_TYPE(generator), names.close);
   }
-  return seam.self() == generator && callable == _PyType_Lookup(Py_TYPE(generator), names.close);
+  return crossing.self() == generator &&
+         callable == _PyType_Lookup(Py_TYPE(generator), names.close);
 }
 
 constexpr int index_slot = iterators_have_index ? 1 : 0;

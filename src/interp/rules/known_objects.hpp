@@ -111,7 +111,7 @@ inline bool defaults_stay;
 // That of every Python function, unless somebody has replaced it.
 inline vectorcallfunc function_vectorcall;
 
-// init_seams() is called once, at import; -1 with an exception set.
-int init_seams();
+// init_known_objects() is called once, at import; -1 with an exception set.
+int init_known_objects();
 
 }  // namespace stackless::interp

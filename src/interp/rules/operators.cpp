@@ -420,28 +420,30 @@ int init_operators() {
 
 namespace {
 
-bool gets_item(const Seam& seam, Joint*) { return calls_method(seam, 0, names.getitem); }
-bool sets_item(const Seam& seam, Joint*) {
-  return has_rest(seam) && calls_method(seam, 1, names.setitem);
+bool gets_item(const Crossing& crossing, Joint*) {
+  return calls_method(crossing, 0, names.getitem);
 }
-bool deletes_item(const Seam& seam, Joint*) {
-  return has_rest(seam) && calls_method(seam, 0, names.delitem);
+bool sets_item(const Crossing& crossing, Joint*) {
+  return has_rest(crossing) && calls_method(crossing, 1, names.setitem);
+}
+bool deletes_item(const Crossing& crossing, Joint*) {
+  return has_rest(crossing) && calls_method(crossing, 0, names.delitem);
 }
 
 constexpr int subscript = subscripts_are_operators ? BINARY_OP : BINARY_SUBSCR;
-bool is_subscript(const Seam& seam) {
-  return !subscripts_are_operators || seam.stop.at->argument == NB_SUBSCR;
+bool is_subscript(const Crossing& crossing) {
+  return !subscripts_are_operators || crossing.stop.at->argument == NB_SUBSCR;
 }
 
-bool subscribes(const Seam& seam, Joint* joint) {
-  return is_subscript(seam) && gets_item(seam, joint);
+bool subscribes(const Crossing& crossing, Joint* joint) {
+  return is_subscript(crossing) && gets_item(crossing, joint);
 }
 
 // A class's __class_getitem__(): Objects/abstract.c, PyObject_GetItem.
-bool gets_class_item(const Seam& seam, Joint*) {
-  PyObject* object = seam.operand(0);
+bool gets_class_item(const Crossing& crossing, Joint*) {
+  PyObject* object = crossing.operand(0);
   PyTypeObject* meta = Py_TYPE(object);
-  if (!is_subscript(seam) || !is_call(seam) || !PyType_Check(object) ||
+  if (!is_subscript(crossing) || !is_call(crossing) || !PyType_Check(object) ||
       meta->tp_getattro != PyType_Type.tp_getattro ||
       (meta->tp_as_mapping != nullptr && meta->tp_as_mapping->mp_subscript != nullptr) ||
       (meta->tp_as_sequence != nullptr && meta->tp_as_sequence->sq_item != nullptr) ||
@@ -450,7 +452,7 @@ bool gets_class_item(const Seam& seam, Joint*) {
   }
   PyObject* method = _PyType_Lookup(reinterpret_cast<PyTypeObject*>(object), names.class_getitem);
   return method != nullptr && Py_IS_TYPE(method, &PyClassMethod_Type) &&
-         leads_to(wrapped_by(method), seam.function());
+         leads_to(wrapped_by(method), crossing.function());
 }
 
 // Objects/dictobject.c, dict_subscript.
@@ -459,50 +461,54 @@ bool looks_up_as_dict(PyTypeObject* type) {
 }
 
 // A dictionary's __missing__(); not its own hash or comparison, should it look for itself.
-bool gets_missing_item(const Seam& seam, Joint*) {
-  PyTypeObject* type = Py_TYPE(seam.operand(0));
-  return is_subscript(seam) && looks_up_as_dict(type) && calls_method(seam, 0, names.missing) &&
-         first_argument(seam.inner) == seam.operand(0) &&
-         _PyType_Lookup(type, names.hash) != seam.function() &&
-         _PyType_Lookup(type, names.equal) != seam.function();
+bool gets_missing_item(const Crossing& crossing, Joint*) {
+  PyTypeObject* type = Py_TYPE(crossing.operand(0));
+  return is_subscript(crossing) && looks_up_as_dict(type) &&
+         calls_method(crossing, 0, names.missing) &&
+         first_argument(crossing.inner) == crossing.operand(0) &&
+         _PyType_Lookup(type, names.hash) != crossing.function() &&
+         _PyType_Lookup(type, names.equal) != crossing.function();
 }
 
 // A function that takes nothing can't be a method of a key, but for a static one.
-bool is_factory(const Seam& seam, PyObject* function) {
+bool is_factory(const Crossing& crossing, PyObject* function) {
   auto* code = reinterpret_cast<PyCodeObject*>(
-      reinterpret_cast<PyFunctionObject*>(seam.function())->func_code);
-  PyObject* hash = _PyType_Lookup(Py_TYPE(seam.operand(1)), names.hash);
+      reinterpret_cast<PyFunctionObject*>(crossing.function())->func_code);
+  PyObject* hash = _PyType_Lookup(Py_TYPE(crossing.operand(1)), names.hash);
   return code->co_argcount == 0 && (code->co_flags & CO_VARARGS) == 0 &&
          (hash == nullptr || !Py_IS_TYPE(hash, &PyStaticMethod_Type)) &&
-         leads_to(function, seam.function());
+         leads_to(function, crossing.function());
 }
 
 // What a defaultdict's factory makes is stored: Modules/_collectionsmodule.c, defdict_missing.
-bool makes_default_item(const Seam& seam, Joint* joint) {
-  PyObject* dict = seam.operand(0);
+bool makes_default_item(const Crossing& crossing, Joint* joint) {
+  PyObject* dict = crossing.operand(0);
   PyTypeObject* type = Py_TYPE(dict);
-  if (!is_subscript(seam) || !is_call(seam) || types.default_dict == nullptr ||
+  if (!is_subscript(crossing) || !is_call(crossing) || types.default_dict == nullptr ||
       !looks_up_as_dict(type) || PyType_IsSubtype(type, types.default_dict) == 0 ||
       _PyType_Lookup(type, names.missing) != _PyType_Lookup(types.default_dict, names.missing)) {
     return false;
   }
   joint->kept = dict;
-  joint->second = seam.operand(1);
+  joint->second = crossing.operand(1);
   joint->argument = defaults_stay ? 1 : 0;
   // defdictobject: the dictionary, the factory.
   PyObject* factory =
       *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(dict) + sizeof(PyDictObject));
-  return factory != nullptr && is_factory(seam, factory);
+  return factory != nullptr && is_factory(crossing, factory);
 }
 
-bool negates(const Seam& seam, Joint*) { return calls_method(seam, 0, names.negative); }
-bool inverts_bits(const Seam& seam, Joint*) { return calls_method(seam, 0, names.invert); }
-bool makes_positive(const Seam& seam, Joint*) {
+bool negates(const Crossing& crossing, Joint*) { return calls_method(crossing, 0, names.negative); }
+bool inverts_bits(const Crossing& crossing, Joint*) {
+  return calls_method(crossing, 0, names.invert);
+}
+bool makes_positive(const Crossing& crossing, Joint*) {
   constexpr int unary_positive = 5;  // Include/internal/pycore_intrinsics.h
-  if (seam.stop.at->opcode == CALL_INTRINSIC_1 && seam.stop.at->argument != unary_positive) {
+  if (crossing.stop.at->opcode == CALL_INTRINSIC_1 &&
+      crossing.stop.at->argument != unary_positive) {
     return false;
   }
-  return calls_method(seam, 0, names.positive);
+  return calls_method(crossing, 0, names.positive);
 }
 
 // ---- operators ----
@@ -514,34 +520,37 @@ bool use(PyObject* left, PyObject* right, Joint* joint, Argument argument) {
   return argument.has_value();
 }
 
-bool operates_on(const Seam& seam, Joint* joint, int argument, PyObject* left, PyObject* right) {
-  PyObject* first = is_call(seam) ? first_argument(seam.inner) : nullptr;
+bool operates_on(const Crossing& crossing, Joint* joint, int argument, PyObject* left,
+                 PyObject* right) {
+  PyObject* first = is_call(crossing) ? first_argument(crossing.inner) : nullptr;
   return first != nullptr &&
-         use(left, right, joint, find_operator(argument, left, right, seam.function(), first));
+         use(left, right, joint, find_operator(argument, left, right, crossing.function(), first));
 }
 
-bool operates(const Seam& seam, Joint* joint) {
-  return operates_on(seam, joint, seam.stop.at->argument, seam.operand(0), seam.operand(1));
+bool operates(const Crossing& crossing, Joint* joint) {
+  return operates_on(crossing, joint, crossing.stop.at->argument, crossing.operand(0),
+                     crossing.operand(1));
 }
 
-bool calls_operator(const Seam& seam, Joint* joint, const PyMethodDef* function, int argument) {
-  return calls_builtin(seam, function, 2) && !has_keywords(seam) &&
-         operates_on(seam, joint, argument, seam.argument(0), seam.argument(1));
+bool calls_operator(const Crossing& crossing, Joint* joint, const PyMethodDef* function,
+                    int argument) {
+  return calls_builtin(crossing, function, 2) && !has_keywords(crossing) &&
+         operates_on(crossing, joint, argument, crossing.argument(0), crossing.argument(1));
 }
-bool calls_divmod(const Seam& seam, Joint* joint) {
-  return calls_operator(seam, joint, builtins.divmod, divmod_operator);
+bool calls_divmod(const Crossing& crossing, Joint* joint) {
+  return calls_operator(crossing, joint, builtins.divmod, divmod_operator);
 }
-bool calls_pow(const Seam& seam, Joint* joint) {
-  return calls_operator(seam, joint, builtins.pow, NB_POWER);
+bool calls_pow(const Crossing& crossing, Joint* joint) {
+  return calls_operator(crossing, joint, builtins.pow, NB_POWER);
 }
 
-bool compares(const Seam& seam, Joint* joint) {
-  PyObject* first = is_call(seam) ? first_argument(seam.inner) : nullptr;
-  int argument = seam.stop.at->argument;
+bool compares(const Crossing& crossing, Joint* joint) {
+  PyObject* first = is_call(crossing) ? first_argument(crossing.inner) : nullptr;
+  int argument = crossing.stop.at->argument;
   return first != nullptr &&
-         use(seam.operand(0), seam.operand(1), joint,
-             find_comparison(comparison_of(argument), makes_bool(argument), seam.operand(0),
-                             seam.operand(1), seam.function(), first));
+         use(crossing.operand(0), crossing.operand(1), joint,
+             find_comparison(comparison_of(argument), makes_bool(argument), crossing.operand(0),
+                             crossing.operand(1), crossing.function(), first));
 }
 
 // ---- how they go on ----

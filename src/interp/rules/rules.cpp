@@ -161,7 +161,7 @@ bool may_have_dropped(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
 }
 
 bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* joint) noexcept {
-  Seam seam{outer, inner, {}, 0};
+  Crossing crossing{outer, inner, {}, 0};
   if (Joint before; read_continuation_frame(outer, &before)) {
     auto* find_next = before.continuation->find_next;
     bool known = find_next != nullptr && find_next(before, outer->previous, inner, joint);
@@ -170,27 +170,27 @@ bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* j
     joint->again = true;
     return known && (inner == nullptr || !is_on_data_stack(inner) || !is_finalizer(inner));
   }
-  if (find_stop(outer, &seam.stop) != Pin::none ||
-      (inner != nullptr && may_have_dropped(outer, inner, seam.stop))) {
+  if (find_stop(outer, &crossing.stop) != Pin::none ||
+      (inner != nullptr && may_have_dropped(outer, inner, crossing.stop))) {
     return false;
   }
-  const Instruction& at = *seam.stop.at;
+  const Instruction& at = *crossing.stop.at;
   // Tools may want to know of what it does; not so of SEND, of which only the line is told, beforehand.
   if (opcode_at(instruction_of(outer)) >= stackless_first_instrumented && at.opcode != SEND) {
     return false;
   }
   return any_rule(at.opcode, [&](const Rule& rule) {
-    seam.operands = rule.operands == a_calls ? call_operands(at) : rule.operands;
-    if (seam.stop.height - seam.operands < code_of(outer)->co_nlocalsplus ||
+    crossing.operands = rule.operands == a_calls ? call_operands(at) : rule.operands;
+    if (crossing.stop.height - crossing.operands < code_of(outer)->co_nlocalsplus ||
         (inner == nullptr && !rule.continuation.asks)) {
       return false;
     }
     *joint = {};
-    joint->height = seam.stop.height;
-    joint->pops = seam.operands;
+    joint->height = crossing.stop.height;
+    joint->pops = crossing.operands;
     joint->stale = stale_operands(at);
     joint->continuation = &rule.continuation;
-    return rule.holds(seam, joint);
+    return rule.holds(crossing, joint);
   });
 }
 
@@ -236,8 +236,8 @@ const Continuation* continuation_of(int number) noexcept {
 }
 
 int init_rules() {
-  if (init_seams() < 0 || init_wrappers() < 0 || init_operators() < 0 || init_conversions() < 0 ||
-      init_classes() < 0) {
+  if (init_known_objects() < 0 || init_wrappers() < 0 || init_operators() < 0 ||
+      init_conversions() < 0 || init_classes() < 0) {
     return -1;
   }
   return number_continuations() < 0 ? -1 : init_continuation_frames();

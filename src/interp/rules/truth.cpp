@@ -10,54 +10,58 @@ namespace {
 constexpr int opposite = 1, tells_truth = 2, tells_length = 4;
 
 // Objects/abstract.c, object_recursive_isinstance and object_issubclass.
-bool checks(const Seam& seam, const PyMethodDef* function, PyObject* name) {
-  if (!is_call(seam) || !calls_builtin(seam, function, 2)) {
+bool checks(const Crossing& crossing, const PyMethodDef* function, PyObject* name) {
+  if (!is_call(crossing) || !calls_builtin(crossing, function, 2)) {
     return false;
   }
-  PyObject* type = seam.argument(1);
-  return !PyTuple_Check(type) && method_of(Py_TYPE(type), name) == seam.function() &&
-         first_argument(seam.inner) == type;
+  PyObject* type = crossing.argument(1);
+  return !PyTuple_Check(type) && method_of(Py_TYPE(type), name) == crossing.function() &&
+         first_argument(crossing.inner) == type;
 }
-bool checks_instance(const Seam& seam, Joint*) {
-  return checks(seam, builtins.isinstance, names.instance_check);
+bool checks_instance(const Crossing& crossing, Joint*) {
+  return checks(crossing, builtins.isinstance, names.instance_check);
 }
-bool checks_subclass(const Seam& seam, Joint*) {
-  return checks(seam, builtins.issubclass, names.subclass_check);
+bool checks_subclass(const Crossing& crossing, Joint*) {
+  return checks(crossing, builtins.issubclass, names.subclass_check);
 }
 
-bool contains(const Seam& seam, Joint* joint) {
-  joint->argument = seam.stop.at->argument & 1;
-  return calls_method(seam, 1, names.contains);
+bool contains(const Crossing& crossing, Joint* joint) {
+  joint->argument = crossing.stop.at->argument & 1;
+  return calls_method(crossing, 1, names.contains);
 }
-bool calls_len(const Seam& seam, Joint*) {
-  return is_call(seam) && calls_builtin(seam, builtins.len, 1) &&
-         method_of(Py_TYPE(seam.argument(0)), names.length) == seam.function();
+bool calls_len(const Crossing& crossing, Joint*) {
+  return is_call(crossing) && calls_builtin(crossing, builtins.len, 1) &&
+         method_of(Py_TYPE(crossing.argument(0)), names.length) == crossing.function();
 }
 
 // Objects/object.c, PyObject_IsTrue: __bool__(), or else __len__().
-bool tests_object(const Seam& seam, PyObject* object, Joint* joint) {
+bool tests_object(const Crossing& crossing, PyObject* object, Joint* joint) {
   PyTypeObject* type = Py_TYPE(object);
   bool has_truth = type->tp_as_number != nullptr && type->tp_as_number->nb_bool != nullptr;
   joint->argument = has_truth ? tells_truth : tells_length;
   joint->kept = object;
-  return is_call(seam) &&
-         method_of(type, has_truth ? names.truth : names.length) == seam.function();
+  return is_call(crossing) &&
+         method_of(type, has_truth ? names.truth : names.length) == crossing.function();
 }
 
-bool tests(const Seam& seam, Joint* joint) { return tests_object(seam, seam.operand(0), joint); }
-bool inverts(const Seam& seam, Joint* joint) {
-  bool holds = tests(seam, joint);
+bool tests(const Crossing& crossing, Joint* joint) {
+  return tests_object(crossing, crossing.operand(0), joint);
+}
+bool inverts(const Crossing& crossing, Joint* joint) {
+  bool holds = tests(crossing, joint);
   joint->argument |= 1;
   return holds;
 }
-bool jumps_if_false(const Seam& seam, Joint* joint) { return has_rest(seam) && tests(seam, joint); }
-bool jumps_if_true(const Seam& seam, Joint* joint) {
-  return has_rest(seam) && inverts(seam, joint);
+bool jumps_if_false(const Crossing& crossing, Joint* joint) {
+  return has_rest(crossing) && tests(crossing, joint);
+}
+bool jumps_if_true(const Crossing& crossing, Joint* joint) {
+  return has_rest(crossing) && inverts(crossing, joint);
 }
 
-bool calls_bool(const Seam& seam, Joint* joint) {
-  return seam.callable() == reinterpret_cast<PyObject*>(&PyBool_Type) && has_arguments(seam, 1) &&
-         tests_object(seam, seam.argument(0), joint);
+bool calls_bool(const Crossing& crossing, Joint* joint) {
+  return crossing.callable() == reinterpret_cast<PyObject*>(&PyBool_Type) &&
+         has_arguments(crossing, 1) && tests_object(crossing, crossing.argument(0), joint);
 }
 
 // ---- how they go on ----

@@ -345,8 +345,9 @@ constexpr int depth_in(int argument) { return argument >> 2; }
 static_assert(asking(AskedBy::next_or, deepest) <= largest_argument);
 
 // An iterator of C waits for one that it asks (interp/wrappers.hpp).
-bool asks(const Seam& seam, PyObject* iterator, bool by_generator, AskedBy by, Joint* joint) {
-  Asked asked = find_asked(iterator, seam.outer, seam.stop.height, false, seam.inner);
+bool asks(const Crossing& crossing, PyObject* iterator, bool by_generator, AskedBy by,
+          Joint* joint) {
+  Asked asked = find_asked(iterator, crossing.outer, crossing.stop.height, false, crossing.inner);
   joint->kept = iterator;
   joint->generator = asked.generator;
   joint->asked = asked.frameless;
@@ -355,19 +356,19 @@ bool asks(const Seam& seam, PyObject* iterator, bool by_generator, AskedBy by, J
 }
 
 template <bool by_generator>
-bool loops_over_wrapper(const Seam& seam, Joint* joint) {
+bool loops_over_wrapper(const Crossing& crossing, Joint* joint) {
   joint->pops = 0;
-  return may_end_loop(seam.stop.height) &&
-         asks(seam, seam.operand(0), by_generator, AskedBy::loop, joint);
+  return may_end_loop(crossing.stop.height) &&
+         asks(crossing, crossing.operand(0), by_generator, AskedBy::loop, joint);
 }
 
 template <bool by_generator>
-bool calls_next_of_wrapper(const Seam& seam, Joint* joint) {
-  bool has_default = calls_builtin(seam, builtins.next, 2);
-  joint->second = has_default ? seam.argument(1) : nullptr;
-  return (has_default || calls_builtin(seam, builtins.next, 1)) &&
-         asks(seam, seam.argument(0), by_generator, has_default ? AskedBy::next_or : AskedBy::next,
-              joint);
+bool calls_next_of_wrapper(const Crossing& crossing, Joint* joint) {
+  bool has_default = calls_builtin(crossing, builtins.next, 2);
+  joint->second = has_default ? crossing.argument(1) : nullptr;
+  return (has_default || calls_builtin(crossing, builtins.next, 1)) &&
+         asks(crossing, crossing.argument(0), by_generator,
+              has_default ? AskedBy::next_or : AskedBy::next, joint);
 }
 
 // What is kept, an iterator, goes on: Python/bytecodes.c, FOR_ITER; Python/bltinmodule.c, builtin_next.
