@@ -126,10 +126,10 @@ Pin add_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Halt* halt
     return Pin::memory;
   }
   halt->merges = true;
-  if (needs_shim(joint.ending)) {
+  if (joint.continuation->has_frame()) {
     ++halt->frames;
-    halt->used_words += used_words(shim_height);
-    halt->room_words += static_cast<std::size_t>(shim_words(joint.ending));
+    halt->used_words += used_words(continuation_height);
+    halt->room_words += static_cast<std::size_t>(continuation_words(*joint.continuation));
   }
   *position = joint.again ? Position{outer->previous, height_of(outer->previous)}
                           : Position{outer, joint.height - joint.pops};

@@ -39,7 +39,7 @@ struct Unwinding {
   PyObject* deferred;  // a list, or null
   Aside generators;
   std::vector<PyObject*>
-      contexts;  // that Context.run() has entered, innermost first; their shims hold them
+      contexts;  // that Context.run() has entered, innermost first; their continuations' frames hold them
   Held wrappers;
 };
 thread_local Unwinding unwinding;
@@ -161,7 +161,7 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
     return nullptr;
   }
   for (const Joint& joint : halt.joints) {
-    if (is_wrapped(joint.ending) && !unwinding.wrappers.hold(joint.kept)) {
+    if (joint.continuation->asks && !unwinding.wrappers.hold(joint.kept)) {
       unwinding.wrappers.let_go();
       discard(frozen);
       return nullptr;
@@ -179,17 +179,17 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
   bool unwinds = true;  // whether a loop comes by there
   // Puts what goes on for the C code that `f` has called.
   auto cross = [&] {
-    go_on = joint->ending == Ending::generator ? await_generator : step_over;
-    if (joint->ending == Ending::drive) {
+    go_on = joint->continuation == &resume_generator ? await_generator : step_over;
+    if (joint->continuation->shape == Shape::driving) {
       unwinding.generators.set_driver(joint->kept);
     }
-    if (joint->ending == Ending::leave) {
+    if (joint->continuation == &leave_context) {
       unwinding.contexts.push_back(joint->kept);
     }
-    if (needs_shim(joint->ending)) {
-      *link = make_shim(words, *joint);
+    if (joint->continuation->has_frame()) {
+      *link = make_continuation_frame(words, *joint);
       link = &(*link)->previous;
-      words += used_words(shim_height);
+      words += used_words(continuation_height);
     }
     defer_operands(f, *joint);
     height = joint->height - joint->pops;

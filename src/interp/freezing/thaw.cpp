@@ -304,7 +304,7 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
 
 int init_freezing() {
   spare_running_generators();
-  if (init_code_maps() < 0 || init_own() < 0 || init_shims() < 0 || init_merging() < 0) {
+  if (init_code_maps() < 0 || init_own() < 0 || init_merging() < 0) {
     return -1;
   }
   // The RESUME at the end never runs: sys.monitoring refuses code without one.

@@ -12,23 +12,24 @@
 #include "interp/pickling/frame_record.hpp"
 #include "interp/pickling/placeholders.hpp"
 #include "interp/rules/continuation_frame.hpp"
-#include "object/owned.hpp"
+#include "interp/versions/facts.hpp"
+#include "object/reference.hpp"
 
 namespace stackless::interp {
 
 namespace {
 
 std::int32_t check_of_joint(const Joint& joint, int inner) {
-  return check_of(Sort::joint, inner, static_cast<int>(joint.ending), joint.argument, 0, "", 0);
+  return check_of(Sort::joint, inner, joint.continuation->number, joint.argument, 0, "", 0);
 }
 
 PyObject* make_joint_entry(const Joint& joint, int inner, Wrap wrap) {
-  Owned kept(wrap(joint.kept != nullptr ? joint.kept : Py_None));
-  Owned second(kept != nullptr ? wrap(joint.second != nullptr ? joint.second : Py_None) : nullptr);
-  return second != nullptr
-             ? Py_BuildValue("(iiiOO)", static_cast<int>(joint.ending), joint.argument,
-                             check_of_joint(joint, inner), kept.get(), second.get())
-             : nullptr;
+  Object kept = Object::steal(wrap(joint.kept != nullptr ? joint.kept : Py_None));
+  Object second = Object::steal(
+      kept != nullptr ? wrap(joint.second != nullptr ? joint.second : Py_None) : nullptr);
+  return second != nullptr ? Py_BuildValue("(iiiOO)", joint.continuation->number, joint.argument,
+                                           check_of_joint(joint, inner), kept.get(), second.get())
+                           : nullptr;
 }
 
 bool is_joint_entry(PyObject* entry) {
@@ -50,13 +51,13 @@ int check_in(PyObject* entry) {
 }  // namespace
 
 PyObject* take_apart(const Frozen* frozen, Wrap wrap) {
-  Owned list(PyList_New(frozen->frames));
+  Object list = Object::steal(PyList_New(frozen->frames));
   _PyInterpreterFrame* f = frozen->inner;
   int inner = 0;
   for (int i = frozen->frames; list != nullptr && i-- > 0; f = f->previous) {
     Joint joint;
     PyObject* entry;
-    if (read_shim(f, &joint)) {
+    if (read_continuation_frame(f, &joint)) {
       entry = make_joint_entry(joint, inner, wrap);
     } else {
       bool innermost = f == frozen->inner;
@@ -89,7 +90,7 @@ PyObject* handled_exceptions(Frozen* frozen, Wrap wrap) {
   if (!any) {
     return Py_NewRef(Py_None);
   }
-  Owned result(PyTuple_New(size));
+  Object result = Object::steal(PyTuple_New(size));
   Py_ssize_t i = 0;
   bool complete = result != nullptr;
   for_each([&](PyObject* value) {
@@ -114,22 +115,24 @@ struct Plan {
   int height() const {
     return entry.height + static_cast<int>(operands != nullptr ? PyTuple_GET_SIZE(operands) : 0);
   }
-  std::size_t used() const { return used_words(is_joint ? shim_height : height()); }
+  std::size_t used() const { return used_words(is_joint ? continuation_height : height()); }
   std::size_t room() const {
-    return static_cast<std::size_t>(is_joint ? shim_words(joint.ending) : frame_words(entry.code));
+    return static_cast<std::size_t>(is_joint ? continuation_words(*joint.continuation)
+                                             : frame_words(entry.code));
   }
 };
 
 bool read_joint(PyObject* tuple, int inner, Plan* plan) {
-  int ending, check;
+  int number, check;
   plan->is_joint = true;
   auto item = [&](Py_ssize_t i) { return PyTuple_GET_ITEM(tuple, i); };
-  if (!get_int(item(0), 0, endings - 1, &ending) || !needs_shim(static_cast<Ending>(ending)) ||
+  if (!get_int(item(0), 0, most_continuations - 1, &number) ||
       !get_int(item(1), 0, largest_argument, &plan->joint.argument) ||
-      !get_int(item(2), INT32_MIN, INT32_MAX, &check)) {
+      !get_int(item(2), INT32_MIN, INT32_MAX, &check) || continuation_of(number) == nullptr ||
+      !continuation_of(number)->has_frame()) {
     return altered("there is no such code between two frames");
   }
-  plan->joint.ending = static_cast<Ending>(ending);
+  plan->joint.continuation = continuation_of(number);
   if (check != check_of_joint(plan->joint, inner)) {
     return altered("the code between two frames has been altered");
   }
@@ -146,10 +149,11 @@ bool joints_fit(Plan* plans, Py_ssize_t count) {
       continue;
     }
     bool last = i == count - 1;
-    bool fits = last ? plans[i].joint.ending == Ending::wrapped : !plans[i + 1].is_joint;
+    const Continuation& continuation = *plans[i].joint.continuation;
+    bool fits = last ? continuation.asks : !plans[i + 1].is_joint;
     PyGenObject* generator = last ? nullptr : plans[i + 1].generator;
     if (i == 0 || !fits || plans[i - 1].is_joint ||
-        (generator != nullptr) != waits_for_generator(plans[i].joint.ending)) {
+        (generator != nullptr) != continuation.waits_for_generator()) {
       return altered("a frame waits for nothing");
     }
     const Entry& outer = plans[i - 1].entry;
@@ -230,14 +234,12 @@ bool place_frames(Frozen* frozen, const Plan* plans, Py_ssize_t count) {
     const Plan& plan = plans[i];
     _PyInterpreterFrame* f;
     if (plan.is_joint) {
-      f = make_shim(words, plan.joint);
+      f = make_continuation_frame(words, plan.joint);
       words += plan.used();
     } else if (plan.generator != nullptr) {
       f = frame_in(plan.generator);
       plan.generator->gi_frame_state = FRAME_EXECUTING;
-#if PY_VERSION_HEX < 0x030C0000
-      f->is_entry = true;
-#endif
+      enter_loop_at(f);
     } else {
       f = reinterpret_cast<_PyInterpreterFrame*>(words);
       words += plan.used();
@@ -269,7 +271,7 @@ void place_exceptions(Frozen* frozen, const Plan* plans, Py_ssize_t count, PyObj
   };
   for (Py_ssize_t i = count; i-- > 0;) {
     if (PyGenObject* generator = plans[i].generator) {
-      Py_XSETREF(generator->gi_exc_state.exc_value, take());
+      replace_reference(generator->gi_exc_state.exc_value, Object::steal(take()));
     }
   }
   frozen->exc_value = take();
@@ -283,11 +285,8 @@ PyObject* method_operands(Py_ssize_t count, PyObject* method, PyObject* object,
     case 3:
       return PyTuple_Pack(3, method, object, argument);
     case 4:
-#if PY_VERSION_HEX >= 0x030D0000
-      return PyTuple_Pack(4, method, Py_None, object, argument);
-#else
-      return PyTuple_Pack(4, Py_None, method, object, argument);
-#endif
+      return callables_come_first ? PyTuple_Pack(4, method, Py_None, object, argument)
+                                  : PyTuple_Pack(4, Py_None, method, object, argument);
     default:
       altered("a call has another number of arguments");
       return nullptr;

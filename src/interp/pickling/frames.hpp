@@ -8,7 +8,7 @@
 // refused, and a value that has become another kind of thing, too. The interpreter believes what the
 // compiler has proved of a frame; so nothing else may ever reach it.
 //
-// Where C code stood between two frames (interp/shim.hpp) there is another entry:
+// Where C code stood between two frames (interp/rules/continuation_frame.hpp) there is another entry:
 //   (ending, argument, check, what it keeps, and what else)
 #pragma once
 

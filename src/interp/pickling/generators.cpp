@@ -3,24 +3,10 @@
 
 #include "interp/pickling/frame_record.hpp"
 #include "interp/pickling/placeholders.hpp"
-#include "object/owned.hpp"
+#include "interp/versions/facts.hpp"
+#include "object/reference.hpp"
 
 namespace stackless::interp {
-
-namespace {
-
-// As a generator's frame is left when it has finished.
-void drop_function(_PyInterpreterFrame* f) {
-#if PY_VERSION_HEX >= 0x030E0000
-  PyStackRef_CLEAR(f->f_funcobj);
-#elif PY_VERSION_HEX >= 0x030C0000
-  Py_CLEAR(f->f_funcobj);
-#else
-  Py_CLEAR(f->f_func);
-#endif
-}
-
-}  // namespace
 
 namespace {
 
@@ -53,8 +39,9 @@ PyTypeObject AnythingType = {
 // one that works on debug builds (Objects/genobject.c of 3.13, gen_new_with_qualname(), has assertions that
 // contradict each other).
 PyObject* call_for_generator(PyCodeObject* code) {
-  Owned globals(PyDict_New()), defaults(PyDict_New()), names(PyCode_GetVarnames(code));
-  Owned closure(PyTuple_New(PyCode_GetNumFree(code)));
+  Object globals = Object::steal(PyDict_New()), defaults = Object::steal(PyDict_New()),
+         names = Object::steal(PyCode_GetVarnames(code)),
+         closure = Object::steal(PyTuple_New(PyCode_GetNumFree(code)));
   if (globals == nullptr || defaults == nullptr || names == nullptr || closure == nullptr) {
     return nullptr;
   }
@@ -71,8 +58,8 @@ PyObject* call_for_generator(PyCodeObject* code) {
       return nullptr;
     }
   }
-  Owned anything(PyType_Ready(&AnythingType) == 0 ? PyObject_New(PyObject, &AnythingType)
-                                                  : nullptr);
+  Object anything = Object::steal(
+      PyType_Ready(&AnythingType) == 0 ? PyObject_New(PyObject, &AnythingType) : nullptr);
   if (anything == nullptr) {
     return nullptr;
   }
@@ -95,10 +82,10 @@ PyObject* new_generator(PyCodeObject* code, PyObject* name, PyObject* qualname) 
     return nullptr;
   }
   PyGenObject* generator = as_generator(object);
-  Py_XSETREF(generator->gi_name, Py_NewRef(name));
-  Py_XSETREF(generator->gi_qualname, Py_NewRef(qualname));
+  replace_reference(generator->gi_name, Object::share(name));
+  replace_reference(generator->gi_qualname, Object::share(qualname));
   if (PyCoro_CheckExact(object)) {
-    Py_CLEAR(generator->gi_origin_or_finalizer);
+    clear_reference(generator->gi_origin_or_finalizer);
   }
   _PyInterpreterFrame* f = frame_in(generator);
   pop_slots(f, 0);
@@ -144,18 +131,20 @@ void set_async_flags(PyGenObject* generator, int flags) {
 PyObject* generator_state(PyObject* object, Wrap wrap) {
   PyGenObject* generator = as_generator(object);
   _PyInterpreterFrame* f = frame_in(generator);
-  Owned entry;
+  Object entry;
   if (has_finished(generator)) {
-    entry.reset(Py_NewRef(Py_None));
+    entry = Object::steal(Py_NewRef(Py_None));
   } else if (generator->gi_frame_state == FRAME_EXECUTING) {
-    entry.reset(wrap(function_of(f)));
+    entry = Object::steal(wrap(function_of(f)));
   } else {
-    entry.reset(make_entry(f, function_of(f), Sort::suspended, generator->gi_frame_state,
-                           height_of(f), wrap));
+    entry = Object::steal(make_entry(f, function_of(f), Sort::suspended, generator->gi_frame_state,
+                                     height_of(f), wrap));
   }
   PyObject* value = generator->gi_exc_state.exc_value;
-  Owned exception(entry != nullptr ? wrap(value != nullptr ? value : Py_None) : nullptr);
-  Owned wrapped(exception != nullptr ? wrap(origin_or_finalizer(generator)) : nullptr);
+  Object exception =
+      Object::steal(entry != nullptr ? wrap(value != nullptr ? value : Py_None) : nullptr);
+  Object wrapped =
+      Object::steal(exception != nullptr ? wrap(origin_or_finalizer(generator)) : nullptr);
   return wrapped != nullptr ? Py_BuildValue("OiOOi", entry.get(), generator->gi_frame_state,
                                             exception.get(), wrapped.get(), async_flags(generator))
                             : nullptr;
@@ -210,11 +199,11 @@ int fill_generator(PyObject* object, PyObject* state) {
   }
   generator->gi_frame_state = static_cast<decltype(generator->gi_frame_state)>(frame_state);
   if (!running) {  // what a running one handles is its tasklet's to write, too
-    Py_XSETREF(generator->gi_exc_state.exc_value, handled(exception));
+    replace_reference(generator->gi_exc_state.exc_value, Object::steal(handled(exception)));
   }
   set_async_flags(generator, flags);
   if (has_origin) {
-    Py_XSETREF(generator->gi_origin_or_finalizer, Py_NewRef(other));
+    replace_reference(generator->gi_origin_or_finalizer, Object::share(other));
   }
   return 0;
 }
@@ -222,7 +211,7 @@ int fill_generator(PyObject* object, PyObject* state) {
 void set_hooks(PyObject* object, PyObject* finalizer) {
   PyGenObject* generator = as_generator(object);
   generator->gi_hooks_inited = 1;
-  Py_XSETREF(generator->gi_origin_or_finalizer, Py_XNewRef(finalizer));
+  replace_reference(generator->gi_origin_or_finalizer, Object::share(finalizer));
 }
 
 }  // namespace stackless::interp

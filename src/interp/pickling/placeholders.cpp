@@ -2,6 +2,7 @@
 
 #include "interp/pickling/async_placeholders.hpp"
 #include "interp/pickling/frames.hpp"
+#include "object/reference.hpp"
 
 namespace stackless::interp {
 
@@ -115,7 +116,7 @@ PyObject* generator_new(PyTypeObject* type, PyObject* args, PyObject*) {
     return nullptr;
   }
   if (Py_TYPE(self) != real_type(type)) {
-    Py_DECREF(self);
+    drop_reference(self);
     PyErr_SetString(PyExc_ValueError, "the snapshot is damaged: the code is not a generator's");
     return nullptr;
   }
@@ -173,12 +174,12 @@ int stand_in_traverse(PyObject* self, visitproc visit, void* arg) {
   return 0;
 }
 int stand_in_clear(PyObject* self) {
-  Py_XSETREF(object_in_stand_in(self), Py_NewRef(Py_None));
+  replace_reference(object_in_stand_in(self), none());
   return 0;
 }
 void stand_in_dealloc(PyObject* self) {
   PyObject_GC_UnTrack(self);
-  Py_XDECREF(object_in_stand_in(self));
+  clear_reference(object_in_stand_in(self));
   Py_TYPE(self)->tp_free(self);
 }
 PyObject* get_object(PyObject* self, void*) { return Py_NewRef(object_in_stand_in(self)); }

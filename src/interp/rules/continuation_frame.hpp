@@ -1,15 +1,15 @@
-// A shim stands between two merged segments where C code had something to do with the value V that the
-// inner one returns. It is a frame of our own, to which V is returned like to any other:
+// Where C code has stood between two Python frames, and had something to do with the value V that the inner one
+// returns, stands a frame of ours, to which V is returned like to any other. It calls a continuation:
 //
-//     value stack   kept or None, second or None, an Ending, V
-//     code          BINARY_OP      (an Ending) + V: conclude() does it, and leaves the result at the bottom
+//     value stack   kept or None, second or None, a Continuation, V
+//     code          BINARY_OP      (a Continuation) + V: conclude() does it, and leaves the result at the bottom
 //                   POP_TOP        its None
 //                   POP_TOP        what lies above the result
 //                   RETURN_VALUE
 //
 // Beneath a generator it is one that waits for it, so that V comes in one of two ways:
 //
-//     value stack   kept or None, second or None, an Ending, the generator (3.15: null), V
+//     value stack   kept or None, second or None, a Continuation, the generator (3.15: null), V
 //     code          NOP
 //                   SEND           where it stands from the beginning; goes on here with what is yielded
 //                   END_SEND
@@ -20,7 +20,7 @@
 //
 // Beneath an asynchronous generator conclude() deals with whatever comes of it, exceptions too:
 //
-//     value stack   what drives it, the generator, an Ending, a hush, the generator (3.15: null), V
+//     value stack   what drives it, the generator, a Continuation, a hush, the generator (3.15: null), V
 //     code          NOP
 //                   SEND           where it stands from the beginning
 //                   END_SEND       what is yielded or returned comes here,
@@ -31,7 +31,7 @@
 //
 //     code          NOP, NOP       where it stands from the beginning
 //                   BINARY_OP      ... as above
-//                   BINARY_OP      (an Ending) - the exception: conclude() does it, or raises it again
+//                   BINARY_OP      (a Continuation) - the exception: conclude() does it, or raises it again
 //                   POP_TOP ...    as above
 //
 // Beneath a generator there are three ways:
@@ -39,7 +39,7 @@
 //     code          NOP
 //                   SEND           where it stands from the beginning; goes on here with what is yielded
 //                   END_SEND
-//                   BINARY_OP      (an Ending) * V: conclude() does it
+//                   BINARY_OP      (a Continuation) * V: conclude() does it
 //                   POP_TOP ...    as above
 //                   END_SEND       and here with what is returned
 //                   BINARY_OP      ... as above, with a handler
@@ -50,34 +50,21 @@
 
 namespace stackless::interp {
 
-constexpr bool waits_for_generator(Ending ending) {
-  return ending == Ending::next || ending == Ending::next_or || ending == Ending::closed ||
-         ending == Ending::drive || ending == Ending::wrapped_generator;
-}
-constexpr bool catches_exceptions(Ending ending) {
-  return ending == Ending::item || ending == Ending::fallback || ending == Ending::closed ||
-         ending == Ending::module || ending == Ending::delegated || ending == Ending::leave ||
-         is_wrapped(ending);
-}
-constexpr bool needs_shim(Ending ending) {
-  return ending != Ending::push && ending != Ending::generator;
-}
+// How high the value stack of such a frame is at most, and how many words it takes on the data stack.
+constexpr int continuation_height = iterators_have_index ? 6 : 5;
+int continuation_words(const Continuation& continuation);
 
-// How high the value stack of a shim is at most, and how many words it takes on the data stack.
-constexpr int shim_height = PY_VERSION_HEX >= 0x030F0000 ? 6 : 5;
-int shim_words(Ending ending);
+// make_continuation_frame() makes one in place of used_words(continuation_height) words.
+_PyInterpreterFrame* make_continuation_frame(Slot* place, const Joint& joint);
 
-// make_shim() makes one in place of used_words(shim_height) words.
-_PyInterpreterFrame* make_shim(Slot* place, const Joint& joint);
-
-// read_shim() tells whether the frame is a shim, or what CPython has for a class being instantiated (3.13+:
+// read_continuation_frame() tells whether the frame is one, or what CPython has for a class being instantiated (3.13+:
 // Python/specialize.c, _Py_InitCleanup), and what for.
-bool read_shim(_PyInterpreterFrame* frame, Joint* joint) noexcept;
+bool read_continuation_frame(_PyInterpreterFrame* frame, Joint* joint) noexcept;
 
 // counts_as_level() tells whether the frame is a level of recursion: one of ours is if it stands for one of CPython's.
 bool counts_as_level(_PyInterpreterFrame* frame) noexcept;
 
-// init_shims() is called once, at import; -1 with an exception set.
-int init_shims();
+// init_continuation_frames() is called once, at import; -1 with an exception set.
+int init_continuation_frames();
 
 }  // namespace stackless::interp

@@ -2,15 +2,9 @@
 
 #include "interp/frames/code_map.hpp"
 #include "interp/versions/internals.h"
+#include "object/compat.hpp"
 
 namespace stackless::interp {
-
-namespace {
-
-vectorcallfunc
-    function_vectorcall;  // that of every Python function, unless somebody has replaced it
-
-}  // namespace
 
 PyObject* method_of(PyTypeObject* type, PyObject* name) {
   PyObject* found = _PyType_Lookup(type, name);
@@ -22,15 +16,6 @@ const PyMethodDef* method_in(PyTypeObject* type, PyObject* name) {
   return found != nullptr && Py_IS_TYPE(found, &PyMethodDescr_Type)
              ? reinterpret_cast<PyMethodDescrObject*>(found)->d_method
              : nullptr;
-}
-
-PyObject* variables_of(PyObject* type) {
-  auto* found = reinterpret_cast<PyTypeObject*>(type);
-#if PY_VERSION_HEX >= 0x030C0000
-  return PyType_GetDict(found);
-#else
-  return Py_XNewRef(found->tp_dict);
-#endif
 }
 
 bool leads_to(PyObject* callable, PyObject* function) {
@@ -78,137 +63,34 @@ PyObject* find_beyond(PyTypeObject* type, PyTypeObject* of, PyObject* name) {
   }
   PyObject* found = nullptr;
   while (found == nullptr && ++i < size) {
-    PyObject* variables = variables_of(PyTuple_GET_ITEM(order, i));
-    found = variables != nullptr ? PyDict_GetItem(variables, name) : nullptr;
-    Py_XDECREF(variables);
+    Object variables = dictionary_of(reinterpret_cast<PyTypeObject*>(PyTuple_GET_ITEM(order, i)));
+    found = variables ? PyDict_GetItem(variables.get(), name) : nullptr;
   }
   return found;
 }
 
-bool is_builtin(const Seam& seam, const PyMethodDef* function) {
-  PyObject* callable = seam.callable();
-  return callable != nullptr && PyCFunction_CheckExact(callable) && seam.self() == nullptr &&
+bool is_builtin(const Crossing& crossing, const PyMethodDef* function) {
+  PyObject* callable = crossing.callable();
+  return callable != nullptr && PyCFunction_CheckExact(callable) && crossing.self() == nullptr &&
          reinterpret_cast<PyCFunctionObject*>(callable)->m_ml == function;
 }
 
-bool calls_builtin(const Seam& seam, const PyMethodDef* function, int arguments) {
-  return is_builtin(seam, function) && seam.stop.at->argument == arguments;
+bool calls_builtin(const Crossing& crossing, const PyMethodDef* function, int arguments) {
+  return is_builtin(crossing, function) && crossing.stop.at->argument == arguments;
 }
 
-bool has_keywords(const Seam& seam) {
-  return keyword_names(seam.outer, seam.stop.at, seam.stop.height) != nullptr;
+bool has_keywords(const Crossing& crossing) {
+  return keyword_names(crossing.outer, crossing.stop.at, crossing.stop.height) != nullptr;
 }
 
-bool has_arguments(const Seam& seam, int count) {
-  return seam.self() == nullptr && seam.stop.at->argument == count && !has_keywords(seam);
+bool has_arguments(const Crossing& crossing, int count) {
+  return crossing.self() == nullptr && crossing.stop.at->argument == count &&
+         !has_keywords(crossing);
 }
 
-bool calls_method(const Seam& seam, int operand, PyObject* name) {
-  return is_call(seam) && method_of(Py_TYPE(seam.operand(operand)), name) == seam.function();
-}
-
-namespace {
-
-bool intern_names() {
-  auto* name = reinterpret_cast<Name*>(&names);
-  for (std::size_t i = 0; i < sizeof(Names) / sizeof(Name); ++i) {
-    name[i].object = PyUnicode_InternFromString(name[i].text);
-    if (name[i].object == nullptr) {
-      return false;
-    }
-  }
-  return true;
-}
-
-// Learns from classes that have them.
-bool find_slots() {
-  PyObject* globals = PyDict_New();
-  PyObject* done = globals == nullptr ? nullptr
-                                      : PyRun_String(
-                                            "class All:\n"
-                                            "    def __init__(self): pass\n"
-                                            "    def __call__(self): pass\n"
-                                            "    def __new__(cls): pass\n"
-                                            "    def __getattr__(self, name): pass\n"
-                                            "class Some:\n"
-                                            "    def __getattribute__(self, name): pass\n"
-                                            "Some().attribute\n",
-                                            Py_file_input, globals, globals);
-  PyObject* all = done != nullptr ? PyDict_GetItemString(globals, "All") : nullptr;
-  PyObject* some = done != nullptr ? PyDict_GetItemString(globals, "Some") : nullptr;
-  if (all != nullptr && some != nullptr) {
-    auto* type = reinterpret_cast<PyTypeObject*>(all);
-    slots = {type->tp_init, type->tp_call, type->tp_getattro,
-             reinterpret_cast<PyTypeObject*>(some)->tp_getattro, type->tp_new};
-    PyObject* method = _PyType_Lookup(type, names.init);
-    function_vectorcall = reinterpret_cast<PyFunctionObject*>(method)->vectorcall;
-  }
-  Py_XDECREF(done);
-  Py_XDECREF(globals);
-  return all != nullptr;
-}
-
-PyObject* attribute_of_module(const char* name, const char* attribute) {
-  PyObject* module = PyImport_ImportModule(name);
-  PyObject* found = module != nullptr ? PyObject_GetAttrString(module, attribute) : nullptr;
-  Py_XDECREF(module);
-  PyErr_Clear();
-  return found;
-}
-
-// Learns from one whose factory does that.
-bool find_defaults() {
-  PyObject* globals = PyDict_New();
-  PyObject* done = globals == nullptr ? nullptr
-                                      : PyRun_String(
-                                            "from _collections import defaultdict\n"
-                                            "def factory():\n"
-                                            "    items[1] = True\n"
-                                            "    return False\n"
-                                            "items = defaultdict(factory)\n"
-                                            "stays = items[1]\n",
-                                            Py_file_input, globals, globals);
-  defaults_stay = done != nullptr && PyDict_GetItemString(globals, "stays") == Py_True;
-  bool found = done != nullptr;
-  Py_XDECREF(done);
-  Py_XDECREF(globals);
-  return found;
-}
-
-void find_builtins() {
-  auto* builtin = reinterpret_cast<Builtin*>(&builtins);
-  for (std::size_t i = 0; i < sizeof(Builtins) / sizeof(Builtin); ++i) {
-    PyObject* function = attribute_of_module("builtins", builtin[i].name);
-    if (function != nullptr && PyCFunction_CheckExact(function)) {
-      builtin[i].method = reinterpret_cast<PyCFunctionObject*>(function)->m_ml;
-    }
-    Py_XDECREF(function);
-  }
-}
-
-PyTypeObject* type_in(const char* module, const char* name) {
-  return reinterpret_cast<PyTypeObject*>(attribute_of_module(module, name));
-}
-
-bool find_types() {
-  PyObject* iterator = PyObject_GetIter(names.init);
-  if (iterator == nullptr) {
-    return false;
-  }
-  types = {type_in("_functools", "partial"), type_in("types", "MethodWrapperType"),
-           Py_TYPE(iterator), type_in("_collections", "defaultdict")};
-  Py_DECREF(iterator);
-  return true;
-}
-
-}  // namespace
-
-int init_seams() {
-  if (!intern_names() || !find_slots() || !find_types() || !find_defaults()) {
-    return -1;
-  }
-  find_builtins();
-  return 0;
+bool calls_method(const Crossing& crossing, int operand, PyObject* name) {
+  return is_call(crossing) &&
+         method_of(Py_TYPE(crossing.operand(operand)), name) == crossing.function();
 }
 
 }  // namespace stackless::interp

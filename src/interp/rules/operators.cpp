@@ -1,11 +1,21 @@
-#include "interp/rules/operators.hpp"
-
+// Operators whose operands' classes are written in Python: which of their methods runs, and what is to be
+// done with its result (Objects/abstract.c, Objects/object.c, Objects/typeobject.c). And items of containers.
 #include <array>
 #include <cstddef>
+#include <optional>
+
+#include "interp/rules/crossing.hpp"
+#include "object/errors.hpp"
 
 namespace stackless::interp {
 
 namespace {
+
+// In place of BINARY_OP's argument: divmod() has none.
+constexpr int divmod_operator = 100;
+
+// A continuation's argument; nothing if it isn't known how the operator goes on.
+using Argument = std::optional<int>;
 
 using Binary = PyObject* (*)(PyObject*, PyObject*);
 
@@ -104,47 +114,52 @@ bool is_written_in_python(PyObject* method) {
   return method == nullptr || PyFunction_Check(method);
 }
 
-PyObject* call_method(PyObject* self, PyObject* name, PyObject* other) {
+Object not_implemented() { return Object::share(Py_NotImplemented); }
+
+Object call_method(PyObject* self, PyObject* name, PyObject* other) {
   PyObject* method = _PyType_Lookup(Py_TYPE(self), name);
   if (method == nullptr) {
-    return Py_NewRef(Py_NotImplemented);
+    return not_implemented();
   }
   descrgetfunc get = Py_TYPE(method)->tp_descr_get;
-  PyObject* bound = get != nullptr ? get(method, self, reinterpret_cast<PyObject*>(Py_TYPE(self)))
-                                   : Py_NewRef(method);
-  PyObject* result = bound != nullptr ? PyObject_CallOneArg(bound, other) : nullptr;
-  Py_XDECREF(bound);
-  return result;
+  Object bound = get != nullptr
+                     ? Object::steal(get(method, self, reinterpret_cast<PyObject*>(Py_TYPE(self))))
+                     : Object::share(method);
+  return bound ? Object::steal(PyObject_CallOneArg(bound.get(), other)) : Object();
 }
 
-PyObject* call_slot(int k, void* slot, PyObject* left, PyObject* right) {
-  return k == power_of ? reinterpret_cast<ternaryfunc>(slot)(left, right, Py_None)
-                       : reinterpret_cast<binaryfunc>(slot)(left, right);
+Object call_slot(int k, void* slot, PyObject* left, PyObject* right) {
+  return Object::steal(k == power_of ? reinterpret_cast<ternaryfunc>(slot)(left, right, Py_None)
+                                     : reinterpret_cast<binaryfunc>(slot)(left, right));
 }
 
 // The right operand's turn, after the left one's method has returned NotImplemented.
-PyObject* ask_right(int k, PyObject* left, PyObject* right) {
+Object ask_right(int k, PyObject* left, PyObject* right) {
   void *l = slot_of(Py_TYPE(left), k), *r = slot_of(Py_TYPE(right), k);
   if (r == nullptr) {
-    return Py_NewRef(Py_NotImplemented);
+    return not_implemented();
   }
   return l != r ? call_slot(k, r, left, right) : call_method(right, known[k].reflected, left);
 }
 
 // The left operand's turn, after the right one's method, which came first, has returned NotImplemented.
-PyObject* ask_left(int k, PyObject* left, PyObject* right) {
+Object ask_left(int k, PyObject* left, PyObject* right) {
   void* slot = slot_of(Py_TYPE(left), k);
   if (slot == nullptr) {
-    return Py_NewRef(Py_NotImplemented);
+    return not_implemented();
   }
   return slot == known[k].slot ? call_method(left, known[k].forward, right)
                                : call_slot(k, slot, left, right);
 }
 
+Argument known_if(bool condition, int argument) {
+  return condition ? Argument(argument) : std::nullopt;
+}
+
 // An operator whose right operand's class is derived from the left one's (Objects/typeobject.c, SLOT1BINFULL):
 // if it has a reflected method of its own, that comes first.
-Operation find_operator_of_derived(int k, PyObject* left, PyObject* right, PyObject* function,
-                                   PyObject* first) {
+Argument find_operator_of_derived(int k, PyObject* left, PyObject* right, PyObject* function,
+                                  PyObject* first) {
   PyTypeObject *l = Py_TYPE(left), *r = Py_TYPE(right);
   PyObject* reflected = _PyType_Lookup(r, known[k].reflected);
   bool is_reflected = first == right && reflected == function;
@@ -153,7 +168,7 @@ Operation find_operator_of_derived(int k, PyObject* left, PyObject* right, PyObj
     return {};
   }
   if (slot != known[k].slot) {
-    return {is_reflected && (slot == nullptr || is_quiet(l)), k | asks_left};
+    return known_if(is_reflected && (slot == nullptr || is_quiet(l)), k | asks_left);
   }
   // The two are got as attributes of the classes.
   PyObject* inherited = _PyType_Lookup(l, known[k].reflected);
@@ -163,15 +178,16 @@ Operation find_operator_of_derived(int k, PyObject* left, PyObject* right, PyObj
                    is_written_in_python(forward);
   bool right_first = reflected != inherited;
   if (are_plain && is_reflected) {
-    return {true, k | (right_first ? asks_left : 0)};
+    return k | (right_first ? asks_left : 0);
   }
-  return {are_plain && first == left && forward == function, k | (right_first ? 0 : asks_right)};
+  return known_if(are_plain && first == left && forward == function,
+                  k | (right_first ? 0 : asks_right));
 }
 
-}  // namespace
-
-Operation find_operator(int argument, PyObject* left, PyObject* right, PyObject* function,
-                        PyObject* first) noexcept {
+// What completes BINARY_OP with that argument, or divmod(): which of its operands' methods has been called is told by
+// what runs, a function and its first argument.
+Argument find_operator(int argument, PyObject* left, PyObject* right, PyObject* function,
+                       PyObject* first) {
   bool is_divmod = argument == divmod_operator;
   if (argument >= 2 * count && !is_divmod) {
     return {};
@@ -181,7 +197,7 @@ Operation find_operator(int argument, PyObject* left, PyObject* right, PyObject*
   if (argument >= count && !is_divmod) {
     PyObject* method = _PyType_Lookup(l, known[k].in_place);
     if (method == function && first == left) {
-      return {true, k | in_place};
+      return k | in_place;
     }
     if (method != nullptr && !PyFunction_Check(method)) {
       return {};
@@ -197,76 +213,71 @@ Operation find_operator(int argument, PyObject* left, PyObject* right, PyObject*
   if (left_slot == known[k].slot && _PyType_Lookup(l, known[k].forward) == function &&
       first == left) {
     bool last = l == r || right_slot == nullptr;
-    return {true, k | (last ? 0 : asks_right)};
+    return k | (last ? 0 : asks_right);
   }
   bool left_is_known =
       left_slot == nullptr || is_quiet(l) ||
       (left_slot == known[k].slot && is_written_in_python(_PyType_Lookup(l, known[k].forward)));
   bool reflected = right_slot == known[k].slot && l != r && left_is_known && first == right &&
                    _PyType_Lookup(r, known[k].reflected) == function;
-  return {reflected, k};
+  return known_if(reflected, k);
 }
 
-namespace {
+// ---- what is left of an operator ----
 
-PyObject* unsupported(int k, bool augmented, PyObject* left, PyObject* right) {
+Object unsupported(int k, bool augmented, PyObject* left, PyObject* right) {
   const char* symbol = augmented && k == power_of ? "**" : operators[k].symbol;
-  return PyUnicode_FromFormat("unsupported operand type(s) for %.100s%s: '%.100s' and '%.100s'",
-                              symbol, augmented ? "=" : "", Py_TYPE(left)->tp_name,
-                              Py_TYPE(right)->tp_name);
+  return Object::steal(PyUnicode_FromFormat(
+      "unsupported operand type(s) for %.100s%s: '%.100s' and '%.100s'", symbol,
+      augmented ? "=" : "", Py_TYPE(left)->tp_name, Py_TYPE(right)->tp_name));
 }
 
-void complain(PyObject* message) {
-  if (message != nullptr) {
-    PyErr_SetObject(PyExc_TypeError, message);
-    Py_DECREF(message);
+void complain(const Object& message) {
+  if (message) {
+    PyErr_SetObject(PyExc_TypeError, message.get());
   }
 }
 
-// The operator has said of itself that it can't be; it is part of an augmented assignment.
+// Whether the exception is what the operator says if its operands can't be: an augmented assignment, of which the
+// operator is a part, says so of itself.
 bool complains(int k, PyObject* left, PyObject* right) {
-  PyObject *type, *value, *traceback;
-  PyErr_Fetch(&type, &value, &traceback);
-  PyErr_NormalizeException(&type, &value, &traceback);
-  PyObject* text =
-      traceback == nullptr && Py_IS_TYPE(value, reinterpret_cast<PyTypeObject*>(PyExc_TypeError))
-          ? PyObject_Str(value)
-          : nullptr;
-  PyObject* message = text != nullptr ? unsupported(k, false, left, right) : nullptr;
-  bool same = message != nullptr && PyUnicode_Compare(text, message) == 0;
-  Py_XDECREF(message);
-  Py_XDECREF(text);
-  PyErr_Restore(type, value, traceback);
+  Object exception = take_exception();
+  Object traceback = Object::steal(PyException_GetTraceback(exception.get()));
+  Object text =
+      !traceback && Py_IS_TYPE(exception.get(), reinterpret_cast<PyTypeObject*>(PyExc_TypeError))
+          ? Object::steal(PyObject_Str(exception.get()))
+          : Object();
+  Object message = text ? unsupported(k, false, left, right) : Object();
+  bool same = message && PyUnicode_Compare(text.get(), message.get()) == 0;
+  restore_exception(std::move(exception));
   return same;
 }
 
-}  // namespace
-
-PyObject* finish_operator(int argument, int instruction, PyObject* left, PyObject* right,
-                          PyObject* value) {
+// `instruction` is BINARY_OP's argument.
+Object finish_operator(int argument, int instruction, PyObject* left, PyObject* right,
+                       PyObject* value) {
   if (value != Py_NotImplemented) {
-    return Py_NewRef(value);
+    return Object::share(value);
   }
   int k = argument & which, rest = argument & ~which;
   if (rest == in_place) {
-    PyObject* result = operators[k].whole(left, right);
-    if (result == nullptr && complains(k, left, right)) {
+    Object result = Object::steal(operators[k].whole(left, right));
+    if (!result && complains(k, left, right)) {
       complain(unsupported(k, true, left, right));
     }
     return result;
   }
   if (rest != 0) {
-    PyObject* result = rest == asks_left ? ask_left(k, left, right) : ask_right(k, left, right);
-    if (result != Py_NotImplemented) {
+    Object result = rest == asks_left ? ask_left(k, left, right) : ask_right(k, left, right);
+    if (result.get() != Py_NotImplemented) {
       return result;
     }
-    Py_DECREF(result);
   }
   complain(unsupported(k, instruction >= count, left, right));
   return nullptr;
 }
 
-namespace {
+// ---- comparisons ----
 
 // Whether the comparison that runs is the method itself, or __eq__() for object.__ne__() (Objects/typeobject.c,
 // object_richcompare).
@@ -301,23 +312,20 @@ bool compares_quietly(PyTypeObject* type, int comparison) {
   return is_plain(comparison) && (comparison != Py_NE || is_plain(Py_EQ));
 }
 
-}  // namespace
-
-Operation find_comparison(int comparison, bool test, PyObject* left, PyObject* right,
-                          PyObject* function, PyObject* first) noexcept {
+// The same as find_operator() for a comparison, Py_LT to Py_GE; `test` if the result is to be a bool.
+Argument find_comparison(int comparison, bool test, PyObject* left, PyObject* right,
+                         PyObject* function, PyObject* first) {
   PyTypeObject *l = Py_TYPE(left), *r = Py_TYPE(right);
   if (comparison < Py_LT || comparison > Py_GE || left == right) {
     return {};
   }
   bool right_first = right_comes_first(l, r);
-  auto found = [=](Rest rest) {
-    return Operation{true, Comparison{comparison, test, rest}.argument()};
-  };
+  auto found = [=](Rest rest) -> Argument { return Comparison{comparison, test, rest}.argument(); };
   if (Method method = find_method(l, comparison, function); method.runs && first == left) {
     if (!right_first) {
       return found(method.is_inverted ? Rest::asks_right_inverted : Rest::asks_right);
     }
-    return method.is_inverted || !compares_quietly(r, swapped[comparison]) ? Operation{}
+    return method.is_inverted || !compares_quietly(r, swapped[comparison]) ? Argument()
                                                                            : found(Rest::nothing);
   }
   Method method = find_method(r, swapped[comparison], function);
@@ -327,58 +335,44 @@ Operation find_comparison(int comparison, bool test, PyObject* left, PyObject* r
   if (right_first) {
     return found(method.is_inverted ? Rest::asks_left_inverted : Rest::asks_left);
   }
-  return method.is_inverted ? Operation{} : found(Rest::nothing);
+  return method.is_inverted ? Argument() : found(Rest::nothing);
 }
 
-namespace {
-
 // Objects/object.c, do_richcompare, from the second half on.
-PyObject* compare_otherwise(const Comparison& how, PyObject* left, PyObject* right) {
+Object compare_otherwise(const Comparison& how, PyObject* left, PyObject* right) {
   constexpr const char* symbols[] = {"<", "<=", "==", "!=", ">", ">="};
   bool left_is_next = how.rest == Rest::asks_left || how.rest == Rest::asks_left_inverted;
-  PyObject* result = Py_NewRef(Py_NotImplemented);
+  Object result = not_implemented();
   if (left_is_next && Py_TYPE(left)->tp_richcompare != nullptr) {
-    Py_SETREF(result, Py_TYPE(left)->tp_richcompare(left, right, how.which));
+    result = Object::steal(Py_TYPE(left)->tp_richcompare(left, right, how.which));
   } else if (how.rest != Rest::nothing && Py_TYPE(right)->tp_richcompare != nullptr) {
-    Py_SETREF(result, Py_TYPE(right)->tp_richcompare(right, left, swapped[how.which]));
+    result = Object::steal(Py_TYPE(right)->tp_richcompare(right, left, swapped[how.which]));
   }
-  if (result != Py_NotImplemented) {
+  if (result.get() != Py_NotImplemented) {
     return result;
   }
-  Py_DECREF(result);
   if (how.which == Py_EQ || how.which == Py_NE) {
-    return PyBool_FromLong((left == right) == (how.which == Py_EQ) ? 1 : 0);
+    return bool_object((left == right) == (how.which == Py_EQ));
   }
   PyErr_Format(PyExc_TypeError, "'%s' not supported between instances of '%.100s' and '%.100s'",
                symbols[how.which], Py_TYPE(left)->tp_name, Py_TYPE(right)->tp_name);
   return nullptr;
 }
 
-}  // namespace
-
-PyObject* finish_comparison(int argument, PyObject* left, PyObject* right, PyObject* value) {
+Object finish_comparison(int argument, PyObject* left, PyObject* right, PyObject* value) {
   Comparison how = Comparison::of(argument);
   if (how.is_inverted() && value != Py_NotImplemented) {
     int truth = PyObject_IsTrue(value);
-    return truth < 0 ? nullptr : PyBool_FromLong(truth == 0 ? 1 : 0);
+    return truth < 0 ? Object() : bool_object(truth == 0);
   }
-  PyObject* result =
-      value != Py_NotImplemented ? Py_NewRef(value) : compare_otherwise(how, left, right);
-  if (result == nullptr || !how.tests) {
+  Object result =
+      value != Py_NotImplemented ? Object::share(value) : compare_otherwise(how, left, right);
+  if (!result || !how.tests) {
     return result;
   }
-  int truth = PyObject_IsTrue(result);
-  Py_DECREF(result);
-  return truth < 0 ? nullptr : PyBool_FromLong(truth);
+  int truth = PyObject_IsTrue(result.get());
+  return truth < 0 ? Object() : bool_object(truth != 0);
 }
-
-bool is_operator_argument(int argument) noexcept { return (argument & which) < all_count; }
-
-bool is_comparison_argument(int argument) noexcept {
-  return argument >= 0 && argument < 2 * Comparison::kinds * rests;
-}
-
-namespace {
 
 PyObject* method_name(const char* prefix, const char* name) {
   PyObject* text = PyUnicode_FromFormat("__%s%s__", prefix, name);
@@ -391,9 +385,9 @@ PyObject* method_name(const char* prefix, const char* name) {
 }  // namespace
 
 int init_operators() {
-  PyObject* members = PyDict_New();
+  Object members = Object::steal(PyDict_New());
   auto define = [&](PyObject* name) {
-    return name == nullptr || members == nullptr || PyDict_SetItem(members, name, Py_None) < 0;
+    return name == nullptr || !members || PyDict_SetItem(members.get(), name, Py_None) < 0;
   };
   bool failed = false;
   for (std::size_t k = 0; k < operators.size(); ++k) {
@@ -408,20 +402,212 @@ int init_operators() {
     failed = define(comparison_names[i]) || failed;
   }
   // Learns from a class that has them all.
-  PyObject* all = failed ? nullptr
-                         : PyObject_CallFunction(reinterpret_cast<PyObject*>(&PyType_Type), "s()O",
-                                                 "All", members);
-  if (all != nullptr) {
-    auto* type = reinterpret_cast<PyTypeObject*>(all);
+  Object all = failed
+                   ? Object()
+                   : Object::steal(PyObject_CallFunction(reinterpret_cast<PyObject*>(&PyType_Type),
+                                                         "s()O", "All", members.get()));
+  if (all) {
+    auto* type = reinterpret_cast<PyTypeObject*>(all.get());
     for (int k = 0; k < all_count; ++k) {
       known[static_cast<std::size_t>(k)].slot = slot_of(type, k);
     }
     known_compare = type->tp_richcompare;
   }
-  Py_XDECREF(members);
-  int result = all != nullptr ? 0 : -1;
-  Py_XDECREF(all);
-  return result;
+  return all ? 0 : -1;
 }
+
+// ---- the rules ----
+
+namespace {
+
+bool gets_item(const Crossing& crossing, Joint*) {
+  return calls_method(crossing, 0, names.getitem);
+}
+bool sets_item(const Crossing& crossing, Joint*) {
+  return has_rest(crossing) && calls_method(crossing, 1, names.setitem);
+}
+bool deletes_item(const Crossing& crossing, Joint*) {
+  return has_rest(crossing) && calls_method(crossing, 0, names.delitem);
+}
+
+constexpr int subscript = subscripts_are_operators ? BINARY_OP : BINARY_SUBSCR;
+bool is_subscript(const Crossing& crossing) {
+  return !subscripts_are_operators || crossing.stop.at->argument == NB_SUBSCR;
+}
+
+bool subscribes(const Crossing& crossing, Joint* joint) {
+  return is_subscript(crossing) && gets_item(crossing, joint);
+}
+
+// A class's __class_getitem__(): Objects/abstract.c, PyObject_GetItem.
+bool gets_class_item(const Crossing& crossing, Joint*) {
+  PyObject* object = crossing.operand(0);
+  PyTypeObject* meta = Py_TYPE(object);
+  if (!is_subscript(crossing) || !is_call(crossing) || !PyType_Check(object) ||
+      meta->tp_getattro != PyType_Type.tp_getattro ||
+      (meta->tp_as_mapping != nullptr && meta->tp_as_mapping->mp_subscript != nullptr) ||
+      (meta->tp_as_sequence != nullptr && meta->tp_as_sequence->sq_item != nullptr) ||
+      _PyType_Lookup(meta, names.class_getitem) != nullptr) {
+    return false;
+  }
+  PyObject* method = _PyType_Lookup(reinterpret_cast<PyTypeObject*>(object), names.class_getitem);
+  return method != nullptr && Py_IS_TYPE(method, &PyClassMethod_Type) &&
+         leads_to(wrapped_by(method), crossing.function());
+}
+
+// Objects/dictobject.c, dict_subscript.
+bool looks_up_as_dict(PyTypeObject* type) {
+  return _PyType_Lookup(type, names.getitem) == _PyType_Lookup(&PyDict_Type, names.getitem);
+}
+
+// A dictionary's __missing__(); not its own hash or comparison, should it look for itself.
+bool gets_missing_item(const Crossing& crossing, Joint*) {
+  PyTypeObject* type = Py_TYPE(crossing.operand(0));
+  return is_subscript(crossing) && looks_up_as_dict(type) &&
+         calls_method(crossing, 0, names.missing) &&
+         first_argument(crossing.inner) == crossing.operand(0) &&
+         _PyType_Lookup(type, names.hash) != crossing.function() &&
+         _PyType_Lookup(type, names.equal) != crossing.function();
+}
+
+// A function that takes nothing can't be a method of a key, but for a static one.
+bool is_factory(const Crossing& crossing, PyObject* function) {
+  auto* code = reinterpret_cast<PyCodeObject*>(
+      reinterpret_cast<PyFunctionObject*>(crossing.function())->func_code);
+  PyObject* hash = _PyType_Lookup(Py_TYPE(crossing.operand(1)), names.hash);
+  return code->co_argcount == 0 && (code->co_flags & CO_VARARGS) == 0 &&
+         (hash == nullptr || !Py_IS_TYPE(hash, &PyStaticMethod_Type)) &&
+         leads_to(function, crossing.function());
+}
+
+// What a defaultdict's factory makes is stored: Modules/_collectionsmodule.c, defdict_missing.
+bool makes_default_item(const Crossing& crossing, Joint* joint) {
+  PyObject* dict = crossing.operand(0);
+  PyTypeObject* type = Py_TYPE(dict);
+  if (!is_subscript(crossing) || !is_call(crossing) || types.default_dict == nullptr ||
+      !looks_up_as_dict(type) || PyType_IsSubtype(type, types.default_dict) == 0 ||
+      _PyType_Lookup(type, names.missing) != _PyType_Lookup(types.default_dict, names.missing)) {
+    return false;
+  }
+  joint->kept = dict;
+  joint->second = crossing.operand(1);
+  joint->argument = defaults_stay ? 1 : 0;
+  // defdictobject: the dictionary, the factory.
+  PyObject* factory =
+      *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(dict) + sizeof(PyDictObject));
+  return factory != nullptr && is_factory(crossing, factory);
+}
+
+bool negates(const Crossing& crossing, Joint*) { return calls_method(crossing, 0, names.negative); }
+bool inverts_bits(const Crossing& crossing, Joint*) {
+  return calls_method(crossing, 0, names.invert);
+}
+bool makes_positive(const Crossing& crossing, Joint*) {
+  constexpr int unary_positive = 5;  // Include/internal/pycore_intrinsics.h
+  if (crossing.stop.at->opcode == CALL_INTRINSIC_1 &&
+      crossing.stop.at->argument != unary_positive) {
+    return false;
+  }
+  return calls_method(crossing, 0, names.positive);
+}
+
+// ---- operators ----
+
+bool use(PyObject* left, PyObject* right, Joint* joint, Argument argument) {
+  joint->kept = left;
+  joint->second = right;
+  joint->argument = argument.value_or(0);
+  return argument.has_value();
+}
+
+bool operates_on(const Crossing& crossing, Joint* joint, int argument, PyObject* left,
+                 PyObject* right) {
+  PyObject* first = is_call(crossing) ? first_argument(crossing.inner) : nullptr;
+  return first != nullptr &&
+         use(left, right, joint, find_operator(argument, left, right, crossing.function(), first));
+}
+
+bool operates(const Crossing& crossing, Joint* joint) {
+  return operates_on(crossing, joint, crossing.stop.at->argument, crossing.operand(0),
+                     crossing.operand(1));
+}
+
+bool calls_operator(const Crossing& crossing, Joint* joint, const PyMethodDef* function,
+                    int argument) {
+  return calls_builtin(crossing, function, 2) && !has_keywords(crossing) &&
+         operates_on(crossing, joint, argument, crossing.argument(0), crossing.argument(1));
+}
+bool calls_divmod(const Crossing& crossing, Joint* joint) {
+  return calls_operator(crossing, joint, builtins.divmod, divmod_operator);
+}
+bool calls_pow(const Crossing& crossing, Joint* joint) {
+  return calls_operator(crossing, joint, builtins.pow, NB_POWER);
+}
+
+bool compares(const Crossing& crossing, Joint* joint) {
+  PyObject* first = is_call(crossing) ? first_argument(crossing.inner) : nullptr;
+  int argument = crossing.stop.at->argument;
+  return first != nullptr &&
+         use(crossing.operand(0), crossing.operand(1), joint,
+             find_comparison(comparison_of(argument), makes_bool(argument), crossing.operand(0),
+                             crossing.operand(1), crossing.function(), first));
+}
+
+// ---- how they go on ----
+
+Result finish_binary(const Arrival& arrival) {
+  return push(finish_operator(arrival.argument, passed_instruction(arrival.outer)->argument,
+                              arrival.kept, arrival.second, arrival.value));
+}
+
+Result finish_compare(const Arrival& arrival) {
+  return push(finish_comparison(arrival.argument, arrival.kept, arrival.second, arrival.value));
+}
+
+// V is stored in what is kept, a dictionary, with the second object as its key, unless (argument 1) there is
+// something, and pushed: Modules/_collectionsmodule.c, defdict_missing.
+Result finish_default(const Arrival& arrival) {
+  auto [stays, dict, key, value, outer] = arrival;
+  if (stays != 0 && PyDict_Check(dict)) {
+    return push(Object::share(PyDict_SetDefault(dict, key, value)));
+  }
+  return PyObject_SetItem(dict, key, value) == 0 ? push(Object::share(value)) : std::nullopt;
+}
+
+bool is_operator_argument(const Place& place) noexcept {
+  return (place.argument & which) < all_count;
+}
+bool is_comparison_argument(const Place& place) noexcept {
+  return place.argument < 2 * Comparison::kinds * rests;
+}
+
+const Continuation binary_operator{"binary_operator", 12, Shape::plain, finish_binary,
+                                   is_operator_argument};
+const Continuation comparison_operator{"comparison_operator", 13, Shape::plain, finish_compare,
+                                       is_comparison_argument};
+const Continuation store_default{"store_default", 22, Shape::plain, finish_default};
+
+const Rule rules[] = {
+    {CALL, a_calls, calls_divmod, binary_operator},
+    {CALL, a_calls, calls_pow, binary_operator},
+    {STORE_SUBSCR, 3, sets_item, push_nothing},
+    {DELETE_SUBSCR, 2, deletes_item, push_nothing},
+    {COMPARE_OP, 2, compares, comparison_operator},
+    {BINARY_OP, 2, operates, binary_operator},
+    {UNARY_NEGATIVE, 1, negates, push_value},
+    {UNARY_INVERT, 1, inverts_bits, push_value},
+    {UNARY_POSITIVE, 1, makes_positive, push_value},
+    {CALL_INTRINSIC_1, 1, makes_positive, push_value},
+    {BINARY_SLICE, 3, gets_item, push_value},
+    {STORE_SLICE, 4, sets_item, push_nothing},
+    {subscript, 2, subscribes, push_value},
+    {subscript, 2, gets_class_item, push_value},
+    {subscript, 2, gets_missing_item, push_value},
+    {subscript, 2, makes_default_item, store_default},
+};
+
+}  // namespace
+
+std::span<const Rule> operator_rules() noexcept { return rules; }
 
 }  // namespace stackless::interp

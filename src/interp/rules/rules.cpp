@@ -3,13 +3,9 @@
 #include <algorithm>
 #include <array>
 
-#include <opcode.h>
-
 #include "interp/frames/call_position.hpp"
 #include "interp/rules/continuation_frame.hpp"
-#include "interp/rules/conversions.hpp"
 #include "interp/rules/crossing.hpp"
-#include "interp/rules/operators.hpp"
 #include "interp/rules/wrapping_iterators.hpp"
 #include "interp/versions/internals.h"
 
@@ -17,12 +13,15 @@ namespace stackless::interp {
 
 namespace {
 
+std::array<std::span<const Rule>, 9> tables() {
+  return {call_rules(),  class_rules(),      import_rules(),   attribute_rules(), operator_rules(),
+          truth_rules(), conversion_rules(), iterator_rules(), wrapper_rules()};
+}
+
 // Whether one of the rules of the instruction is like that.
 template <typename Predicate>
 bool any_rule(int opcode, Predicate predicate) {
-  std::array tables{call_rules(),     class_rules(),      code_rules(),    attribute_rules(),
-                    operator_rules(), conversion_rules(), iterator_rules()};
-  return std::ranges::any_of(tables, [&](std::span<const Rule> table) {
+  return std::ranges::any_of(tables(), [&](std::span<const Rule> table) {
     return std::ranges::any_of(
         table, [&](const Rule& rule) { return rule.opcode == opcode && predicate(rule); });
   });
@@ -30,41 +29,8 @@ bool any_rule(int opcode, Predicate predicate) {
 
 // Up to 3.13 CALL_FUNCTION_EX keeps the tuple and dict that it makes of its operands to itself, having
 // dropped these (Python/bytecodes.c).
-int stale_operands([[maybe_unused]] const Instruction& at) {
-#if PY_VERSION_HEX < 0x030E0000
-  return at.opcode == CALL_FUNCTION_EX ? 1 + (at.argument & 1) : 0;
-#else
-  return 0;
-#endif
-}
-
-bool is_argument(Ending ending, int argument) {
-  switch (ending) {
-    case Ending::binary:
-      return is_operator_argument(argument);
-    case Ending::compare:
-      return is_comparison_argument(argument);
-    case Ending::truth:
-      return (argument >= 0 && argument < 4) || (argument & ~1) == tells_length;
-    case Ending::jump:
-    case Ending::jump_or_pop:
-      return (argument & ~1) == tells_truth || (argument & ~1) == tells_length;
-    case Ending::convert:
-      return is_conversion_argument(argument);
-    case Ending::wrapped:
-    case Ending::wrapped_generator:
-      return argument >= 0 && argument <= largest_argument && (argument & 3) <= 2;
-    case Ending::created:
-    case Ending::built:
-    case Ending::prepared:
-    case Ending::made:
-    case Ending::initialised:
-      return argument >= 2 && argument <= largest_argument;
-    case Ending::subclass:
-      return argument == 0 || (argument >= 2 && argument <= largest_argument);
-    default:
-      return argument == 0 || argument == 1;
-  }
+int stale_operands(const Instruction& at) {
+  return !frames_know_their_operands && at.opcode == CALL_FUNCTION_EX ? 1 + (at.argument & 1) : 0;
 }
 
 }  // namespace
@@ -139,8 +105,9 @@ int driving_operands(const Instruction& at) {
 
 }  // namespace
 
-#if PY_VERSION_HEX >= 0x030E0000
-bool drops_operands(_PyInterpreterFrame* f, const Stop& stop) noexcept {
+namespace {
+
+bool lacks_operands(_PyInterpreterFrame* f, const Stop& stop) {
   auto lacks_any = [&](int first, int count) {
     const Slot* operands = f->localsplus + stop.height - first;
     return std::any_of(operands, operands + count,
@@ -157,10 +124,8 @@ bool drops_operands(_PyInterpreterFrame* f, const Stop& stop) noexcept {
     }
   }
 }
-#else
 // What was dropped before may be anything by now, but is still memory.
-[[gnu::no_sanitize_address]] bool drops_operands(_PyInterpreterFrame* f,
-                                                 const Stop& stop) noexcept {
+[[gnu::no_sanitize_address]] bool has_dying_operand(_PyInterpreterFrame* f, const Stop& stop) {
   // f(*iterable) puts a tuple in the iterable's place, but leaves that on the value stack (Python/ceval.c).
   int iterable =
       stop.at->opcode == CALL_FUNCTION_EX ? stop.height - 1 - (stop.at->argument & 1) : -1;
@@ -173,14 +138,19 @@ bool drops_operands(_PyInterpreterFrame* f, const Stop& stop) noexcept {
   }
   return false;
 }
-#endif
+
+}  // namespace
+
+bool drops_operands(_PyInterpreterFrame* f, const Stop& stop) noexcept {
+  return frames_know_their_operands ? lacks_operands(f, stop) : has_dying_operand(f, stop);
+}
 
 bool may_have_dropped(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
                       const Stop& stop) noexcept {
   if (is_on_data_stack(inner)) {
     return is_finalizer(inner) || drops_operands(outer, stop);
   }
-  if (PY_VERSION_HEX >= 0x030E0000) {
+  if (frames_know_their_operands) {
     return false;
   }
   auto* generator = reinterpret_cast<PyObject*>(generator_of(inner));
@@ -190,83 +160,39 @@ bool may_have_dropped(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
   return Py_REFCNT(generator) == 1 && outer->frame_obj != nullptr && !is_operand;
 }
 
-namespace {
-
-// A frame of ours has asked an iterator to go on, and that has asked whom it wraps once more.
-bool find_joint_again(const Joint& before, _PyInterpreterFrame* caller, _PyInterpreterFrame* inner,
-                      Joint* joint) {
-  Asked asked = is_wrapped(before.ending)
-                    ? find_asked(before.kept, caller, height_of(caller), true, inner)
-                    : Asked{};
-  *joint = before;
-  joint->height = 4;  // the object of the ending, and V, come last
-  joint->pops = 2;
-  joint->ending = asked.generator != nullptr ? Ending::wrapped_generator : Ending::wrapped;
-  joint->argument = asking(asked_by(before.argument), asked.depth);
-  joint->generator = asked.generator;
-  joint->asked = asked.frameless;
-  joint->again = true;
-  return asked.known && (inner == nullptr || !is_on_data_stack(inner) || !is_finalizer(inner));
-}
-
-// A frame of ours has gone on with a class statement, which has called something else.
-bool find_joint_of_class(const Joint& before, _PyInterpreterFrame* caller,
-                         _PyInterpreterFrame* inner, Joint* joint) {
-  Seam seam{caller, inner, {passed_instruction(caller), height_of(caller)}, before.argument};
-  bool known = any_rule(seam.stop.at->opcode, [&](const Rule& rule) {
-    *joint = {};
-    joint->ending = rule.ending;
-    return is_of_class_statement(rule.ending) && rule.holds(seam, joint);
-  });
-  joint->height = 4;  // the object of the ending, and V, come last
-  joint->pops = 2;
-  joint->again = true;
-  return known && !is_finalizer(inner);
-}
-
-}  // namespace
-
 bool find_joint(_PyInterpreterFrame* outer, _PyInterpreterFrame* inner, Joint* joint) noexcept {
-  Seam seam{outer, inner, {}, 0};
-  if (Joint before; read_shim(outer, &before)) {
-    return is_of_class_statement(before.ending) && before.argument != 0
-               ? inner != nullptr && find_joint_of_class(before, outer->previous, inner, joint)
-               : find_joint_again(before, outer->previous, inner, joint);
+  Crossing crossing{outer, inner, {}, 0};
+  if (Joint before; read_continuation_frame(outer, &before)) {
+    auto* find_next = before.continuation->find_next;
+    bool known = find_next != nullptr && find_next(before, outer->previous, inner, joint);
+    joint->height = 4;  // of the continuation's frame: its object, and V, come last
+    joint->pops = 2;
+    joint->again = true;
+    return known && (inner == nullptr || !is_on_data_stack(inner) || !is_finalizer(inner));
   }
-  if (find_stop(outer, &seam.stop) != Pin::none ||
-      (inner != nullptr && may_have_dropped(outer, inner, seam.stop))) {
+  if (find_stop(outer, &crossing.stop) != Pin::none ||
+      (inner != nullptr && may_have_dropped(outer, inner, crossing.stop))) {
     return false;
   }
-  const Instruction& at = *seam.stop.at;
+  const Instruction& at = *crossing.stop.at;
   // Tools may want to know of what it does; not so of SEND, of which only the line is told, beforehand.
   if (opcode_at(instruction_of(outer)) >= stackless_first_instrumented && at.opcode != SEND) {
     return false;
   }
   return any_rule(at.opcode, [&](const Rule& rule) {
-    seam.operands = rule.operands == a_calls ? call_operands(at) : rule.operands;
-    if (seam.stop.height - seam.operands < code_of(outer)->co_nlocalsplus ||
-        (inner == nullptr && !is_wrapped(rule.ending))) {
+    crossing.operands = rule.operands == a_calls ? call_operands(at) : rule.operands;
+    if (crossing.stop.height - crossing.operands < code_of(outer)->co_nlocalsplus ||
+        (inner == nullptr && !rule.continuation.asks)) {
       return false;
     }
     *joint = {};
-    joint->height = seam.stop.height;
-    joint->pops = seam.operands;
+    joint->height = crossing.stop.height;
+    joint->pops = crossing.operands;
     joint->stale = stale_operands(at);
-    joint->ending = rule.ending;
-    return rule.holds(seam, joint);
+    joint->continuation = &rule.continuation;
+    return rule.holds(crossing, joint);
   });
 }
-
-namespace {
-
-// Whether the call's operands are still there.
-bool keeps_operands(const Joint& joint) {
-  return joint.ending == Ending::created ||
-         (is_of_class_statement(joint.ending) &&
-          (joint.ending != Ending::subclass || joint.argument != 0));
-}
-
-}  // namespace
 
 bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint) noexcept {
   const CodeMap* map = code_map(code);
@@ -277,25 +203,44 @@ bool may_end(PyCodeObject* code, int instruction, int height, const Joint& joint
   while (instruction > 0 && map->instructions[instruction].opcode == CACHE) {  // 3.11
     --instruction;
   }
-  int opcode = map->instructions[instruction].opcode;
-  bool pushes_nothing = joint.ending == Ending::nothing || joint.ending == Ending::jump;
-  if ((pushes_nothing && height == 0) || (joint.ending == Ending::item && !may_end_loop(height)) ||
-      (keeps_operands(joint) && (call_operands(map->instructions[instruction]) != joint.argument ||
-                                 height < code->co_nlocalsplus + joint.argument)) ||
-      !is_argument(joint.ending, joint.argument)) {
-    return false;
-  }
-  bool loops = is_wrapped(joint.ending) && asked_by(joint.argument) == AskedBy::loop;
-  if (is_wrapped(joint.ending) &&
-      (loops != (opcode == FOR_ITER) || (loops && !may_end_loop(height)))) {
-    return false;
-  }
-  if (joint.ending == Ending::drive && (joint.argument == raises_when_done) != (opcode == CALL)) {
-    return false;
-  }
-  return any_rule(opcode, [&](const Rule& rule) { return rule.ending == joint.ending; });
+  const Instruction& at = map->instructions[instruction];
+  const Continuation* continuation = joint.continuation;
+  return continuation->fits({code, at, height, joint.argument}) &&
+         any_rule(at.opcode, [=](const Rule& rule) { return &rule.continuation == continuation; });
 }
 
-int init_rules() { return init_seams() < 0 ? -1 : init_wrappers(); }
+namespace {
+
+std::array<const Continuation*, most_continuations> by_number;
+
+int number_continuations() {
+  for (std::span<const Rule> table : tables()) {
+    for (const Rule& rule : table) {
+      const Continuation*& found = by_number[static_cast<std::size_t>(rule.continuation.number)];
+      if (found != nullptr && found != &rule.continuation) {
+        PyErr_Format(PyExc_SystemError, "%s and %s have the same number in pickles", found->name,
+                     rule.continuation.name);
+        return -1;
+      }
+      found = &rule.continuation;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+const Continuation* continuation_of(int number) noexcept {
+  bool is_number = number >= 0 && static_cast<std::size_t>(number) < most_continuations;
+  return is_number ? by_number[static_cast<std::size_t>(number)] : nullptr;
+}
+
+int init_rules() {
+  if (init_known_objects() < 0 || init_wrappers() < 0 || init_operators() < 0 ||
+      init_conversions() < 0 || init_classes() < 0) {
+    return -1;
+  }
+  return number_continuations() < 0 ? -1 : init_continuation_frames();
+}
 
 }  // namespace stackless::interp

@@ -7,14 +7,20 @@
 
 #include "interp/freezing/frozen.hpp"
 #include "interp/rules/crossing.hpp"
-
-#if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has it
-extern "C" PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);
-#endif
+#include "object/errors.hpp"
 
 namespace stackless::interp {
 
 namespace {
+
+// Which iterator of the chain enumerate(filter(f, it)) is running: 0 enumerate, 1 filter, 2 it.
+struct Asked {
+  bool known;
+  int depth;            // 0: the outermost itself (map() for its function)
+  PyObject* generator;  // whose frame runs, or null
+  PyObject* frameless;  // the iterator that waits, if no frame runs
+};
+constexpr int deepest = 15;
 
 // How a wrapper asks.
 enum class Manner : char {
@@ -63,7 +69,7 @@ PyObject** field(PyObject* object, std::ptrdiff_t offset) {
 }
 
 // Those that it asks, as a tuple; null if it is only one.
-PyObject* asked_by(const Wrapper& wrapper, PyObject* object) {
+PyObject* asked_tuple(const Wrapper& wrapper, PyObject* object) {
   return wrapper.in_tuple ? *field(object, wrapper.place) : nullptr;
 }
 
@@ -72,7 +78,7 @@ PyObject** place_in(const Wrapper& wrapper, PyObject* object) {
   if (!wrapper.in_tuple) {
     return field(object, wrapper.place);
   }
-  PyObject* tuple = asked_by(wrapper, object);
+  PyObject* tuple = asked_tuple(wrapper, object);
   return tuple != nullptr && PyTuple_CheckExact(tuple) && PyTuple_GET_SIZE(tuple) > 0
              ? &PyTuple_GET_ITEM(tuple, 0)
              : nullptr;
@@ -136,13 +142,13 @@ bool is_another_function(PyObject* callable, _PyInterpreterFrame* inner) {
 // Python/bltinmodule.c, map_next: a call of its function is its last deed.
 bool has_called(PyObject* object, _PyInterpreterFrame* inner) {
   const Wrapper& map = *wrapper_of(object);
-  return Py_IS_TYPE(object, &PyMap_Type) && are_others(asked_by(map, object), 0, inner) &&
+  return Py_IS_TYPE(object, &PyMap_Type) && are_others(asked_tuple(map, object), 0, inner) &&
          runs_function(*field(object, map.function), inner);
 }
 
 // Whether what runs, if it is whom the wrapper asks, can't have been called by it for something else.
 bool only_asks(const Wrapper& wrapper, PyObject* object, _PyInterpreterFrame* inner) {
-  PyObject* tuple = asked_by(wrapper, object);
+  PyObject* tuple = asked_tuple(wrapper, object);
   return (tuple == nullptr || are_others(tuple, 1, inner)) &&
          (wrapper.function == 0 || is_another_function(*field(object, wrapper.function), inner));
 }
@@ -179,12 +185,11 @@ bool is_asked(const Wrapper& wrapper, PyObject* object, _PyInterpreterFrame* inn
   return false;
 }
 
-}  // namespace
-
-bool is_wrapper(PyObject* object) noexcept { return wrapper_of(object) != nullptr; }
-
+// The wrapper `object` has been called by a frame with a value stack of that height, and what runs is the frame that
+// this call has entered, perhaps through other wrappers; null if that waits in C code of ours, and the last one that is
+// asked is no wrapper. `again`: the caller is a frame of ours.
 Asked find_asked(PyObject* object, _PyInterpreterFrame* caller, int height, bool again,
-                 _PyInterpreterFrame* inner) noexcept {
+                 _PyInterpreterFrame* inner) {
   PyObject* generator = inner == nullptr || is_on_data_stack(inner)
                             ? nullptr
                             : reinterpret_cast<PyObject*>(generator_of(inner));
@@ -214,11 +219,13 @@ Asked find_asked(PyObject* object, _PyInterpreterFrame* caller, int height, bool
 
 // ---- the answer --------------------------------------------------------------------------------------
 
-namespace {
+// How the answer has come: as a value, as the end (the value is what a generator has returned), or as an exception.
+enum class Answer : char { item, end, exception };
 
-// Whom a wrapper asks instead. It answers once; what it is asked further it passes on. From its answer on it isn't
-// where it was put any more, unless `stays`, but some have remembered it (filter_next).
-struct StandIn {
+// Takes the place of the iterator that a wrapper asks. The answer is given once; what is asked further is passed on to
+// the iterator. With the answer the iterator is put back, unless `stays`, but some wrappers have remembered who was
+// there (filter_next).
+struct Answering {
   PyObject_HEAD
   PyObject** place;  // null when `asked` is back there
   PyObject* asked;
@@ -228,19 +235,19 @@ struct StandIn {
   bool has_answered;
 };
 
-StandIn* as_stand_in(PyObject* object) { return reinterpret_cast<StandIn*>(object); }
+Answering* as_answering(PyObject* object) { return reinterpret_cast<Answering*>(object); }
 
 // Nobody else refers to it but the place, if that still exists.
-void put_back(StandIn* self) {
+void put_back(Answering* self) {
   PyObject** place = std::exchange(self->place, nullptr);
   if (place != nullptr && Py_REFCNT(self) > 1) {
     *place = Py_XNewRef(self->asked);
-    Py_DECREF(self);
+    drop_reference(self);
   }
 }
 
 PyObject* give(PyObject* object) {
-  StandIn* self = as_stand_in(object);
+  Answering* self = as_answering(object);
   if (self->has_answered) {
     return self->asked != nullptr && PyIter_Check(self->asked)
                ? Py_TYPE(self->asked)->tp_iternext(self->asked)
@@ -259,8 +266,7 @@ PyObject* give(PyObject* object) {
       }
       return nullptr;
     case Answer::exception:
-      PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(self->value))),
-                    Py_NewRef(self->value), PyException_GetTraceback(self->value));
+      restore_exception(Object::share(self->value));
       return nullptr;
   }
   return nullptr;
@@ -268,20 +274,20 @@ PyObject* give(PyObject* object) {
 PyObject* give_item(PyObject* self, Py_ssize_t) { return give(self); }
 PyObject* give_for_call(PyObject* self, PyObject*, PyObject*) { return give(self); }
 
-void drop_stand_in(PyObject* object) {
-  StandIn* self = as_stand_in(object);
-  Py_XDECREF(self->asked);
-  Py_DECREF(self->value);
+void drop_answering(PyObject* object) {
+  Answering* self = as_answering(object);
+  clear_reference(self->asked);
+  clear_reference(self->value);
   PyObject_Free(self);
 }
 
-PySequenceMethods stand_in_sequence = {.sq_item = give_item};
-PyTypeObject StandInType = {
+PySequenceMethods answering_sequence = {.sq_item = give_item};
+PyTypeObject AnsweringType = {
     .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)
     .tp_name = "stackless._asked",
-    .tp_basicsize = sizeof(StandIn),
-    .tp_dealloc = drop_stand_in,
-    .tp_as_sequence = &stand_in_sequence,
+    .tp_basicsize = sizeof(Answering),
+    .tp_dealloc = drop_answering,
+    .tp_as_sequence = &answering_sequence,
     .tp_call = give_for_call,
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_doc = "Has the answer that an iterator waits for.",
@@ -289,8 +295,8 @@ PyTypeObject StandInType = {
 };
 
 // Puts one there; the reference that lies there becomes its own.
-StandIn* put(PyObject** place, bool stays, Answer answer, PyObject* value) {
-  StandIn* self = PyObject_New(StandIn, &StandInType);
+Ref<Answering> put(PyObject** place, bool stays, Answer answer, PyObject* value) {
+  Answering* self = PyObject_New(Answering, &AnsweringType);
   if (self != nullptr) {
     self->place = place;
     self->asked = std::exchange(*place, Py_NewRef(reinterpret_cast<PyObject*>(self)));
@@ -299,12 +305,11 @@ StandIn* put(PyObject** place, bool stays, Answer answer, PyObject* value) {
     self->stays = stays;
     self->has_answered = false;
   }
-  return self;
+  return Ref<Answering>::steal(self);
 }
 
-}  // namespace
-
-PyObject* go_on(PyObject* object, int depth, Answer answer, PyObject* value) {
+// What the wrapper returns then: null for its end, perhaps without an exception.
+Object go_on(PyObject* object, int depth, Answer answer, PyObject* value) {
   PyObject* last = object;
   PyObject** place = nullptr;
   const Wrapper* wrapper = nullptr;
@@ -313,22 +318,133 @@ PyObject* go_on(PyObject* object, int depth, Answer answer, PyObject* value) {
     wrapper = last != nullptr ? wrapper_of(last) : nullptr;
     place = wrapper != nullptr ? place_in(*wrapper, last) : nullptr;
     if (place == nullptr) {
-      PyErr_SetString(PyExc_ValueError, "the snapshot is damaged: an iterator asks nobody");
-      return nullptr;
+      return raise(PyExc_ValueError, "the snapshot is damaged: an iterator asks nobody");
     }
   }
   PyObject* nowhere = nullptr;
-  StandIn* stand_in = put(place != nullptr ? place : &nowhere,
-                          wrapper != nullptr && wrapper->manner == Manner::sequence, answer, value);
-  if (stand_in == nullptr) {
+  Ref<Answering> answering =
+      put(place != nullptr ? place : &nowhere,
+          wrapper != nullptr && wrapper->manner == Manner::sequence, answer, value);
+  if (!answering) {
     return nullptr;
   }
-  PyObject* result = place != nullptr ? Py_TYPE(object)->tp_iternext(object)
-                                      : give(reinterpret_cast<PyObject*>(stand_in));
-  put_back(stand_in);
-  Py_DECREF(stand_in);
+  Object result = Object::steal(place != nullptr ? Py_TYPE(object)->tp_iternext(object)
+                                                 : give(answering.object()));
+  put_back(answering.get());
   return result;
 }
+
+// ---- the rules ---------------------------------------------------------------------------------------
+
+// Who wants the next item of a wrapper: a loop, next(), or next() with a default, which is the second object. The
+// continuation's argument says so, and which iterator of the chain has been asked.
+enum class AskedBy : std::uint8_t { loop, next, next_or };
+constexpr int asking(AskedBy by, int depth) { return static_cast<int>(by) | depth << 2; }
+constexpr AskedBy asked_by(int argument) { return static_cast<AskedBy>(argument & 3); }
+constexpr int depth_in(int argument) { return argument >> 2; }
+static_assert(asking(AskedBy::next_or, deepest) <= largest_argument);
+
+// An iterator of C waits for one that it asks (interp/wrappers.hpp).
+bool asks(const Crossing& crossing, PyObject* iterator, bool by_generator, AskedBy by,
+          Joint* joint) {
+  Asked asked = find_asked(iterator, crossing.outer, crossing.stop.height, false, crossing.inner);
+  joint->kept = iterator;
+  joint->generator = asked.generator;
+  joint->asked = asked.frameless;
+  joint->argument = asking(by, asked.depth);
+  return asked.known && (asked.generator != nullptr) == by_generator;
+}
+
+template <bool by_generator>
+bool loops_over_wrapper(const Crossing& crossing, Joint* joint) {
+  joint->pops = 0;
+  return may_end_loop(crossing.stop.height) &&
+         asks(crossing, crossing.operand(0), by_generator, AskedBy::loop, joint);
+}
+
+template <bool by_generator>
+bool calls_next_of_wrapper(const Crossing& crossing, Joint* joint) {
+  bool has_default = calls_builtin(crossing, builtins.next, 2);
+  joint->second = has_default ? crossing.argument(1) : nullptr;
+  return (has_default || calls_builtin(crossing, builtins.next, 1)) &&
+         asks(crossing, crossing.argument(0), by_generator,
+              has_default ? AskedBy::next_or : AskedBy::next, joint);
+}
+
+// What is kept, an iterator, goes on: Python/bytecodes.c, FOR_ITER; Python/bltinmodule.c, builtin_next.
+template <Answer answer>
+Result finish_wrapped(const Arrival& arrival) {
+  AskedBy by = asked_by(arrival.argument);
+  if (Object item = go_on(arrival.kept, depth_in(arrival.argument), answer, arrival.value)) {
+    return push(std::move(item));
+  }
+  if (PyErr_Occurred() != nullptr &&
+      (by == AskedBy::next || PyErr_ExceptionMatches(PyExc_StopIteration) == 0)) {
+    return std::nullopt;
+  }
+  if (by == AskedBy::next) {
+    PyErr_SetNone(PyExc_StopIteration);
+    return std::nullopt;
+  }
+  PyErr_Clear();
+  return by == AskedBy::loop ? end_loop(arrival.outer) : push(Object::share(arrival.second));
+}
+
+bool may_ask(const Place& place) noexcept {
+  bool loops = asked_by(place.argument) == AskedBy::loop;
+  return (place.argument & 3) <= 2 && loops == (place.at.opcode == FOR_ITER) &&
+         (!loops || may_end_loop(place.height));
+}
+
+bool find_next_asked(const Joint& before, _PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
+                     Joint* joint) noexcept;
+
+const Continuation answer_wrapper{.name = "answer_wrapper",
+                                  .number = 27,
+                                  .shape = Shape::catching,
+                                  .finish = finish_wrapped<Answer::item>,
+                                  .fits = may_ask,
+                                  .finish_exception = finish_wrapped<Answer::exception>,
+                                  .find_next = find_next_asked,
+                                  .asks = true};
+// The same if a generator has yielded V, returned or raised.
+const Continuation answer_wrapper_by_generator{
+    .name = "answer_wrapper_by_generator",
+    .number = 28,
+    .shape = Shape::closing,
+    .finish = finish_wrapped<Answer::end>,
+    .fits = may_ask,
+    .finish_exception = finish_wrapped<Answer::exception>,
+    .finish_yielded = finish_wrapped<Answer::item>,
+    .find_next = find_next_asked,
+    .asks = true};
+
+// The iterator has gone on, and asked others once more.
+bool find_next_asked(const Joint& before, _PyInterpreterFrame* outer, _PyInterpreterFrame* inner,
+                     Joint* joint) noexcept {
+  Asked asked = find_asked(before.kept, outer, height_of(outer), true, inner);
+  *joint = before;
+  joint->continuation = asked.generator != nullptr ? &answer_wrapper_by_generator : &answer_wrapper;
+  joint->argument = asking(asked_by(before.argument), asked.depth);
+  joint->generator = asked.generator;
+  joint->asked = asked.frameless;
+  return asked.known;
+}
+
+constexpr int operands_of_loop = iterators_have_index ? 2 : 1;
+
+const Rule rules[] = {
+    {CALL, a_calls, calls_next_of_wrapper<false>, answer_wrapper},
+    {CALL, a_calls, calls_next_of_wrapper<true>, answer_wrapper_by_generator},
+    {FOR_ITER, operands_of_loop, loops_over_wrapper<false>, answer_wrapper},
+    {FOR_ITER, operands_of_loop, loops_over_wrapper<true>, answer_wrapper_by_generator},
+};
+
+}  // namespace
+
+std::span<const Rule> wrapper_rules() noexcept { return rules; }
+
+bool is_wrapper(PyObject* object) noexcept { return wrapper_of(object) != nullptr; }
 
 // ---- being left by an exception ----------------------------------------------------------------------
 
@@ -340,12 +456,10 @@ bool Held::hold(PyObject* object) noexcept {
       return true;
     }
     try {
-      links_.push_back({object, place, *place});
+      links_.push_back({Object::share(object), place, Object::share(*place)});
     } catch (const std::bad_alloc&) {
       return false;
     }
-    Py_INCREF(object);
-    Py_INCREF(*place);
     object = *place;
     wrapper = wrapper_of(object);
   }
@@ -355,12 +469,8 @@ bool Held::hold(PyObject* object) noexcept {
 void Held::let_go() noexcept {
   for (const Link& link : links_) {
     if (*link.place == nullptr) {
-      *link.place = Py_NewRef(link.asked);
+      *link.place = Object(link.asked).release();
     }
-  }
-  for (const Link& link : links_) {
-    Py_DECREF(link.asked);
-    Py_DECREF(link.wrapper);
   }
   links_.clear();
 }
@@ -375,15 +485,14 @@ int note_reference(PyObject* object, void* list) {
 
 // Where the object has a reference to that one, or to a tuple that begins with it; 0 if nowhere.
 std::ptrdiff_t find_place(PyObject* object, PyObject* wanted, bool* in_tuple) {
-  PyObject* references = PyList_New(0);
-  if (references == nullptr || Py_TYPE(object)->tp_traverse == nullptr ||
-      Py_TYPE(object)->tp_traverse(object, note_reference, references) != 0) {
-    Py_XDECREF(references);
+  Object references = Object::steal(PyList_New(0));
+  if (!references || Py_TYPE(object)->tp_traverse == nullptr ||
+      Py_TYPE(object)->tp_traverse(object, note_reference, references.get()) != 0) {
     return 0;
   }
   PyObject* target = nullptr;
-  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(references); ++i) {
-    PyObject* each = PyList_GET_ITEM(references, i);
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(references.get()); ++i) {
+    PyObject* each = PyList_GET_ITEM(references.get(), i);
     bool leads = PyTuple_CheckExact(each) && PyTuple_GET_SIZE(each) > 0 &&
                  PyTuple_GET_ITEM(each, 0) == wanted;
     if (each == wanted || leads) {
@@ -391,7 +500,7 @@ std::ptrdiff_t find_place(PyObject* object, PyObject* wanted, bool* in_tuple) {
       *in_tuple = leads;
     }
   }
-  Py_DECREF(references);
+  references.reset();
   constexpr auto word = static_cast<std::ptrdiff_t>(sizeof(PyObject*));
   for (std::ptrdiff_t offset = sizeof(PyObject);
        target != nullptr && offset + word <= Py_TYPE(object)->tp_basicsize; offset += word) {
@@ -423,30 +532,30 @@ void learn(Wrapper* wrapper, PyObject* sample, PyObject* globals) {
   in_tuple = false;
   wrapper->place = find_place(sample, PyDict_GetItemString(globals, name), &in_tuple);
   wrapper->in_tuple = in_tuple;
-  wrapper->type = wrapper->place != 0 ? Py_TYPE(sample) : nullptr;
-  Py_XINCREF(wrapper->type);
+  wrapper->type =
+      wrapper->place != 0 ? Ref<PyTypeObject>::share(Py_TYPE(sample)).release() : nullptr;
 }
 
 }  // namespace
 
 int init_wrappers() {
-  PyObject* globals = PyDict_New();
-  PyObject* done =
-      globals != nullptr ? PyRun_String(preparation, Py_file_input, globals, globals) : nullptr;
-  for (Wrapper& wrapper : table) {
-    PyObject* sample =
-        done != nullptr ? PyRun_String(wrapper.sample, Py_eval_input, globals, globals) : nullptr;
-    if (sample == nullptr) {
-      Py_CLEAR(done);
-      break;
-    }
-    learn(&wrapper, sample, globals);
-    Py_DECREF(sample);
+  Object globals = Object::steal(PyDict_New());
+  Object done =
+      globals
+          ? Object::steal(PyRun_String(preparation, Py_file_input, globals.get(), globals.get()))
+          : Object();
+  if (!done) {
+    return -1;
   }
-  Py_XDECREF(globals);
-  bool known = done != nullptr;
-  Py_XDECREF(done);
-  return known ? PyType_Ready(&StandInType) : -1;
+  for (Wrapper& wrapper : table) {
+    Object sample =
+        Object::steal(PyRun_String(wrapper.sample, Py_eval_input, globals.get(), globals.get()));
+    if (!sample) {
+      return -1;
+    }
+    learn(&wrapper, sample.get(), globals.get());
+  }
+  return PyType_Ready(&AnsweringType);
 }
 
 }  // namespace stackless::interp

@@ -34,3 +34,13 @@ int stackless_measures_imports(void);
 }
 #endif
 #pragma GCC visibility pop
+
+/* From 3.13 on no public header has these (Objects/genobject.c). */
+#ifdef __cplusplus
+extern "C" {
+#endif
+PyAPI_FUNC(int) _PyGen_SetStopIterationValue(PyObject*);
+PyAPI_FUNC(int) _PyGen_FetchStopIterationValue(PyObject**);
+#ifdef __cplusplus
+}
+#endif

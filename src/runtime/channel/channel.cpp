@@ -2,6 +2,7 @@
 #include "runtime/channel/transfer.hpp"
 #include "runtime/scheduler/deadlock.hpp"
 
+#include "object/arguments.hpp"
 #include "runtime/pickling/tasklet_state.hpp"
 
 #include <cstddef>

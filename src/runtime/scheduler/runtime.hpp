@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <unordered_map>
 
-#include "object/reference.hpp"
+#include "object/errors.hpp"
 
 namespace stackless {
 
