@@ -3,7 +3,8 @@
 
 #include "interp/frames/code_map.hpp"
 #include "interp/frames/frame.hpp"
-#include "interp/freezing/freeze.hpp"
+#include "interp/frames/pin.hpp"
+#include "interp/interp.hpp"
 #include "interp/versions/internals.h"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>
