@@ -1,10 +1,10 @@
 // Where a frame stands that has called something: its instruction, and the height of its value stack.
 #pragma once
 
+#include "interp/frames/call_mark.hpp"
 #include "interp/frames/code_map.hpp"
 #include "interp/frames/frame.hpp"
 #include "interp/frames/pin.hpp"
-#include "interp/interp.hpp"
 #include "interp/versions/internals.h"
 #if PY_VERSION_HEX >= 0x030D0000
 #include <opcode_ids.h>
