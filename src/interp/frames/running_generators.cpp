@@ -1,8 +1,15 @@
 #include "interp/frames/running_generators.hpp"
 
+#include <cstddef>
+
 #include "interp/versions/version.hpp"
 
 namespace stackless::interp {
+
+PyGenObject* generator_of(_PyInterpreterFrame* frame) {
+  return reinterpret_cast<PyGenObject*>(reinterpret_cast<char*>(frame) -
+                                        offsetof(PyGenObject, gi_iframe));
+}
 
 namespace {
 

@@ -3,6 +3,7 @@
 
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/frame.hpp"
+#include "interp/frames/running_generators.hpp"
 #include "interp/freezing/freeze.hpp"
 #include "interp/freezing/generators_3_11.hpp"
 #include "interp/freezing/stowed_generators.hpp"

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "interp/frames/call_position.hpp"
+#include "interp/frames/running_generators.hpp"
 #include "interp/freezing/frozen.hpp"
 #include "interp/freezing/stowed_generators.hpp"
 

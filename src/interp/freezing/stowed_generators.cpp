@@ -5,14 +5,10 @@
 #include <new>
 #include <utility>
 
+#include "interp/frames/running_generators.hpp"
 #include "interp/pickling/async_placeholders.hpp"
 
 namespace stackless::interp {
-
-PyGenObject* generator_of(_PyInterpreterFrame* frame) {
-  return reinterpret_cast<PyGenObject*>(reinterpret_cast<char*>(frame) -
-                                        offsetof(PyGenObject, gi_iframe));
-}
 
 bool Aside::reserve(std::size_t frames, std::size_t words) noexcept {
   try {

@@ -8,8 +8,6 @@
 
 namespace stackless::interp {
 
-PyGenObject* generator_of(_PyInterpreterFrame* frame);
-
 class Aside {
  public:
   Aside() = default;

@@ -7,6 +7,7 @@
 #include <new>
 
 #include "interp/frames/call_position.hpp"
+#include "interp/frames/running_generators.hpp"
 #include "interp/freezing/frozen.hpp"
 #include "interp/freezing/stowed_generators.hpp"
 #include "interp/pickling/frame_record.hpp"

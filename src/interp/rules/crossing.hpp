@@ -8,7 +8,7 @@
 #include <opcode.h>
 
 #include "interp/frames/call_position.hpp"
-#include "interp/freezing/stowed_generators.hpp"
+#include "interp/frames/running_generators.hpp"
 #include "interp/rules/rules.hpp"
 
 namespace stackless::interp {
