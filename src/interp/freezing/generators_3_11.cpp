@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "interp/frames/call_position.hpp"
+#include "interp/frames/loops.hpp"
 #include "interp/frames/running_generators.hpp"
 #include "interp/freezing/frozen.hpp"
 #include "interp/freezing/stowed_generators.hpp"
@@ -13,11 +14,6 @@
 namespace stackless::interp {
 
 namespace {
-
-bool resumes(_PyInterpreterFrame* frame) {
-  int opcode = opcode_at(instruction_of(frame));
-  return opcode == FOR_ITER || opcode == SEND;
-}
 
 // A generator says StopIteration by returning only.
 void replace_stop(PyGenObject* generator) {
@@ -35,24 +31,6 @@ void replace_stop(PyGenObject* generator) {
 }
 
 }  // namespace
-
-bool is_driven(_PyInterpreterFrame* frame) noexcept {
-  _PyInterpreterFrame* caller = frame->previous;
-  if (is_on_data_stack(frame) || caller == nullptr || !resumes(caller)) {
-    return false;
-  }
-  // One whose instruction has called C code doesn't know its height.
-  int height = height_of(caller);
-  return height > 0 &&
-         caller->localsplus[height - 1] == reinterpret_cast<PyObject*>(generator_of(frame));
-}
-
-_PyInterpreterFrame* driven_from(_PyInterpreterFrame* frame) noexcept {
-  while (frame != nullptr && !is_driven(frame)) {
-    frame = frame->previous;
-  }
-  return frame;
-}
 
 Departure::Departure(PyThreadState* ts, _PyInterpreterFrame* frame, PyObject* result) noexcept
     : value_(result) {

@@ -10,13 +10,6 @@
 
 namespace stackless::interp {
 
-// is_driven() tells whether a generator's frame has been thawed with its caller, and not been resumed by that
-// since.
-bool is_driven(_PyInterpreterFrame* frame) noexcept;
-
-// driven_from() is the first such frame, from `frame` outwards; null if there is none.
-_PyInterpreterFrame* driven_from(_PyInterpreterFrame* frame) noexcept;
-
 // What a generator has left its loop with.
 class Departure {
  public:

@@ -13,6 +13,7 @@
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/code_map.hpp"
 #include "interp/frames/hidden_frames.hpp"
+#include "interp/frames/loops.hpp"
 #include "interp/frames/running_generators.hpp"
 #include "interp/freezing/freeze.hpp"
 #include "interp/freezing/frozen.hpp"
@@ -39,9 +40,6 @@ namespace {
 
 PyObject* resume_code;  // UNARY_NEGATIVE, POP_TOP, RETURN_VALUE
 PyObject* hook_object;
-#if PY_VERSION_HEX < 0x030C0000
-_PyInterpreterFrame* base;  // stands there while an outermost frame is being cleared; never runs
-#endif
 
 // What hook() is to do, from thaw() to there.
 struct Thawing {
@@ -228,10 +226,6 @@ PyObject* enter_loops(PyThreadState* ts) {
 PyObject* enter_loops(PyThreadState* ts) { return enter_loop(ts); }
 #endif
 
-}  // namespace
-
-namespace {
-
 std::size_t room_bytes(std::size_t words) {
   return (words + own_words() + 1) * sizeof(Slot) + sizeof(_PyStackChunk);
 }
@@ -263,10 +257,6 @@ void free_room(_PyStackChunk* chunk) noexcept {
   PyObject_GetArenaAllocator(&arenas);
   arenas.free(arenas.ctx, chunk, chunk->size);
 }
-
-#if PY_VERSION_HEX < 0x030C0000
-bool is_base(_PyInterpreterFrame* frame) noexcept { return frame == base; }
-#endif
 
 PyObject* again() noexcept { return hook_object; }
 

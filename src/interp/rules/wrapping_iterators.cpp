@@ -5,7 +5,7 @@
 #include <new>
 #include <utility>
 
-#include "interp/freezing/frozen.hpp"
+#include "interp/frames/loops.hpp"
 #include "interp/rules/crossing.hpp"
 
 #if PY_VERSION_HEX >= 0x030D0000  // else Include/cpython/genobject.h has it
