@@ -5,8 +5,8 @@
 #include <new>
 #include <utility>
 
+#include "interp/frames/async_generators.hpp"
 #include "interp/frames/running_generators.hpp"
-#include "interp/pickling/async_placeholders.hpp"
 
 namespace stackless::interp {
 

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "interp/frames/async_generators.hpp"
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/code_map.hpp"
 #include "interp/frames/hidden_frames.hpp"
@@ -294,7 +295,8 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
 
 int init_freezing() {
   spare_running_generators();
-  if (init_code_maps() < 0 || init_own() < 0 || init_shims() < 0 || init_merging() < 0) {
+  if (init_code_maps() < 0 || init_own() < 0 || init_async_generators() < 0 || init_shims() < 0 ||
+      init_merging() < 0) {
     return -1;
   }
   // The RESUME at the end never runs: sys.monitoring refuses code without one.

@@ -20,10 +20,6 @@ void drop_function(_PyInterpreterFrame* f) {
 #endif
 }
 
-}  // namespace
-
-namespace {
-
 bool has_finished(const PyGenObject* generator) {
   return generator->gi_frame_state > FRAME_EXECUTING;
 }
@@ -217,12 +213,6 @@ int fill_generator(PyObject* object, PyObject* state) {
     Py_XSETREF(generator->gi_origin_or_finalizer, Py_NewRef(other));
   }
   return 0;
-}
-
-void set_hooks(PyObject* object, PyObject* finalizer) {
-  PyGenObject* generator = as_generator(object);
-  generator->gi_hooks_inited = 1;
-  Py_XSETREF(generator->gi_origin_or_finalizer, Py_XNewRef(finalizer));
 }
 
 }  // namespace stackless::interp

@@ -5,8 +5,8 @@
 
 #include <opcode.h>
 
+#include "interp/frames/async_generators.hpp"
 #include "interp/frames/call_position.hpp"
-#include "interp/pickling/async_placeholders.hpp"
 #include "interp/rules/classes.hpp"
 #include "interp/rules/conversions.hpp"
 #include "interp/rules/imports.hpp"
@@ -456,10 +456,6 @@ PyTypeObject EndingType = {
 };
 
 bool is_ending(PyObject* object) { return Py_IS_TYPE(object, &EndingType); }
-
-}  // namespace
-
-namespace {
 
 PyObject* ending_object(Ending ending, int argument) {
   auto& objects = ending_objects[static_cast<std::size_t>(ending)];

@@ -1,7 +1,7 @@
 // Iterators, generators, and what drives asynchronous generators.
 #include "interp/rules/crossing.hpp"
 
-#include "interp/pickling/async_placeholders.hpp"
+#include "interp/frames/async_generators.hpp"
 #include "interp/rules/wrapping_iterators.hpp"
 
 namespace stackless::interp {

@@ -1,5 +1,6 @@
 #include "runtime/pickling/tasklet_state.hpp"
 
+#include "interp/frames/async_generators.hpp"
 #include "interp/freezing/freeze.hpp"
 #include "interp/pickling/code_hash.hpp"
 #include "interp/pickling/frames.hpp"
