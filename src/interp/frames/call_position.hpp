@@ -152,6 +152,18 @@ inline void step_over(_PyInterpreterFrame* frame) noexcept {
 #endif
 }
 
+// Where the code goes on that has called. The innermost frame of a frozen tasklet has been made to step over
+// the call.
+inline _Py_CODEUNIT* after_call(_PyInterpreterFrame* f) {
+#if PY_VERSION_HEX < 0x030C0000
+  _Py_CODEUNIT* instruction = instruction_of(f);
+  step_over(f);
+  return std::exchange(instruction_of(f), instruction);
+#else
+  return instruction_of(f);
+#endif
+}
+
 // step_back() has a frame that has stepped over a call make the call once more instead.
 void step_back(_PyInterpreterFrame* frame) noexcept;
 

@@ -58,4 +58,10 @@ inline End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
 #endif
 }
 
+// outer_of() is the frame which called the C code that entered a loop; `beneath` lies beneath the last
+// of that loop's Python frames.
+inline _PyInterpreterFrame* outer_of(_PyInterpreterFrame* beneath) noexcept {
+  return is_entry_only(beneath) ? beneath->previous : beneath;
+}
+
 }  // namespace stackless::interp

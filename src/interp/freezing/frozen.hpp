@@ -39,8 +39,6 @@ constexpr int most_pops = (1 << 6) - 1;
 
 // ---- taking a tasklet's state (interp/freeze.cpp) -------------------------------------------------
 
-// find_call() fills in what the instruction at which the frame stands has called, and with what.
-Pin find_call(_PyInterpreterFrame* frame, const Stop& stop, Halt* halt);
 // share_of() is that of a suspended tasklet, or of the running one (`parked` null), saved in *own.
 const Share& share_of(PyThreadState* ts, Parked* parked, Share* own);
 // new_block() returns a block for so many words of frames; null if there is no memory.
@@ -62,10 +60,6 @@ void take_state(Frozen* frozen, const Share& share) noexcept;
 void clear_frame(_PyInterpreterFrame* f);
 
 // ---- where loops end ------------------------------------------------------------------------------
-
-// outer_of() is the frame which called the C code that entered a loop; `beneath` lies beneath the last
-// of that loop's Python frames.
-_PyInterpreterFrame* outer_of(_PyInterpreterFrame* beneath) noexcept;
 
 // ---- room -----------------------------------------------------------------------------------------
 

@@ -28,18 +28,6 @@ bool is_plain(PyThreadState* ts, Parked* parked, const Frozen* frozen) {
   return frozen->extras == nullptr && !traced && handled_by(ts, parked)->previous_item == nullptr;
 }
 
-// Where the code goes on that has called. The innermost frame of a frozen tasklet has been made to step over
-// the call.
-_Py_CODEUNIT* after_call(_PyInterpreterFrame* f) {
-#if PY_VERSION_HEX < 0x030C0000
-  _Py_CODEUNIT* instruction = instruction_of(f);
-  step_over(f);
-  return std::exchange(instruction_of(f), instruction);
-#else
-  return instruction_of(f);
-#endif
-}
-
 // The instruction tells the height of the value stack; where frames know it, they have to agree.
 bool stand_alike(_PyInterpreterFrame* f, _PyInterpreterFrame* frozen, bool innermost) {
   return is_on_data_stack(f) && is_on_data_stack(frozen) && code_of(f) == code_of(frozen) &&
@@ -169,21 +157,6 @@ Trade::~Trade() {
     Py_DECREF(left);
   }
   PyErr_Restore(type, value, traceback);
-}
-
-const void* call_of(const Frozen* frozen) noexcept { return instruction_of(frozen->inner); }
-
-const void* call_of(PyThreadState* ts, Parked* parked) noexcept {
-  _PyInterpreterFrame* f = top_of(ts, parked);
-  if (f == bottom(ts) || is_entry_only(f)) {
-    return nullptr;
-  }
-#if PY_VERSION_HEX < 0x030C0000
-  if (Stop stop; find_stop(f, &stop) != Pin::none) {
-    return nullptr;
-  }
-#endif
-  return after_call(f);
 }
 
 }  // namespace stackless::interp
