@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "interp/frames/pin.hpp"
-#include "interp/interp.hpp"
+#include "interp/switching/suspended.hpp"
 
 struct _PyInterpreterFrame;
 
@@ -56,6 +56,9 @@ struct PinPlace {
   PyTypeObject* iterates = nullptr;  // and of FOR_ITER over what
 };
 PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept;
+
+// pins() returns between how many of a tasklet's loops C code stands that can't be frozen.
+int pins(PyThreadState* ts, Suspended tasklet) noexcept;
 
 // call_of() is an address that tells at which call a tasklet waits, or the running one (`parked` null) is about to:
 // where the code goes on after it. Null if no Python code has called.

@@ -7,6 +7,7 @@
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/hidden_frames.hpp"
 #include "interp/freezing/frozen.hpp"
+#include "interp/freezing/thaw.hpp"
 #include "interp/switching/switch.hpp"
 
 namespace stackless::interp {

@@ -17,18 +17,8 @@ namespace stackless::interp {
 // stacks hold nothing of value any more. Null if there is no memory (no exception is set).
 Frozen* freeze(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept;
 
-// thaw() runs the frames on, after begin(): the call at which they were frozen returns what finish()
-// does, or raises; or is made once more, if that returns again() (no reference). It consumes `frozen` and
-// returns what the outermost frame returns, or null with an exception set.
-PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)());
-PyObject* again() noexcept;
-
 // drop() clears the frames without running anything of theirs, and consumes `frozen`.
 void drop(Frozen* frozen);
-
-// traverse() visits what a suspended tasklet's frames own, for the collector; of frames that have called
-// C code perhaps not all of it, which keeps alive what could go, never more.
-int traverse(PyThreadState* ts, Suspended tasklet, visitproc visit, void* arg);
 
 // take_context() hands the context over, for begin().
 PyObject* take_context(Frozen* frozen) noexcept;
@@ -36,8 +26,5 @@ PyObject* take_context(Frozen* frozen) noexcept;
 std::size_t memory_of(const Frozen* frozen) noexcept;
 // count_operands() is how many values the call at which it stands has left on the value stack.
 int count_operands(const Frozen* frozen) noexcept;
-
-// init_freezing() is called once, at import; -1 with an exception set.
-int init_freezing();
 
 }  // namespace stackless::interp

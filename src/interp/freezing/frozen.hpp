@@ -61,14 +61,6 @@ void clear_frame(_PyInterpreterFrame* f);
 
 // ---- where loops end ------------------------------------------------------------------------------
 
-// ---- room -----------------------------------------------------------------------------------------
-
-// make_room() returns a piece of data stack for frames of that many words; null if there is no memory.
-_PyStackChunk* make_room(std::size_t words) noexcept;
-// needs_room() tells whether thaw() needs one.
-bool needs_room(std::size_t words) noexcept;
-void free_room(_PyStackChunk* chunk) noexcept;
-
 template <typename Visit>
 void for_each_frame(Frozen* frozen, Visit visit) {
   _PyInterpreterFrame* f = frozen->inner;

@@ -1,4 +1,5 @@
-// What the collector sees of a suspended tasklet's frames, frozen or mounted.
+#include "interp/freezing/gc_traverse.hpp"
+
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/code_map.hpp"
 #include "interp/freezing/freeze.hpp"

@@ -1,5 +1,4 @@
-// Looking at tasklets: the running one, mounted and frozen ones.
-#include "interp/interp.hpp"
+#include "interp/freezing/inspect.hpp"
 
 #include <utility>
 

@@ -1,11 +1,5 @@
-// Thaw: put frozen frames under one evaluation loop.
-//
-// An evaluation loop is entered with a frame of our own, whose code negates an object of ours, drops
-// the result, and returns what lies beneath it on its value stack. The negation runs hook(), inside the
-// loop: it puts the thawed frames between that frame and its caller, and leaves there the value which the
-// call at which they were frozen is to return. The frame's RETURN_VALUE then returns it into the
-// innermost thawed frame, as if that call had just ended. Or it returns the last of the call's operands, and
-// the call is made with all of them once more.
+#include "interp/freezing/thaw.hpp"
+
 #include <array>
 #include <cstring>
 #include <utility>
@@ -20,7 +14,6 @@
 #include "interp/freezing/frozen.hpp"
 #include "interp/freezing/generators_3_11.hpp"
 #include "interp/freezing/merge_loops.hpp"
-#include "interp/interp.hpp"
 #include "interp/rules/continuation_frame.hpp"
 #include "interp/versions/internals.h"
 #include "interp/versions/monitoring.hpp"

@@ -1,5 +1,5 @@
 // Is this the interpreter that we were compiled for? Layouts change inside a minor version too.
-#include "interp/interp.hpp"
+#include "interp/versions/self_check.hpp"
 
 #include "interp/versions/monitoring.hpp"
 #include "interp/versions/version.hpp"

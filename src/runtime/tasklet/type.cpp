@@ -5,6 +5,7 @@
 #include <new>
 
 #include "interp/freezing/freeze.hpp"
+#include "interp/freezing/gc_traverse.hpp"
 #include "runtime/freezing/freezing.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"
