@@ -240,6 +240,36 @@ def test_unknown_keywords():
             call(wrong=1)
 
 
+def _message_of(call, *arguments, **keywords):
+    with pytest.raises(TypeError) as caught:
+        call(*arguments, **keywords)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["schedule", "schedule_remove", "send_throw", "recv_into"])
+def test_bad_arguments_are_refused_in_the_words_of_cpython(name):
+    """pow() has required parameters and three in all, str.splitlines() one that isn't required."""
+    with stackless.socket.socket() as opened:
+        call, theirs, words, given = {
+            "schedule": (stackless.schedule, "".splitlines, ("keepends", "retval"), (1,)),
+            "schedule_remove": (
+                stackless.schedule_remove,
+                "".splitlines,
+                ("keepends", "retval"),
+                (1,),
+            ),
+            "send_throw": (stackless.channel().send_throw, pow, ("base", "exc"), (1, 2)),
+            "recv_into": (opened.recv_into, pow, ("base", "buffer"), (1, 2)),
+        }[name]
+        their_word, word = words
+        for arguments, keyword in [((1, 2, 3, 4), None), (given, word), ((), "wrong")]:
+            keywords = {keyword: 1} if keyword else {}
+            their_keywords = {their_word if keyword == word else "wrong": 1} if keyword else {}
+            message = _message_of(theirs, *arguments, **their_keywords)
+            message = message.replace(theirs.__name__, name).replace(their_word, word)
+            assert _message_of(call, *arguments, **keywords) == message
+
+
 @pytest.mark.parametrize("wrong", ["1", 1.5, None])
 def test_numbers_must_be_numbers(wrong):
     with pytest.raises(TypeError):

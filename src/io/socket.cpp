@@ -10,6 +10,7 @@
 #include <iterator>
 
 #include "io/call.hpp"
+#include "object/arguments.hpp"
 #include "runtime/freezing/freezing.hpp"
 
 namespace stackless {
@@ -150,43 +151,14 @@ PyObject* recv_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   return result;
 }
 
-// Finds recv_into()'s arguments among those given by place and by name; false with TypeError set.
-bool bind_recv_into(PyObject* const* args, Py_ssize_t nargs, PyObject* names,
-                    PyObject* (&bound)[3]) {
-  static const char* const parameters[] = {"buffer", "nbytes", "flags"};
-  constexpr Py_ssize_t most = std::size(parameters);
-  Py_ssize_t named = names != nullptr ? PyTuple_GET_SIZE(names) : 0;
-  if (nargs + named > most) {
-    PyErr_Format(PyExc_TypeError, "recv_into() takes at most 3 arguments (%zd given)",
-                 nargs + named);
-    return false;
-  }
-  std::copy_n(args, nargs, bound);
-  for (Py_ssize_t i = 0; i < named; ++i) {
-    PyObject* name = PyTuple_GET_ITEM(names, i);
-    Py_ssize_t place = 0;
-    while (place < most && PyUnicode_CompareWithASCIIString(name, parameters[place]) != 0) {
-      ++place;
-    }
-    if (place == most || bound[place] != nullptr) {
-      PyErr_Format(PyExc_TypeError, "recv_into() got %s argument '%U'",
-                   place == most ? "an unexpected keyword" : "two values for", name);
-      return false;
-    }
-    bound[place] = args[nargs + i];
-  }
-  if (bound[0] == nullptr) {
-    PyErr_SetString(PyExc_TypeError, "recv_into() missing required argument 'buffer' (pos 1)");
-    return false;
-  }
-  return true;
-}
+constexpr const char* recv_into_names[] = {"buffer", "nbytes", "flags"};
+constexpr Parameters recv_into_parameters{"recv_into", recv_into_names, 1};
 
 bool begin_recv_into(Call* call, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
-  PyObject* bound[3] = {};
+  PyObject* bound[std::size(recv_into_names)] = {};
   Py_ssize_t size = 0;
   int flags = 0;
-  if (!bind_recv_into(args, nargs, names, bound) ||
+  if (!bind_arguments(recv_into_parameters, args, nargs, names, bound) ||
       (bound[1] != nullptr && !parse_int(bound[1], &size)) ||
       (bound[2] != nullptr && !parse_flags(bound[2], &flags)) ||
       !call->buffer.get(bound[0], PyBUF_WRITABLE)) {

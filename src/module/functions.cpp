@@ -1,6 +1,7 @@
 #include "module/functions.hpp"
 
 #include "interp/freezing/freeze.hpp"
+#include "object/arguments.hpp"
 #include "runtime/freezing/freezing.hpp"
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/scheduler.hpp"
@@ -13,23 +14,9 @@ namespace {
 
 // ---- scheduling -----------------------------------------------------------------------------------
 
-// The one optional argument of schedule() and schedule_remove(); false with TypeError set.
-bool parse_retval(const char* name, PyObject* const* args, Py_ssize_t nargs, PyObject* names,
-                  PyObject** value) {
-  Py_ssize_t count = count_arguments(nargs, names);
-  if (count > 1) {
-    PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, count);
-    return false;
-  }
-  if (count > nargs &&
-      PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "retval") != 0) {
-    PyErr_Format(PyExc_TypeError, "'%U' is an invalid keyword argument for %s()",
-                 PyTuple_GET_ITEM(names, 0), name);
-    return false;
-  }
-  *value = count == 1 ? args[0] : nullptr;
-  return true;
-}
+constexpr const char* retval[] = {"retval"};
+constexpr Parameters schedule_parameters{"schedule", retval, 0};
+constexpr Parameters schedule_remove_parameters{"schedule_remove", retval, 0};
 
 PyObject* schedule_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
   if (Scheduler* s = this_scheduler; nargs == 0 && names == nullptr && s != nullptr) [[likely]] {
@@ -49,7 +36,7 @@ PyObject* schedule_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, 
   }
   PyObject* value = nullptr;
   if (nargs != 0 || names != nullptr) {
-    if (!parse_retval("schedule", args, nargs, names, &value)) {
+    if (!bind_arguments(schedule_parameters, args, nargs, names, {&value, 1})) {
       return nullptr;
     }
   }
@@ -61,7 +48,7 @@ PyObject* schedule_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, 
 PyObject* schedule_remove_function(PyObject*, PyObject* const* args, Py_ssize_t nargs,
                                    PyObject* names) {
   PyObject* value = nullptr;
-  if (!parse_retval("schedule_remove", args, nargs, names, &value)) {
+  if (!bind_arguments(schedule_remove_parameters, args, nargs, names, {&value, 1})) {
     return nullptr;
   }
   Scheduler* s = scheduler();

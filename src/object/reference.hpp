@@ -1,9 +1,10 @@
-// A thin layer over CPython's C API: an owning reference, and errors as CPython has them.
+// The one way to own a reference to a Python object.
 #pragma once
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <type_traits>
 #include <utility>
 
 namespace stackless {
@@ -39,6 +40,7 @@ class Ref {
   T* get() const noexcept { return pointer_; }
   T* operator->() const noexcept { return pointer_; }
   explicit operator bool() const noexcept { return pointer_ != nullptr; }
+  bool operator==(std::nullptr_t) const noexcept { return pointer_ == nullptr; }
   // release() gives the reference away.
   T* release() noexcept { return std::exchange(pointer_, nullptr); }
   PyObject* release_object() noexcept { return as_object(release()); }
@@ -54,84 +56,23 @@ using Object = Ref<PyObject>;
 
 inline Object none() { return Object::share(Py_None); }
 
-// raise() sets an exception and returns null, whatever null the caller needs.
-template <class... Args>
-std::nullptr_t raise(PyObject* type, const char* format, Args... args) {
-  PyErr_Format(type, format, args...);
-  return nullptr;
-}
-inline std::nullptr_t raise(PyObject* type, const char* message) {
-  PyErr_SetString(type, message);
-  return nullptr;
-}
+// References that a struct of CPython's, or an object of ours on its way out, holds as plain pointers.
+// What a destructor does may look at the place: it already holds what comes after.
 
-// take_exception() clears the current exception and returns it, its traceback attached (null if
-// there is none); restore_exception() makes one the current exception.
-#if PY_VERSION_HEX >= 0x030C0000
-inline Object take_exception() { return Object::steal(PyErr_GetRaisedException()); }
-inline void restore_exception(Object exception) { PyErr_SetRaisedException(exception.release()); }
-#else
-inline Object take_exception() {
-  PyObject *type, *value, *traceback;
-  PyErr_Fetch(&type, &value, &traceback);
-  if (type == nullptr) {
-    return nullptr;
-  }
-  PyErr_NormalizeException(&type, &value, &traceback);
-  Object drop_type = Object::steal(type), drop_traceback = Object::steal(traceback);
-  if (traceback != nullptr) {
-    PyException_SetTraceback(value, traceback);
-  }
-  return Object::steal(value);
+// drop_reference() gives up the caller's reference; null is none.
+template <class T>
+void drop_reference(T* object) noexcept {
+  Py_XDECREF(reinterpret_cast<PyObject*>(object));
 }
-inline void restore_exception(Object exception) {
-  PyObject* value = exception.release();
-  if (value == nullptr) {
-    return;
-  }
-  PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(value))), value,
-                PyException_GetTraceback(value));
+// clear_reference() leaves null behind: for a tp_clear, a tp_dealloc and the fields of frames.
+template <class T>
+void clear_reference(T*& place) noexcept {
+  drop_reference(std::exchange(place, nullptr));
 }
-#endif
-
-// KeepException puts the current exception aside for as long as it lives.
-class KeepException {
- public:
-  KeepException() : exception_(take_exception()) {}
-  ~KeepException() {
-    if (exception_) {
-      restore_exception(std::move(exception_));
-    }
-  }
-  KeepException(const KeepException&) = delete;
-  KeepException& operator=(const KeepException&) = delete;
-
- private:
-  Object exception_;
-};
-
-// count_arguments() counts those of a METH_FASTCALL | METH_KEYWORDS call, in whichever way they are given.
-inline Py_ssize_t count_arguments(Py_ssize_t nargs, PyObject* names) {
-  return nargs + (names != nullptr ? PyTuple_GET_SIZE(names) : 0);
-}
-
-// takes() tells whether a METH_FASTCALL function got the `count` arguments that it takes, none or one;
-// TypeError, in CPython's words, if it didn't.
-inline bool takes(const char* name, Py_ssize_t count, Py_ssize_t nargs) {
-  if (nargs == count) {
-    return true;
-  }
-  raise(PyExc_TypeError,
-        count == 0 ? "%s() takes no arguments (%zd given)"
-                   : "%s() takes exactly one argument (%zd given)",
-        name, nargs);
-  return false;
-}
-
-// A method table's entry for any calling convention.
-template <class F>
-PyCFunction method(F* function) {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+// replace_reference() puts another object into the place, or null.
+template <class T>
+void replace_reference(T*& place, std::type_identity_t<Ref<T>> object) noexcept {
+  drop_reference(std::exchange(place, object.release()));
 }
 
 }  // namespace stackless

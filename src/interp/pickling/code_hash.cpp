@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "interp/frames/code_map.hpp"
-#include "object/owned.hpp"
+#include "object/reference.hpp"
 
 namespace stackless::interp {
 
@@ -20,7 +20,7 @@ constexpr const char* code_fields[] = {
 
 bool hash_code(Hash* hash, PyObject* code) {
   auto add = [&](const char* field) {
-    Owned value(PyObject_GetAttrString(code, field));
+    Object value = Object::steal(PyObject_GetAttrString(code, field));
     return value != nullptr && hash_constant(hash, value.get());
   };
   return std::ranges::all_of(code_fields, add);
@@ -28,13 +28,13 @@ bool hash_code(Hash* hash, PyObject* code) {
 
 // The order of a frozenset's elements is another one in each process.
 bool hash_set(Hash* hash, PyObject* set) {
-  Owned iterator(PyObject_GetIter(set));
+  Object iterator = Object::steal(PyObject_GetIter(set));
   if (iterator == nullptr) {
     return false;
   }
   std::uint64_t sum = 0;
   while (PyObject* element = PyIter_Next(iterator.get())) {
-    Owned keep(element);
+    Object keep = Object::steal(element);
     Hash one;
     if (!hash_constant(&one, element)) {
       return false;
@@ -67,7 +67,7 @@ bool hash_constant(Hash* hash, PyObject* object) {
     hash->add(PyBytes_AS_STRING(object), static_cast<std::size_t>(PyBytes_GET_SIZE(object)));
     return true;
   }
-  Owned text(PyObject_ASCII(object));
+  Object text = Object::steal(PyObject_ASCII(object));
   if (text == nullptr) {
     return false;
   }

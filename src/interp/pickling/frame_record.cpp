@@ -2,7 +2,7 @@
 
 #include "interp/pickling/code_hash.hpp"
 #include "interp/pickling/placeholders.hpp"
-#include "object/owned.hpp"
+#include "object/reference.hpp"
 
 namespace stackless::interp {
 
@@ -139,7 +139,7 @@ PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int sta
   if (hash == 0) {
     return nullptr;
   }
-  Owned shape(PyBytes_FromStringAndSize(nullptr, height));
+  Object shape = Object::steal(PyBytes_FromStringAndSize(nullptr, height));
   if (shape == nullptr) {
     return nullptr;
   }
@@ -157,7 +157,7 @@ PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int sta
   int instruction = instruction_index(f);
   std::int32_t check =
       check_of(sort, state, instruction, offset_of(f), hash, kinds, height, numbers);
-  Owned entry(PyTuple_New(fixed_items + values + (named ? 1 : 0)));
+  Object entry = Object::steal(PyTuple_New(fixed_items + values + (named ? 1 : 0)));
   if (entry == nullptr) {
     return nullptr;
   }

@@ -13,7 +13,7 @@
 #include "interp/pickling/frame_record.hpp"
 #include "interp/pickling/placeholders.hpp"
 #include "interp/rules/continuation_frame.hpp"
-#include "object/owned.hpp"
+#include "object/reference.hpp"
 
 namespace stackless::interp {
 
@@ -24,8 +24,9 @@ std::int32_t check_of_joint(const Joint& joint, int inner) {
 }
 
 PyObject* make_joint_entry(const Joint& joint, int inner, Wrap wrap) {
-  Owned kept(wrap(joint.kept != nullptr ? joint.kept : Py_None));
-  Owned second(kept != nullptr ? wrap(joint.second != nullptr ? joint.second : Py_None) : nullptr);
+  Object kept = Object::steal(wrap(joint.kept != nullptr ? joint.kept : Py_None));
+  Object second = Object::steal(
+      kept != nullptr ? wrap(joint.second != nullptr ? joint.second : Py_None) : nullptr);
   return second != nullptr
              ? Py_BuildValue("(iiiOO)", static_cast<int>(joint.ending), joint.argument,
                              check_of_joint(joint, inner), kept.get(), second.get())
@@ -51,7 +52,7 @@ int check_in(PyObject* entry) {
 }  // namespace
 
 PyObject* take_apart(const Frozen* frozen, Wrap wrap) {
-  Owned list(PyList_New(frozen->frames));
+  Object list = Object::steal(PyList_New(frozen->frames));
   _PyInterpreterFrame* f = frozen->inner;
   int inner = 0;
   for (int i = frozen->frames; list != nullptr && i-- > 0; f = f->previous) {
@@ -90,7 +91,7 @@ PyObject* handled_exceptions(Frozen* frozen, Wrap wrap) {
   if (!any) {
     return Py_NewRef(Py_None);
   }
-  Owned result(PyTuple_New(size));
+  Object result = Object::steal(PyTuple_New(size));
   Py_ssize_t i = 0;
   bool complete = result != nullptr;
   for_each([&](PyObject* value) {

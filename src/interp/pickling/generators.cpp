@@ -3,7 +3,7 @@
 
 #include "interp/pickling/frame_record.hpp"
 #include "interp/pickling/placeholders.hpp"
-#include "object/owned.hpp"
+#include "object/reference.hpp"
 
 namespace stackless::interp {
 
@@ -49,8 +49,9 @@ PyTypeObject AnythingType = {
 // one that works on debug builds (Objects/genobject.c of 3.13, gen_new_with_qualname(), has assertions that
 // contradict each other).
 PyObject* call_for_generator(PyCodeObject* code) {
-  Owned globals(PyDict_New()), defaults(PyDict_New()), names(PyCode_GetVarnames(code));
-  Owned closure(PyTuple_New(PyCode_GetNumFree(code)));
+  Object globals = Object::steal(PyDict_New()), defaults = Object::steal(PyDict_New()),
+         names = Object::steal(PyCode_GetVarnames(code)),
+         closure = Object::steal(PyTuple_New(PyCode_GetNumFree(code)));
   if (globals == nullptr || defaults == nullptr || names == nullptr || closure == nullptr) {
     return nullptr;
   }
@@ -67,8 +68,8 @@ PyObject* call_for_generator(PyCodeObject* code) {
       return nullptr;
     }
   }
-  Owned anything(PyType_Ready(&AnythingType) == 0 ? PyObject_New(PyObject, &AnythingType)
-                                                  : nullptr);
+  Object anything = Object::steal(
+      PyType_Ready(&AnythingType) == 0 ? PyObject_New(PyObject, &AnythingType) : nullptr);
   if (anything == nullptr) {
     return nullptr;
   }
@@ -140,18 +141,20 @@ void set_async_flags(PyGenObject* generator, int flags) {
 PyObject* generator_state(PyObject* object, Wrap wrap) {
   PyGenObject* generator = as_generator(object);
   _PyInterpreterFrame* f = frame_in(generator);
-  Owned entry;
+  Object entry;
   if (has_finished(generator)) {
-    entry.reset(Py_NewRef(Py_None));
+    entry = Object::steal(Py_NewRef(Py_None));
   } else if (generator->gi_frame_state == FRAME_EXECUTING) {
-    entry.reset(wrap(function_of(f)));
+    entry = Object::steal(wrap(function_of(f)));
   } else {
-    entry.reset(make_entry(f, function_of(f), Sort::suspended, generator->gi_frame_state,
-                           height_of(f), wrap));
+    entry = Object::steal(make_entry(f, function_of(f), Sort::suspended, generator->gi_frame_state,
+                                     height_of(f), wrap));
   }
   PyObject* value = generator->gi_exc_state.exc_value;
-  Owned exception(entry != nullptr ? wrap(value != nullptr ? value : Py_None) : nullptr);
-  Owned wrapped(exception != nullptr ? wrap(origin_or_finalizer(generator)) : nullptr);
+  Object exception =
+      Object::steal(entry != nullptr ? wrap(value != nullptr ? value : Py_None) : nullptr);
+  Object wrapped =
+      Object::steal(exception != nullptr ? wrap(origin_or_finalizer(generator)) : nullptr);
   return wrapped != nullptr ? Py_BuildValue("OiOOi", entry.get(), generator->gi_frame_state,
                                             exception.get(), wrapped.get(), async_flags(generator))
                             : nullptr;

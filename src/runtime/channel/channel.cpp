@@ -1,5 +1,6 @@
 #include "runtime/channel/channel.hpp"
 
+#include "object/arguments.hpp"
 #include "runtime/pickling/tasklet_state.hpp"
 
 #include <cstddef>

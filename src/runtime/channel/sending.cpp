@@ -5,6 +5,7 @@
 
 #include "interp/pickling/frames.hpp"
 #include "interp/pickling/placeholders.hpp"
+#include "object/arguments.hpp"
 #include "runtime/channel/channel.hpp"
 #include "runtime/freezing/freezing.hpp"
 #include "runtime/pickling/tasklet_state.hpp"
@@ -23,36 +24,13 @@ PyObject* send_bomb(PyObject* self, Object exception, interp::CallMark mark) {
   return bomb ? send(as_channel(self), std::move(bomb), mark).release() : nullptr;
 }
 
-Object make_tuple(PyObject* const* items, Py_ssize_t count) {
-  Object tuple = Object::steal(PyTuple_New(count));
-  for (Py_ssize_t i = 0; tuple && i < count; ++i) {
-    PyTuple_SET_ITEM(tuple.get(), i, Py_NewRef(items[i]));
-  }
-  return tuple;
-}
-
-// The same call with a tuple and a dict.
-bool parse_throw(PyObject* const* args, Py_ssize_t nargs, PyObject* names, PyObject** type,
-                 PyObject** value, PyObject** traceback) {
-  static const char* known[] = {"exc", "val", "tb", nullptr};
-  Object positional = make_tuple(args, nargs);
-  Object keywords = Object::steal(PyDict_New());
-  if (!positional || !keywords) {
-    return false;
-  }
-  for (Py_ssize_t i = 0; i < count_arguments(0, names); ++i) {
-    if (PyDict_SetItem(keywords.get(), PyTuple_GET_ITEM(names, i), args[nargs + i]) < 0) {
-      return false;
-    }
-  }
-  return PyArg_ParseTupleAndKeywords(positional.get(), keywords.get(), "O|OO:send_throw",
-                                     const_cast<char**>(known), type, value, traceback) != 0;
-}
+constexpr const char* throw_names[] = {"exc", "val", "tb"};
+constexpr Parameters throw_parameters{"send_throw", throw_names, 1};
 
 }  // namespace
 
 PyObject* send_exception(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
-  Object arguments = make_tuple(args, nargs);
+  Object arguments = pack_tuple(args, nargs);
   Object exception =
       arguments ? make_exception_from(arguments.get(), "channel", "send_exception") : Object();
   arguments.reset();  // only the exception is to keep them
@@ -60,11 +38,11 @@ PyObject* send_exception(PyObject* self, PyObject* const* args, Py_ssize_t nargs
 }
 
 PyObject* send_throw(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
-  PyObject *type, *value = nullptr, *traceback = nullptr;
-  if (!parse_throw(args, nargs, names, &type, &value, &traceback)) {
+  PyObject* bound[std::size(throw_names)] = {};
+  if (!bind_arguments(throw_parameters, args, nargs, names, bound)) {
     return nullptr;
   }
-  return send_bomb(self, make_exception(type, value, traceback),
+  return send_bomb(self, make_exception(bound[0], bound[1], bound[2]),
                    interp::call_mark(args, count_arguments(nargs, names)));
 }
 

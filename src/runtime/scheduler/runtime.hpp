@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdint>
 
-#include "object/reference.hpp"
+#include "object/errors.hpp"
 
 namespace stackless {
 

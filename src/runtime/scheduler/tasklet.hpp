@@ -5,7 +5,7 @@
 
 #include "core/stack_pool.hpp"
 #include "interp/interp.hpp"
-#include "object/reference.hpp"
+#include "object/errors.hpp"
 
 namespace stackless {
 

@@ -1,4 +1,5 @@
 // The methods of tasklet.
+#include "object/arguments.hpp"
 #include "runtime/freezing/freezing.hpp"
 #include "runtime/pickling/tasklet_state.hpp"
 #include "runtime/scheduler/bomb.hpp"

@@ -6,6 +6,7 @@
 
 #include "interp/freezing/freeze.hpp"
 #include "interp/freezing/gc_traverse.hpp"
+#include "object/arguments.hpp"
 #include "runtime/freezing/freezing.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"
@@ -122,33 +123,10 @@ constexpr int most_spare = 1024;
 Tasklet* spare = nullptr;  // linked by next
 int spares = 0;
 
-// Makes a tuple, and a dict if there are keywords, of a vectorcall's arguments; false with an
-// exception set.
-bool pack(PyObject* const* args, Py_ssize_t count, PyObject* names, Object* arguments,
-          Object* keywords) {
-  *arguments = Object::steal(PyTuple_New(count));
-  if (!*arguments) {
-    return false;
-  }
-  for (Py_ssize_t i = 0; i < count; ++i) {
-    PyTuple_SET_ITEM(arguments->get(), i, Py_NewRef(args[i]));
-  }
-  if (names == nullptr || PyTuple_GET_SIZE(names) == 0) {
-    return true;
-  }
-  *keywords = Object::steal(PyDict_New());
-  for (Py_ssize_t i = 0; *keywords && i < PyTuple_GET_SIZE(names); ++i) {
-    if (PyDict_SetItem(keywords->get(), PyTuple_GET_ITEM(names, i), args[count + i]) < 0) {
-      return false;
-    }
-  }
-  return static_cast<bool>(*keywords);
-}
-
 PyObject* tasklet_call(PyObject* self, PyObject* const* args, std::size_t nargsf, PyObject* names) {
   auto count = PyVectorcall_NARGS(nargsf);
   Object arguments, keywords;
-  if (!pack(args, count, names, &arguments, &keywords)) {
+  if (!pack_arguments(args, count, names, &arguments, &keywords)) {
     return nullptr;
   }
   if (setup_tasklet(as_tasklet(self), std::move(arguments), std::move(keywords)) < 0) {
@@ -211,7 +189,7 @@ PyObject* tasklet_type_call(PyObject* type, PyObject* const* args, std::size_t n
     return self.release_object();
   }
   Object arguments, keywords;
-  if (!pack(args, count, names, &arguments, &keywords)) {
+  if (!pack_arguments(args, count, names, &arguments, &keywords)) {
     return nullptr;
   }
   Object self = Object::steal(

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "interp/pickling/placeholders.hpp"
+#include "object/arguments.hpp"
 #include "runtime/pickling/tasklet_state.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/waiting/wait.hpp"

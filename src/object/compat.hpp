@@ -1,0 +1,47 @@
+// Where CPython's public C API differs between versions: beside interp/versions, the only file that
+// asks which version this is.
+#pragma once
+
+#include "object/reference.hpp"
+
+namespace stackless {
+
+// take_exception() clears the current exception and returns it, its traceback attached (null if
+// there is none); restore_exception() makes one the current exception.
+#if PY_VERSION_HEX >= 0x030C0000
+inline Object take_exception() { return Object::steal(PyErr_GetRaisedException()); }
+inline void restore_exception(Object exception) { PyErr_SetRaisedException(exception.release()); }
+#else
+inline Object take_exception() {
+  PyObject *type, *value, *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  if (type == nullptr) {
+    return nullptr;
+  }
+  PyErr_NormalizeException(&type, &value, &traceback);
+  Object drop_type = Object::steal(type), drop_traceback = Object::steal(traceback);
+  if (traceback != nullptr) {
+    PyException_SetTraceback(value, traceback);
+  }
+  return Object::steal(value);
+}
+inline void restore_exception(Object exception) {
+  PyObject* value = exception.release();
+  if (value == nullptr) {
+    return;
+  }
+  PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(value))), value,
+                PyException_GetTraceback(value));
+}
+#endif
+
+// raise_unexpected_keyword() sets the TypeError with which CPython's own functions refuse a keyword.
+inline void raise_unexpected_keyword(const char* function, PyObject* keyword) {
+#if PY_VERSION_HEX >= 0x030D0000
+  PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%S'", function, keyword);
+#else
+  PyErr_Format(PyExc_TypeError, "'%S' is an invalid keyword argument for %s()", keyword, function);
+#endif
+}
+
+}  // namespace stackless
