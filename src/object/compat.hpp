@@ -35,6 +35,29 @@ inline void restore_exception(Object exception) {
 }
 #endif
 
+// A slot for data about each code object. `free` is called with what lies there when the code object dies.
+#if PY_VERSION_HEX >= 0x030C0000
+inline Py_ssize_t request_code_extra_index(freefunc free) {
+  return PyUnstable_Eval_RequestCodeExtraIndex(free);
+}
+inline int get_code_extra(PyObject* code, Py_ssize_t index, void** extra) {
+  return PyUnstable_Code_GetExtra(code, index, extra);
+}
+inline int set_code_extra(PyObject* code, Py_ssize_t index, void* extra) {
+  return PyUnstable_Code_SetExtra(code, index, extra);
+}
+#else
+inline Py_ssize_t request_code_extra_index(freefunc free) {
+  return _PyEval_RequestCodeExtraIndex(free);
+}
+inline int get_code_extra(PyObject* code, Py_ssize_t index, void** extra) {
+  return _PyCode_GetExtra(code, index, extra);
+}
+inline int set_code_extra(PyObject* code, Py_ssize_t index, void* extra) {
+  return _PyCode_SetExtra(code, index, extra);
+}
+#endif
+
 // raise_unexpected_keyword() sets the TypeError with which CPython's own functions refuse a keyword.
 inline void raise_unexpected_keyword(const char* function, PyObject* keyword) {
 #if PY_VERSION_HEX >= 0x030D0000

@@ -1,5 +1,9 @@
 #include "interp/frames/async_generators.hpp"
 
+#include "interp/versions/self_check.hpp"
+#include "interp/versions/version.hpp"
+#include "object/compat.hpp"
+
 namespace stackless::interp {
 
 PyTypeObject* asend_type;
@@ -26,9 +30,9 @@ int& state_of(PyObject* awaitable) noexcept {
 }
 
 void set_hooks(PyObject* object, PyObject* finalizer) {
-  PyGenObject* generator = reinterpret_cast<PyGenObject*>(object);
+  auto* generator = reinterpret_cast<PyGenObject*>(object);
   generator->gi_hooks_inited = 1;
-  Py_XSETREF(generator->gi_origin_or_finalizer, Py_XNewRef(finalizer));
+  replace_reference(generator->gi_origin_or_finalizer, Object::share(finalizer));
 }
 
 namespace {
@@ -36,35 +40,33 @@ namespace {
 // Calls the method, and looks at what that returns before and after it is closed.
 bool check(PyObject* generator, const char* method, PyObject* argument, PyTypeObject** type,
            Py_ssize_t size) {
-  PyObject* object = argument != nullptr ? PyObject_CallMethod(generator, method, "O", argument)
-                                         : PyObject_CallMethod(generator, method, nullptr);
-  if (object == nullptr) {
+  auto object =
+      Object::steal(argument != nullptr ? PyObject_CallMethod(generator, method, "O", argument)
+                                        : PyObject_CallMethod(generator, method, nullptr));
+  if (!object) {
     return false;
   }
-  *type = Py_TYPE(object);
-  bool fits = Py_TYPE(object)->tp_basicsize == size && generator_driven_by(object) == generator &&
-              state_of(object) == awaitable_new && sends_or_throws(object) == (argument != nullptr);
+  *type = Py_TYPE(object.get());
+  bool fits = (*type)->tp_basicsize == size && generator_driven_by(object.get()) == generator &&
+              state_of(object.get()) == awaitable_new &&
+              sends_or_throws(object.get()) == (argument != nullptr);
   if (fits && argument != nullptr) {
-    PyObject* value = as_asend(object)->values[0];
+    PyObject* value = as_asend(object.get())->values[0];
     fits =
         value == argument || (PyTuple_CheckExact(value) && PyTuple_GET_ITEM(value, 0) == argument);
   }
-  PyObject* done = PyObject_CallMethod(object, "close", nullptr);
-  fits = fits && done != nullptr && state_of(object) == awaitable_closed;
-  Py_XDECREF(done);
-  Py_DECREF(object);
-  return fits;
+  auto done = Object::steal(PyObject_CallMethod(object.get(), "close", nullptr));
+  return fits && done && state_of(object.get()) == awaitable_closed;
 }
 
 bool check_given(PyObject* generator) {
-  PyObject* given = nullptr;
-  if (PyIter_Send(generator, Py_None, &given) != PYGEN_NEXT) {
+  PyObject* yielded = nullptr;
+  if (PyIter_Send(generator, Py_None, &yielded) != PYGEN_NEXT) {
     return false;
   }
-  given_type = Py_TYPE(given);
-  bool fits = given_type->tp_basicsize == sizeof(Given) && given_in(given) == Py_Ellipsis;
-  Py_DECREF(given);
-  return fits;
+  auto given = Object::steal(yielded);
+  given_type = Py_TYPE(yielded);
+  return given_type->tp_basicsize == sizeof(Given) && given_in(yielded) == Py_Ellipsis;
 }
 
 bool check_all(PyObject* generator) {
@@ -80,21 +82,15 @@ bool check_all(PyObject* generator) {
 }  // namespace
 
 int init_async_generators() {
-  PyObject* globals = PyDict_New();
-  PyObject* done = globals != nullptr
-                       ? PyRun_String("async def f(): yield ...\n", Py_file_input, globals, globals)
-                       : nullptr;
-  PyObject* generator =
-      done != nullptr ? PyObject_CallNoArgs(PyDict_GetItemString(globals, "f")) : nullptr;
-  bool fits = generator != nullptr && check_all(generator);
-  Py_XDECREF(generator);
-  Py_XDECREF(done);
-  Py_XDECREF(globals);
+  auto globals = Object::steal(PyDict_New());
+  auto done = Object::steal(globals ? PyRun_String("async def f(): yield ...\n", Py_file_input,
+                                                   globals.get(), globals.get())
+                                    : nullptr);
+  auto generator =
+      Object::steal(done ? PyObject_CallNoArgs(PyDict_GetItemString(globals.get(), "f")) : nullptr);
+  bool fits = generator && check_all(generator.get());
   if (!fits && PyErr_Occurred() == nullptr) {
-    PyErr_Format(PyExc_ImportError,
-                 "stackless was built for another layout of CPython %d.%d than %s. Rebuild it with "
-                 "this interpreter: pip install --no-binary stackless-native stackless-native",
-                 PY_MAJOR_VERSION, PY_MINOR_VERSION, Py_GetVersion());
+    raise_other_layout();
   }
   return fits ? 0 : -1;
 }

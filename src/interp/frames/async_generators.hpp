@@ -3,6 +3,8 @@
 
 #include <Python.h>
 
+#include "interp/versions/facts.hpp"
+
 namespace stackless::interp {
 
 // Objects/genobject.c, PyAsyncGenASend and PyAsyncGenAThrow (3.11 to 3.15), which no header shows. The import
@@ -15,11 +17,8 @@ struct Awaitable {
   int state;
 };
 using Asend = Awaitable<1>;  // what is sent; null: __anext__()
-#if PY_VERSION_HEX >= 0x030F0000
-using Athrow = Awaitable<3>;  // type, traceback, value; all null: aclose()
-#else
-using Athrow = Awaitable<1>;  // the arguments' tuple; null: aclose()
-#endif
+// athrow(): type, traceback, value, or the arguments' tuple; all null: aclose().
+using Athrow = Awaitable<athrow_keeps_arguments_apart ? 3 : 1>;
 enum AwaitableState : int { awaitable_new, awaitable_begun, awaitable_closed };
 
 inline Asend* as_asend(PyObject* object) { return reinterpret_cast<Asend*>(object); }

@@ -1,34 +1,58 @@
+// What a function of ours has been called with, so that the frame in which a tasklet waits can be asked whether
+// that frame has made the call (is_under_way() in frames/call_position.hpp). Otherwise a destructor has, when the
+// frame's own call was over; to take the one for the other would return the value into the wrong place.
 #pragma once
 
 #include <Python.h>
 
 #include <cstdint>
 
+#include "interp/versions/facts.hpp"
+
 namespace stackless::interp {
 
-// What a function of ours has been called with, so that the frame in which a tasklet waits can be asked whether
-// it is that which has made the call (is_under_way() in interp/stop.hpp): such a function may be a destructor,
-// too, which runs when the frame's own call is over. Null if nobody is to ask.
-using CallMark = const void*;
+// One word: an address, which is a multiple of 8, and a kind. Null if nobody is to ask.
+class CallMark {
+ public:
+  enum class Kind : std::uint8_t { arguments, no_arguments, turn };
 
-// call_mark() is where the evaluation loop keeps the `count` arguments. From 3.14 on that is where it has copied
-// them to, which tells nothing: so the first one, or if there is none, something odd that isn't 1, which it is
-// where C code has called (Include/internal/pycore_call.h, _PyObject_CallNoArgs).
+  constexpr CallMark(std::nullptr_t = nullptr) noexcept {}
+
+  // of_arguments() is known by where the evaluation loop keeps the arguments; or where calls copy them, and that
+  // tells nothing, by the first one.
+  static CallMark of_arguments(const void* identity) noexcept {
+    return {identity, Kind::arguments};
+  }
+  // of_no_arguments(), where calls copy arguments, says whether a frame has called: C code passes null (Include/
+  // internal/pycore_call.h, _PyObject_CallNoArgs).
+  static CallMark of_no_arguments(PyObject* const* arguments) noexcept {
+    return {arguments, Kind::no_arguments};
+  }
+  // of_turn() is that of a loop which asks `iterator` for a value; no call has the same.
+  static CallMark of_turn(PyObject* iterator) noexcept { return {iterator, Kind::turn}; }
+
+  Kind kind() const noexcept { return static_cast<Kind>(word_ & 7); }
+  bool is_without_arguments() const noexcept {
+    return kind() == Kind::no_arguments && *this != of_no_arguments(nullptr);
+  }
+  friend bool operator==(CallMark, CallMark) noexcept = default;
+
+ private:
+  CallMark(const void* address, Kind kind) noexcept
+      : word_(reinterpret_cast<std::uintptr_t>(address) + static_cast<std::uintptr_t>(kind)) {}
+
+  std::uintptr_t word_ = 0;
+};
+
+// call_mark() is the mark of a METH_FASTCALL function's call.
 inline CallMark call_mark(PyObject* const* arguments, [[maybe_unused]] Py_ssize_t count) noexcept {
-#if PY_VERSION_HEX >= 0x030E0000
-  return count > 0 ? static_cast<CallMark>(arguments[0])
-                   : reinterpret_cast<CallMark>(reinterpret_cast<std::uintptr_t>(arguments) + 1);
-#else
-  return arguments;
-#endif
+  if constexpr (calls_copy_arguments) {
+    return count > 0 ? CallMark::of_arguments(arguments[0]) : CallMark::of_no_arguments(arguments);
+  }
+  return CallMark::of_arguments(arguments);
 }
 
-// loop_mark() is that of a loop's turn, which asks `iterator` for a value; no call has the same.
-inline CallMark loop_mark(PyObject* iterator) noexcept {
-  return reinterpret_cast<const char*>(iterator) + 2;
-}
-inline bool is_loop_mark(CallMark mark) noexcept {
-  return (reinterpret_cast<std::uintptr_t>(mark) & 7) == 2;
-}
+// loop_mark() is the mark of a tp_iternext.
+inline CallMark loop_mark(PyObject* iterator) noexcept { return CallMark::of_turn(iterator); }
 
 }  // namespace stackless::interp

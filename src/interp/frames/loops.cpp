@@ -1,17 +1,25 @@
 #include "interp/frames/loops.hpp"
 
-#if PY_VERSION_HEX < 0x030C0000
-
-#include <opcode.h>
+#include <array>
 
 #include "interp/frames/frame.hpp"
+#include "interp/frames/hidden_frames.hpp"
 #include "interp/frames/running_generators.hpp"
+#include "interp/versions/opcodes.hpp"
 
 namespace stackless::interp {
 
-_PyInterpreterFrame* base;  // stands there while an outermost frame is being cleared; never runs
+_PyInterpreterFrame* base;
 
-bool is_base(_PyInterpreterFrame* frame) noexcept { return frame == base; }
+int init_loops() {
+  if constexpr (!generators_end_loops) {
+    return 0;
+  }
+  PyObject* code = assemble("<base>", {{RETURN_VALUE}});
+  static std::array<Slot, special_words> words;
+  base = code != nullptr ? make_frame(words.data(), code) : nullptr;
+  return code != nullptr ? 0 : -1;
+}
 
 namespace {
 
@@ -29,8 +37,8 @@ bool is_driven(_PyInterpreterFrame* frame) noexcept {
   }
   // One whose instruction has called C code doesn't know its height.
   int height = height_of(caller);
-  return height > 0 &&
-         caller->localsplus[height - 1] == reinterpret_cast<PyObject*>(generator_of(frame));
+  return height > 0 && object_in(caller->localsplus[height - 1]) ==
+                           reinterpret_cast<PyObject*>(generator_of(frame));
 }
 
 _PyInterpreterFrame* driven_from(_PyInterpreterFrame* frame) noexcept {
@@ -41,5 +49,3 @@ _PyInterpreterFrame* driven_from(_PyInterpreterFrame* frame) noexcept {
 }
 
 }  // namespace stackless::interp
-
-#endif

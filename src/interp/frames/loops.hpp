@@ -1,61 +1,47 @@
+// Where evaluation loops begin and end in a chain of frames.
 #pragma once
 
 #include "interp/versions/version.hpp"
 
 namespace stackless::interp {
 
-// bottom() is what stands beneath the outermost frame of the outermost loop.
-inline _PyInterpreterFrame* bottom([[maybe_unused]] PyThreadState* ts) noexcept {
-#if PY_VERSION_HEX >= 0x030F0000
-  return ts->base_frame;
-#else
-  return nullptr;
-#endif
-}
-#if PY_VERSION_HEX < 0x030C0000
-// is_base() tells whether `frame` is what stands there while the outermost frame of a thawed tasklet is cleared.
-bool is_base(_PyInterpreterFrame* frame) noexcept;
-extern _PyInterpreterFrame* base;
-// is_driven() tells whether a generator's frame has been thawed with its caller, and not been resumed by that
-// since.
+// Where generators end loops, a generator's frame that has been thawed with its caller is driven, and not resumed by
+// that, until it has yielded once. is_driven() tells whether a frame is one, driven_from() finds the first such
+// frame, from `frame` outwards; null if there is none.
 bool is_driven(_PyInterpreterFrame* frame) noexcept;
-// driven_from() is the first such frame, from `frame` outwards; null if there is none.
 _PyInterpreterFrame* driven_from(_PyInterpreterFrame* frame) noexcept;
-#endif
+
+// What stands there, where generators end loops, while the outermost frame of a thawed tasklet is being cleared;
+// it never runs.
+extern _PyInterpreterFrame* base;
+
 // is_entry_only() tells whether the frame is nothing but the mark of an evaluation loop.
-inline bool is_entry_only([[maybe_unused]] _PyInterpreterFrame* f) noexcept {
-#if PY_VERSION_HEX < 0x030C0000
-  return is_base(f);
-#else
-  return is_entry(f);
-#endif
+inline bool is_entry_only(_PyInterpreterFrame* frame) noexcept {
+  return generators_end_loops ? frame == base : is_entry(frame);
 }
+
 // ends_loop() tells whether the loop that runs a frame of a chain ends with it, and the others have none.
-inline bool ends_loop([[maybe_unused]] _PyInterpreterFrame* frame) noexcept {
-#if PY_VERSION_HEX < 0x030C0000
-  return is_driven(frame);
-#else
-  return false;
-#endif
+inline bool ends_loop(_PyInterpreterFrame* frame) noexcept {
+  return generators_end_loops && is_driven(frame);
 }
-// Whether `frame` is the last of a loop's Python frames, and whether that loop is the outermost.
+
+// end_of() tells whether `frame` is the last of a loop's Python frames, and whether that loop is the outermost.
 enum class End { no, loop, all };
 inline End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
-#if PY_VERSION_HEX < 0x030C0000
-  if (!frame->is_entry) {
-    return End::no;
-  }
-  if (frame->previous == bottom(ts)) {
-    return End::all;
-  }
-  return is_driven(frame) ? End::no : End::loop;
-#else
   _PyInterpreterFrame* caller = frame->previous;
+  if constexpr (generators_end_loops) {
+    if (!is_marked_entry(frame)) {
+      return End::no;
+    }
+    if (caller == bottom(ts)) {
+      return End::all;
+    }
+    return is_driven(frame) ? End::no : End::loop;
+  }
   if (caller == nullptr || !is_entry(caller)) {
     return End::no;
   }
   return caller->previous == bottom(ts) ? End::all : End::loop;
-#endif
 }
 
 // outer_of() is the frame which called the C code that entered a loop; `beneath` lies beneath the last
@@ -63,5 +49,8 @@ inline End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
 inline _PyInterpreterFrame* outer_of(_PyInterpreterFrame* beneath) noexcept {
   return is_entry_only(beneath) ? beneath->previous : beneath;
 }
+
+// init_loops() is called once, at import, after init_own(); -1 with an exception set.
+int init_loops();
 
 }  // namespace stackless::interp

@@ -12,11 +12,7 @@
 #include "interp/rules/rules.hpp"
 #include "interp/rules/wrapping_iterators.hpp"
 #include "interp/switching/switch.hpp"
-#if PY_VERSION_HEX >= 0x030D0000
-#include <opcode_ids.h>
-#else
-#include <opcode.h>
-#endif
+#include "interp/versions/opcodes.hpp"
 
 namespace stackless::interp {
 
@@ -119,7 +115,7 @@ Pin find_innermost(_PyInterpreterFrame* f, CallMark mark, Halt* halt, Position* 
   }
   // Unless C code asks an iterator of ours, the frame's call is over, and what it has called may be gone.
   bool asks =
-      is_loop_mark(mark) &&
+      mark.kind() == CallMark::Kind::turn &&
       (is_own(f) || (pin == Pin::none && find_call(f, stop, halt) == Pin::none && may_ask(*halt)));
   if (!asks || add_joint(f, nullptr, halt, position) != Pin::none ||
       loop_mark(halt->joints.back().asked) != mark) {
@@ -139,27 +135,21 @@ Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt, CallMark mark) noex
   if (f == bottom(ts) || f == nullptr) {
     return Pin::no_frame;
   }
-#if PY_VERSION_HEX >= 0x030C0000
-  if (is_entry(f)) {
+  if (!generators_end_loops && is_entry(f)) {
     return Pin::callee;
   }
-#endif
-#if PY_VERSION_HEX >= 0x030E0000
-  // Inside machine code instr_ptr is not exact.
-  if ((parked != nullptr ? parked->share.executor : ts->current_executor) != nullptr) {
+  if (parked != nullptr ? runs_machine_code(parked->share) : runs_machine_code(ts)) {
     return Pin::jit;
   }
-#endif
   Position position;
   if (Pin pin = find_innermost(f, parked != nullptr ? parked->mark : mark, halt, &position);
       pin != Pin::none) {
     return pin;
   }
-#if PY_VERSION_HEX < 0x030C0000
-  if (Tracing::is_any(ts) || (parked != nullptr && parked->share.traced)) {
-    return Pin::tool;  // trace_call_function() holds references (Python/ceval.c)
+  if (traced_calls_hold_references &&
+      (Tracing::is_any(ts) || (parked != nullptr && parked->share.traced))) {
+    return Pin::tool;
   }
-#endif
   for (;;) {
     f = position.frame;
     if (!count_frame(f, position.height, halt)) {
@@ -226,11 +216,11 @@ bool is_named(PyObject* names, const PyObject* object, bool in_modules) {
   return false;
 }
 
-// Whether what has been called is sure to be there still, if that call may be over: up to 3.13 CALL drops it
-// first (Python/bytecodes.c). A method of C code that has been got with its object is its class's.
+// Whether what has been called is sure to be there still, if that call may be over. A method of C code that has been
+// got with its object is its class's.
 bool is_kept(_PyInterpreterFrame* f, const Slot* operands, const PyObject* callable) {
-  bool has_object = object_in(operands[PY_VERSION_HEX >= 0x030D0000 ? 1 : 0]) != nullptr;
-  return PY_VERSION_HEX >= 0x030E0000 || has_object || is_named(f->f_builtins, callable, false) ||
+  bool has_object = object_in(operands[callable_comes_first ? 1 : 0]) != nullptr;
+  return !calls_drop_callable_first || has_object || is_named(f->f_builtins, callable, false) ||
          is_named(f->f_globals, callable, true);
 }
 
@@ -288,11 +278,9 @@ const void* call_of(PyThreadState* ts, Parked* parked) noexcept {
   if (f == bottom(ts) || is_entry_only(f)) {
     return nullptr;
   }
-#if PY_VERSION_HEX < 0x030C0000
-  if (Stop stop; find_stop(f, &stop) != Pin::none) {
+  if (Stop stop; !frames_remember_return && find_stop(f, &stop) != Pin::none) {
     return nullptr;
   }
-#endif
   return after_call(f);
 }
 

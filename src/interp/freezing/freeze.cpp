@@ -12,13 +12,6 @@
 
 namespace stackless::interp {
 
-namespace {
-
-// In which order the variables of a frame die that ends (Python/frame.c, _PyFrame_ClearLocals).
-constexpr bool clears_last_first = PY_VERSION_HEX >= 0x030E0000;
-
-}  // namespace
-
 const Share& share_of(PyThreadState* ts, Parked* parked, Share* own) {
   if (parked != nullptr) {
     return parked->share;
@@ -106,9 +99,7 @@ _PyInterpreterFrame* copy_frame(Slot** words, _PyInterpreterFrame* f, int height
     forget_level(copy);
   }
   *words += used_words(height);
-#if PY_VERSION_HEX < 0x030C0000
-  copy->is_entry = false;
-#endif
+  set_entry(copy, false);
   return copy;
 }
 
@@ -162,21 +153,21 @@ void clear_frame(_PyInterpreterFrame* f) {
     if (PyObject_GC_IsTracked(reinterpret_cast<PyObject*>(object)) == 0) {
       PyObject_GC_Track(object);
     }
-    Py_DECREF(object);
+    drop_reference(object);
     return;
   }
-  Py_CLEAR(f->frame_obj);
+  clear_reference(f->frame_obj);
   pop_slots(f, code_of(f)->co_nlocalsplus);
-  if (!clears_last_first) {
+  if (!variables_die_last_first) {
     for (int i = 0; i < code_of(f)->co_nlocalsplus; ++i) {
       Slot slot = std::exchange(f->localsplus[i], make_slot(nullptr));
       if (owns(slot)) {
-        Py_DECREF(object_in(slot));
+        drop_reference(object_in(slot));
       }
     }
   }
   pop_slots(f, 0);
-  Py_CLEAR(f->f_locals);
+  clear_reference(f->f_locals);
   drop_function_and_code(f);
 }
 
@@ -188,11 +179,11 @@ void drop(Frozen* frozen) {
       clear_frame(f);
     }
   });
-  Py_XDECREF(frozen->exc_value);
-  Py_XDECREF(frozen->context);
+  drop_reference(frozen->exc_value);
+  drop_reference(frozen->context);
   if (const Extras* extras = frozen->extras) {
-    Py_XDECREF(extras->functions.trace_object);
-    Py_XDECREF(extras->functions.profile_object);
+    drop_reference(extras->functions.trace_object);
+    drop_reference(extras->functions.profile_object);
   }
   discard(frozen);
 }

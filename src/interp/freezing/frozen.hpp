@@ -34,7 +34,9 @@ struct Frozen {
 
 static_assert(sizeof(Slot) == sizeof(void*));
 
-constexpr std::size_t most_words = std::size_t{1} << 29;  // nine and more are a frame
+// A frame takes at least nine words, so that this bounds Frozen::frames, too.
+constexpr std::size_t most_words = std::size_t{1} << 29;
+static_assert(most_words / special_words < std::size_t{1} << 26);
 constexpr int most_pops = (1 << 6) - 1;
 
 // ---- taking a tasklet's state (interp/freeze.cpp) -------------------------------------------------
@@ -72,14 +74,15 @@ void for_each_frame(Frozen* frozen, Visit visit) {
 }
 
 // is_stale() tells whether catch_up() has something to do for the frames of a chain.
-inline bool is_stale([[maybe_unused]] PyThreadState* ts, [[maybe_unused]] _PyInterpreterFrame* f) {
-#if PY_VERSION_HEX >= 0x030C0000
+inline bool is_stale(PyThreadState* ts, _PyInterpreterFrame* f) {
+  if constexpr (!tools_rewrite_code) {
+    return false;
+  }
   for (; f != nullptr; f = f->previous) {
-    if (code_of(f)->_co_instrumentation_version != monitoring_version(ts)) {
+    if (instrumentation_version(code_of(f)) != monitoring_version(ts)) {
       return true;
     }
   }
-#endif
   return false;
 }
 

@@ -12,16 +12,6 @@ namespace stackless::interp {
 
 namespace {
 
-#if PY_VERSION_HEX >= 0x030D0000
-constexpr int call_kw = CALL_KW;  // leaves the keywords' names on the value stack, too
-#else
-constexpr int call_kw = -1;
-#endif
-
-// Whether a running generator shows the collector what its frame holds (Objects/genobject.c,
-// gen_traverse): from 3.14 on its stack pointer is known whenever C code runs.
-constexpr bool generators_show_running_frames = PY_VERSION_HEX >= 0x030E0000;
-
 int traverse_slots(_PyInterpreterFrame* f, int first, int last, visitproc visit, void* arg) {
   for (int i = first; i < last; ++i) {
     if (owns(f->localsplus[i])) {
@@ -84,10 +74,8 @@ int traverse_mounted_slots(_PyInterpreterFrame* f, _PyInterpreterFrame* inner, C
   if (!calls && f->frame_obj != nullptr) {
     return traverse_slots(f, 0, locals, visit, arg);
   }
-  switch (at.opcode) {
-#if PY_VERSION_HEX >= 0x030D0000
-    case CALL_KW:
-#endif
+  switch (int opcode = at.opcode; opcode) {
+    case op::call_kw:
     case CALL: {
       // A callee that is no C function may borrow the slot before its arguments
       // (PY_VECTORCALL_ARGUMENTS_OFFSET).
@@ -95,7 +83,7 @@ int traverse_mounted_slots(_PyInterpreterFrame* f, _PyInterpreterFrame* inner, C
       if (calls && find_call(f, stop, &halt) == Pin::none) {
         return traverse_slots(f, 0, halt.height, visit, arg);
       }
-      int arguments = stop.height - at.argument - (at.opcode == call_kw ? 1 : 0);
+      int arguments = stop.height - at.argument - (at.opcode == op::call_kw ? 1 : 0);
       int result = traverse_slots(f, 0, arguments - 2, visit, arg);
       return result != 0 || !calls ? result : traverse_slots(f, arguments, stop.height, visit, arg);
     }

@@ -1,12 +1,11 @@
-// Up to 3.11 a generator ends the evaluation loop that it runs in when it yields, returns or raises: C code
-// that has resumed it goes on. In a thawed tasklet there is no such code. Its frames lie in one chain, the
-// frame that has resumed the generator at the FOR_ITER or SEND that did so; the driver does what remains of
-// that instruction, and enters a loop once more with the frame.
+// Where generators end loops (3.11), a generator leaves the evaluation loop that it runs in when it yields, returns or
+// raises: C code that has resumed it goes on. In a thawed tasklet there is no such code. Its frames lie in one chain,
+// the frame that has resumed the generator at the FOR_ITER or SEND that did so. A Departure does what remains of that
+// instruction, and thaw() enters a loop once more with the frame.
 #pragma once
 
 #include "interp/frames/frame.hpp"
-
-#if PY_VERSION_HEX < 0x030C0000
+#include "object/reference.hpp"
 
 namespace stackless::interp {
 
@@ -23,10 +22,8 @@ class Departure {
 
  private:
   bool yields_;
-  PyObject* value_;
-  PyObject *type_ = nullptr, *error_ = nullptr, *traceback_ = nullptr;
+  Object value_;
+  Object error_;
 };
 
 }  // namespace stackless::interp
-
-#endif

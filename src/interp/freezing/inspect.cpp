@@ -4,6 +4,7 @@
 
 #include "interp/freezing/frozen.hpp"
 #include "interp/switching/switch.hpp"
+#include "object/reference.hpp"
 
 namespace stackless::interp {
 
@@ -41,7 +42,7 @@ PyObject* frame(PyThreadState* ts, Suspended tasklet) {
 
 int depth(PyThreadState* ts, Suspended tasklet) noexcept {
   int frames = 0;
-  for (_PyInterpreterFrame* f = top(ts, tasklet); f != nullptr; f = caller_of(f)) {
+  for (_PyInterpreterFrame* f = top(ts, tasklet); f != nullptr; f = f->previous) {
     frames += is_python(f) ? 1 : 0;
   }
   return frames;
@@ -52,7 +53,7 @@ int loops(PyThreadState* ts, Suspended tasklet) noexcept {
     return 1;  // what it will need
   }
   int count = 0;
-  for (_PyInterpreterFrame* f = top(ts, tasklet); f != nullptr; f = caller_of(f)) {
+  for (_PyInterpreterFrame* f = top(ts, tasklet); f != nullptr; f = f->previous) {
     count += is_entry(f) && !ends_loop(f) ? 1 : 0;
   }
   return count;
@@ -95,9 +96,8 @@ int call_sys(const char* name, PyObject* function) {
     PyErr_Format(PyExc_RuntimeError, "lost sys.%s", name);
     return -1;
   }
-  PyObject* result = PyObject_CallOneArg(setter, function);
-  Py_XDECREF(result);
-  return result == nullptr ? -1 : 0;
+  auto result = Object::steal(PyObject_CallOneArg(setter, function));
+  return result ? 0 : -1;
 }
 
 // The trampolines that call a Python trace function are static in Python/sysmodule.c, so it has to
@@ -160,7 +160,7 @@ void set_context(PyThreadState* ts, Suspended tasklet, PyObject* context) noexce
   } else {
     CommonShare::load_context(ts, context);
   }
-  Py_XDECREF(old);
+  drop_reference(old);
 }
 
 PyObject* asynchronous_exception(PyThreadState* ts) noexcept { return ts->async_exc; }

@@ -18,11 +18,7 @@
 #include "interp/rules/wrapping_iterators.hpp"
 #include "interp/switching/switch.hpp"
 #include "interp/versions/internals.h"
-#if PY_VERSION_HEX >= 0x030D0000
-#include <opcode_ids.h>
-#else
-#include <opcode.h>
-#endif
+#include "interp/versions/opcodes.hpp"
 
 namespace stackless::interp {
 
@@ -51,19 +47,32 @@ PyObject* code_of_size([[maybe_unused]] int words) {
   static std::unordered_map<int, PyObject*> codes;
   PyObject*& code = codes[words];
   if (code == nullptr) {
-    PyObject* replace = PyObject_GetAttrString(empty_code, "replace");
-    PyObject* none = PyTuple_New(0);
-    PyObject* size =
-        Py_BuildValue("{s:i}", "co_stacksize", words - static_cast<int>(special_words));
-    code = PyObject_Call(replace, none, size);
-    Py_DECREF(size);
-    Py_DECREF(none);
-    Py_DECREF(replace);
+    auto replace = Object::steal(PyObject_GetAttrString(empty_code, "replace"));
+    auto none = Object::steal(PyTuple_New(0));
+    auto size = Object::steal(
+        Py_BuildValue("{s:i}", "co_stacksize", words - static_cast<int>(special_words)));
+    code = PyObject_Call(replace.get(), none.get(), size.get());
   }
   return code;
 #else
   return empty_code;
 #endif
+}
+
+#ifdef Py_DEBUG
+constexpr bool asserts_owner = true;  // that it is what it is; the traceback does no harm
+#else
+constexpr bool asserts_owner = false;
+#endif
+
+// Has a generator's frame be one of `code`. From 3.12 on code isn't dropped with a generator (Python/ceval.c,
+// clear_gen_frame), and the innermost frame of a loop, and no other, may look like the loop's own: so it is
+// kept out of tracebacks (_PyFrame_IsIncomplete).
+void empty_generator(_PyInterpreterFrame* frame, PyObject* code, bool innermost) {
+  set_code(frame, generators_end_loops ? Py_NewRef(code) : code);
+  if (generators_end_loops || (innermost && !asserts_owner)) {
+    frame->owner = hidden_owner;
+  }
 }
 
 // Leaves an empty frame in place of one whose contents have been moved out. What its value stack still
@@ -270,12 +279,11 @@ PyObject* finish_merge(PyThreadState* ts, Frozen* frozen) noexcept {
 }
 
 int init_merging() {
-  PyObject* type = PyErr_NewExceptionWithDoc(
+  auto type = Object::steal(PyErr_NewExceptionWithDoc(
       "stackless._Unwinding", "Ends the C functions of a tasklet whose frames have been moved out.",
-      PyExc_BaseException, nullptr);
-  exception = type != nullptr ? PyObject_CallNoArgs(type) : nullptr;
+      PyExc_BaseException, nullptr));
+  exception = type ? PyObject_CallNoArgs(type.get()) : nullptr;
   empty_code = assemble("<empty>", {{RETURN_VALUE}, {RESUME}});
-  Py_XDECREF(type);
   return exception != nullptr && empty_code != nullptr && init_rules() == 0
              ? hide_from_tools(empty_code)
              : -1;

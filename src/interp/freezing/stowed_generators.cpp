@@ -48,7 +48,7 @@ void Aside::restore() noexcept {
   }
   // Nobody holds the last reference to one that runs: its caller's frame has one, too.
   for (Item& item : items_) {
-    Py_DECREF(item.generator);
+    drop_reference(item.generator);
   }
   items_.clear();
   PyMem_Free(std::exchange(words_, nullptr));

@@ -8,6 +8,7 @@
 #include "interp/freezing/frozen.hpp"
 #include "interp/rules/continuation_frame.hpp"
 #include "interp/versions/internals.h"
+#include "object/errors.hpp"
 
 namespace stackless::interp {
 
@@ -19,11 +20,9 @@ _PyErr_StackItem* handled_by(PyThreadState* ts, Parked* parked) {
 
 // Whether there is nothing to either of them but frames and an exception that is being handled.
 bool is_plain(PyThreadState* ts, Parked* parked, const Frozen* frozen) {
-#if PY_VERSION_HEX >= 0x030E0000
-  if ((parked != nullptr ? parked->share.executor : ts->current_executor) != nullptr) {
+  if (parked != nullptr ? runs_machine_code(parked->share) : runs_machine_code(ts)) {
     return false;
   }
-#endif
   bool traced = parked != nullptr ? parked->share.traced : Tracing::is_any(ts);
   return frozen->extras == nullptr && !traced && handled_by(ts, parked)->previous_item == nullptr;
 }
@@ -38,19 +37,14 @@ bool stand_alike(_PyInterpreterFrame* f, _PyInterpreterFrame* frozen, bool inner
 
 // What belongs to the tasklet, of a frame; the rest is that of the place, and alike.
 void swap_frames(_PyInterpreterFrame* f, _PyInterpreterFrame* frozen, int height) {
-  if (function_of(f) != function_of(frozen)) {
+  bool runs_alike = function_of(f) == function_of(frozen);
+  if (!runs_alike) {
     std::swap(f->f_globals, frozen->f_globals);
     std::swap(f->f_builtins, frozen->f_builtins);
-#if PY_VERSION_HEX < 0x030C0000
-    std::swap(f->f_func, frozen->f_func);
-#elif PY_VERSION_HEX < 0x030E0000
-    std::swap(f->f_funcobj, frozen->f_funcobj);
-#endif
   }
-#if PY_VERSION_HEX >= 0x030E0000  // they may differ in who owns the reference
-  std::swap(f->f_funcobj, frozen->f_funcobj);
-  std::swap(f->f_executable, frozen->f_executable);
-#endif
+  if (!runs_alike || frames_may_borrow) {
+    swap_function_and_code(f, frozen);
+  }
   if (f->f_locals != frozen->f_locals && !has_level(f)) {
     std::swap(f->f_locals, frozen->f_locals);
   }
@@ -151,12 +145,10 @@ Trade::~Trade() {
   if (left_count_ == 0) {
     return;
   }
-  PyObject *type, *value, *traceback;
-  PyErr_Fetch(&type, &value, &traceback);
+  KeepException kept;
   while (PyObject* left = take_left()) {
-    Py_DECREF(left);
+    drop_reference(left);
   }
-  PyErr_Restore(type, value, traceback);
 }
 
 }  // namespace stackless::interp

@@ -1,6 +1,5 @@
 #include "interp/freezing/thaw.hpp"
 
-#include <array>
 #include <cstring>
 #include <utility>
 
@@ -17,16 +16,7 @@
 #include "interp/rules/continuation_frame.hpp"
 #include "interp/versions/internals.h"
 #include "interp/versions/monitoring.hpp"
-#if PY_VERSION_HEX >= 0x030D0000
-#include <opcode_ids.h>
-#else
-#include <opcode.h>
-#endif
-
-#if PY_VERSION_HEX >= 0x030E0000  // exported, but declared nowhere
-extern "C" PyAPI_FUNC(PyObject*)
-    _PyEval_EvalFrameDefault(PyThreadState*, _PyInterpreterFrame*, int);
-#endif
+#include "interp/versions/opcodes.hpp"
 
 namespace stackless::interp {
 
@@ -42,14 +32,11 @@ struct Thawing {
   PyObject* (*finish)();
   _PyInterpreterFrame* inner;
   _PyInterpreterFrame* outer;
-  int depth;  // how many of the frames count as levels of recursion
-#if PY_VERSION_HEX < 0x030C0000
+  int depth;             // how many of the frames count as levels of recursion
   Departure* departure;  // what the loop is entered once more for, into `inner`; or null
-#endif
 };
 thread_local Thawing thawing;
 
-#if PY_VERSION_HEX < 0x030C0000
 thread_local Tracing due;
 
 // Called when the resume frame, which nobody is to see, returns.
@@ -58,17 +45,15 @@ int trace_now(PyObject*, PyFrameObject*, int, PyObject*) {
   return 0;
 }
 
-// A loop traces if its _PyCFrame says so; that would tell the functions of the resume frame's return.
+// Where a loop has to be told whether it traces, it would tell the functions of the resume frame's return.
 void trace_later(PyThreadState* ts) {
   due.save(ts);
   Tracing{nullptr, trace_now, nullptr, nullptr}.load(ts);
-  ts->cframe->use_tracing = Share::use_tracing(ts);
+  update_use_tracing(ts);
 }
-#endif
 
-#if PY_VERSION_HEX < 0x030C0000
 PyObject* go_on(const Thawing& now, _PyInterpreterFrame* resume) {
-  resume->is_entry = false;
+  set_entry(resume, false);
   resume->previous = now.inner;
   if (!now.departure->complete(now.inner, &resume->localsplus[0])) {
     hide_error(now.ts, resume);
@@ -76,26 +61,25 @@ PyObject* go_on(const Thawing& now, _PyInterpreterFrame* resume) {
   }
   return Py_NewRef(Py_None);
 }
-#endif
 
 // Takes the call's operands off the innermost frame's value stack and returns its result in a slot.
 PyObject* hook(PyObject*) {
   Thawing now = thawing;
   PyThreadState* ts = now.ts;
   _PyInterpreterFrame* resume = top_of(ts);
-#if PY_VERSION_HEX < 0x030C0000
-  if (now.departure != nullptr) {
-    return go_on(now, resume);
+  if constexpr (generators_end_loops) {
+    if (now.departure != nullptr) {
+      return go_on(now, resume);
+    }
+    set_entry(resume, false);
+    now.outer->previous = bottom(ts);
+    set_entry(now.outer, true);
+    if (Tracing::is_any(ts)) [[unlikely]] {
+      trace_later(ts);
+    }
+  } else {
+    now.outer->previous = resume->previous;
   }
-  resume->is_entry = false;
-  now.outer->previous = bottom(ts);
-  now.outer->is_entry = true;
-  if (Tracing::is_any(ts)) [[unlikely]] {
-    trace_later(ts);
-  }
-#else
-  now.outer->previous = resume->previous;
-#endif
   resume->previous = now.inner;
   add_depth(ts, now.depth);
   int pops = now.frozen->pops;
@@ -180,7 +164,6 @@ PyObject* enter_loop(PyThreadState* ts) {
   return _PyEval_EvalFrameDefault(ts, resume, 0);
 }
 
-#if PY_VERSION_HEX < 0x030C0000
 // The loop ends with that generator's frame, or the outermost one: what it leaves for stands beneath.
 PyObject* enter_loop_of(PyThreadState* ts, _PyInterpreterFrame* generator) {
   set_top(ts, generator != nullptr ? generator->previous : bottom(ts));
@@ -216,9 +199,6 @@ PyObject* enter_loops(PyThreadState* ts) {
   }
   return result;
 }
-#else
-PyObject* enter_loops(PyThreadState* ts) { return enter_loop(ts); }
-#endif
 
 std::size_t room_bytes(std::size_t words) {
   return (words + own_words() + 1) * sizeof(Slot) + sizeof(_PyStackChunk);
@@ -283,25 +263,17 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
   if (is_stale(ts, now.inner)) [[unlikely]] {
     catch_up(ts, now.inner);
   }
-  return enter_loops(ts);
+  return generators_end_loops ? enter_loops(ts) : enter_loop(ts);
 }
 
 int init_freezing() {
   spare_running_generators();
-  if (init_code_maps() < 0 || init_own() < 0 || init_async_generators() < 0 || init_shims() < 0 ||
-      init_merging() < 0) {
+  if (init_code_maps() < 0 || init_own() < 0 || init_loops() < 0 || init_async_generators() < 0 ||
+      init_shims() < 0 || init_merging() < 0) {
     return -1;
   }
   // The RESUME at the end never runs: sys.monitoring refuses code without one.
   resume_code = assemble("<resume>", {{UNARY_NEGATIVE}, {POP_TOP}, {RETURN_VALUE}, {RESUME}});
-#if PY_VERSION_HEX < 0x030C0000
-  PyObject* base_code = assemble("<base>", {{RETURN_VALUE}});
-  static std::array<Slot, special_words> base_words;
-  if (base_code == nullptr) {
-    return -1;
-  }
-  base = make_frame(base_words.data(), base_code);
-#endif
   if (resume_code == nullptr || PyType_Ready(&HookType) < 0) {
     return -1;
   }

@@ -1,5 +1,7 @@
 #include "interp/switching/switch.hpp"
 
+#include "object/reference.hpp"
+
 namespace stackless::interp {
 
 static_assert(sizeof(BaseLayout) <= sizeof(Base));
@@ -40,9 +42,9 @@ void end(PyThreadState* ts) noexcept {
   }
   if (PyObject* context = ts->context) {
     CommonShare::load_context(ts, nullptr);
-    Py_DECREF(context);
+    drop_reference(context);
   }
-  Py_CLEAR(ts->exc_info->exc_value);  // None, if an exception has been handled
+  clear_reference(ts->exc_info->exc_value);  // None, if an exception has been handled
 }
 
 void leave_data_stack(PyThreadState* ts) noexcept {

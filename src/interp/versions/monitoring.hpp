@@ -38,6 +38,15 @@ constexpr std::uintptr_t monitoring_version(PyThreadState*) noexcept { return 0;
 
 #endif
 
+// instrumentation_version() is the version that a code object is at.
+inline std::uintptr_t instrumentation_version([[maybe_unused]] PyCodeObject* code) noexcept {
+#if PY_VERSION_HEX >= 0x030C0000
+  return code->_co_instrumentation_version;
+#else
+  return 0;
+#endif
+}
+
 // catch_up() rewrites the code of a chain of frames where that is due.
 void catch_up(PyThreadState* ts, _PyInterpreterFrame* inner) noexcept;
 

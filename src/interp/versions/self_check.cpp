@@ -66,6 +66,13 @@ int check_offsets() { return 0; }
 
 }  // namespace
 
+void raise_other_layout() {
+  PyErr_Format(PyExc_ImportError,
+               "stackless was built for another layout of CPython %d.%d than %s. Rebuild it with "
+               "this interpreter: pip install --no-binary stackless-native stackless-native",
+               PY_MAJOR_VERSION, PY_MINOR_VERSION, Py_GetVersion());
+}
+
 int check_interpreter() {
   // Py_Version is what runs, PY_VERSION_HEX what we were compiled with.
   if (Py_Version >> 16 != PY_VERSION_HEX >> 16) {

@@ -2,12 +2,16 @@
 //
 //   struct Share      the tasklet's part of PyThreadState: save(), load(), static fresh()
 //   struct BaseLayout what Base's storage holds
-//   top_of(), caller_of(), code_of(), is_entry(), is_python()   walking the interpreter's frames
-//   Slot, function_of(), instruction_of() ...   what freezing needs of a frame (interp/frame.hpp)
+//   top_of(), code_of(), is_entry(), is_python()   walking the interpreter's frames
+//   Slot, function_of(), instruction_of() ...   what freezing needs of a frame (frames/frame.hpp)
 //   the manifest of the thread state
+//
+// What some versions have in common is in since_3_<minor>.hpp and until_3_<minor>.hpp, which they include.
 #pragma once
 
 #include <Python.h>
+
+#include "interp/versions/facts.hpp"
 
 #if PY_VERSION_HEX >= 0x03100000 || PY_VERSION_HEX < 0x030B0000
 #error "stackless supports CPython 3.11 to 3.15"
