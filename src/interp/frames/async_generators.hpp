@@ -7,8 +7,8 @@
 
 namespace stackless::interp {
 
-// Objects/genobject.c, PyAsyncGenASend and PyAsyncGenAThrow (3.11 to 3.15), which no header shows. The import
-// fails where this isn't how they are.
+// Objects/genobject.c, PyAsyncGenASend and PyAsyncGenAThrow (3.11 to 3.15), which no header shows.
+// The import fails where this isn't how they are.
 template <int count>
 struct Awaitable {
   PyObject_HEAD
@@ -40,11 +40,12 @@ inline bool sends_or_throws(PyObject* awaitable) noexcept {
 }
 int& state_of(PyObject* awaitable) noexcept;
 
-// given_in() is what an asynchronous generator gives, rather than waits with, if the frame yields that; else
-// null. Borrowed.
+// given_in() is what an asynchronous generator gives, rather than waits with, if the frame yields
+// that; else null. Borrowed.
 PyObject* given_in(PyObject* yielded) noexcept;
 
-// set_hooks() has an asynchronous generator take its hooks for called, with that finalizer or none (null).
+// set_hooks() has an asynchronous generator take its hooks for called, with that finalizer or none
+// (null).
 void set_hooks(PyObject* object, PyObject* finalizer);
 
 // init_async_generators() is called once, at import; -1 with an exception set.

@@ -1,6 +1,7 @@
-// What a function of ours has been called with, so that the frame in which a tasklet waits can be asked whether
-// that frame has made the call (is_under_way() in frames/call_position.hpp). Otherwise a destructor has, when the
-// frame's own call was over; to take the one for the other would return the value into the wrong place.
+// What a function of ours has been called with, so that the frame in which a tasklet waits can be
+// asked whether that frame has made the call (is_under_way() in frames/call_position.hpp).
+// Otherwise a destructor has, when the frame's own call was over; to take the one for the other
+// would return the value into the wrong place.
 #pragma once
 
 #include <Python.h>
@@ -18,13 +19,13 @@ class CallMark {
 
   constexpr CallMark(std::nullptr_t = nullptr) noexcept {}
 
-  // of_arguments() is known by where the evaluation loop keeps the arguments; or where calls copy them, and that
-  // tells nothing, by the first one.
+  // of_arguments() is known by where the evaluation loop keeps the arguments; or where calls copy
+  // them, and that tells nothing, by the first one.
   static CallMark of_arguments(const void* identity) noexcept {
     return {identity, Kind::arguments};
   }
-  // of_no_arguments(), where calls copy arguments, says whether a frame has called: C code passes null (Include/
-  // internal/pycore_call.h, _PyObject_CallNoArgs).
+  // of_no_arguments(), where calls copy arguments, says whether a frame has called: C code passes
+  // null (Include/ internal/pycore_call.h, _PyObject_CallNoArgs).
   static CallMark of_no_arguments(PyObject* const* arguments) noexcept {
     return {arguments, Kind::no_arguments};
   }

@@ -13,7 +13,8 @@ int objects_among_arguments(const Slot* operands) {
   return is_method && object_in(operands[1]) == nullptr ? 1 : 0;
 }
 
-// Whether a call has passed these arguments where they lie, perhaps without the first, a method's object.
+// Whether a call has passed these arguments where they lie, perhaps without the first, a method's
+// object.
 bool is_called_with_place(const void* arguments, CallMark mark) {
   return mark == CallMark::of_arguments(arguments) ||
          mark == CallMark::of_arguments(static_cast<const Slot*>(arguments) + 1);
@@ -35,7 +36,8 @@ namespace {
 bool is_called_with_tuple(const Slot* operands, CallMark mark) {
   PyObject* tuple = object_in(operands[2]);
   if constexpr (!calls_copy_arguments) {
-    // A tuple that the interpreter has had to make for the call, of a list say, isn't known to the frame.
+    // A tuple that the interpreter has had to make for the call, of a list say, isn't known to the
+    // frame.
     return is_called_with_place(reinterpret_cast<PyTupleObject*>(tuple)->ob_item, mark);
   }
   if (tuple == nullptr || !PyTuple_CheckExact(tuple)) {

@@ -1,4 +1,5 @@
-// Where a frame stands that has called something: its instruction, and the height of its value stack.
+// Where a frame stands that has called something: its instruction, and the height of its value
+// stack.
 #pragma once
 
 #include "interp/frames/call_mark.hpp"
@@ -46,8 +47,8 @@ inline Pin find_stop(_PyInterpreterFrame* frame, Stop* stop) noexcept {
   return Pin::none;
 }
 
-// dropped_at_once() is how many operands an instruction that is no call may have dropped while it drops another
-// one, whose destructor waits.
+// dropped_at_once() is how many operands an instruction that is no call may have dropped while it
+// drops another one, whose destructor waits.
 inline int dropped_at_once(const Instruction& at) noexcept {
   switch (int opcode = at.opcode; opcode) {
     case SEND:
@@ -65,7 +66,8 @@ inline int dropped_at_once(const Instruction& at) noexcept {
   }
 }
 
-// call_operands() is how many values a call has on the value stack; 0 if the instruction is no call.
+// call_operands() is how many values a call has on the value stack; 0 if the instruction is no
+// call.
 inline int call_operands(const Instruction& at) noexcept {
   switch (int opcode = at.opcode; opcode) {
     case CALL:
@@ -102,14 +104,15 @@ inline const PyMethodDef* c_function(PyObject* callable) noexcept {
   return nullptr;
 }
 
-// is_called_with() tells whether `mark` is that of a call with those `operands`, so many behind what is called and
-// its object or null. A method that has been got from its class takes its object from among these. From 3.14 on
-// the interpreter empties their slots as it drops them, the last one first (Python/bytecodes.c, DECREF_INPUTS);
-// before, what they hold may be gone.
+// is_called_with() tells whether `mark` is that of a call with those `operands`, so many behind
+// what is called and its object or null. A method that has been got from its class takes its object
+// from among these. From 3.14 on the interpreter empties their slots as it drops them, the last one
+// first (Python/bytecodes.c, DECREF_INPUTS); before, what they hold may be gone.
 bool is_called_with(const Slot* operands, int arguments, CallMark mark) noexcept;
 
-// is_under_way() tells whether the call, or the turn of a loop, at which the frame stands is the one with `mark`.
-// Otherwise it may be over and have dropped operands, one of which has a destructor that waits.
+// is_under_way() tells whether the call, or the turn of a loop, at which the frame stands is the
+// one with `mark`. Otherwise it may be over and have dropped operands, one of which has a
+// destructor that waits.
 bool is_under_way(_PyInterpreterFrame* frame, const Stop& stop, CallMark mark) noexcept;
 
 // passed_instruction() is the one that a frame goes on after which stands at `index` in that code.
@@ -118,8 +121,8 @@ inline const Instruction* passed_instruction(_PyInterpreterFrame* frame) noexcep
   return passed_instruction(code_of(frame), instruction_index(frame));
 }
 
-// keyword_names() is the tuple of the keywords' names of the call `at`, before which the value stack is that
-// high; borrowed, null if there are none.
+// keyword_names() is the tuple of the keywords' names of the call `at`, before which the value
+// stack is that high; borrowed, null if there are none.
 PyObject* keyword_names(_PyInterpreterFrame* frame, const Instruction* at, int height) noexcept;
 
 // step_over() has the frame go on after its instruction when the frame that it has called returns.
@@ -138,8 +141,8 @@ inline void step_over(_PyInterpreterFrame* frame) noexcept {
   instruction_of(frame) += stackless_inline_caches[opcode];
 }
 
-// Where the code goes on that has called. The innermost frame of a frozen tasklet has been made to step over
-// the call.
+// Where the code goes on that has called. The innermost frame of a frozen tasklet has been made to
+// step over the call.
 inline _Py_CODEUNIT* after_call(_PyInterpreterFrame* f) {
   _Py_CODEUNIT* instruction = instruction_of(f);
   if constexpr (frames_remember_return) {
@@ -152,11 +155,12 @@ inline _Py_CODEUNIT* after_call(_PyInterpreterFrame* f) {
 // step_back() has a frame that has stepped over a call make the call once more instead.
 void step_back(_PyInterpreterFrame* frame) noexcept;
 
-// await_generator() has a frame at FOR_ITER or SEND go on after it when the generator that it has resumed
-// yields, and where the instruction jumps to when the generator returns.
+// await_generator() has a frame at FOR_ITER or SEND go on after it when the generator that it has
+// resumed yields, and where the instruction jumps to when the generator returns.
 void await_generator(_PyInterpreterFrame* frame) noexcept;
 
-// skip_further() has a frame that waits at SEND go on, when it is returned to, where the instruction jumps to.
+// skip_further() has a frame that waits at SEND go on, when it is returned to, where the
+// instruction jumps to.
 void skip_further(_PyInterpreterFrame* frame) noexcept;
 
 // take_jump() has a frame that stands at a conditional jump take it (up to 3.12).
@@ -168,8 +172,9 @@ void jump_again(_PyInterpreterFrame* frame) noexcept;
 // is_at_loop() tells whether a frame stands at the FOR_ITER of a loop.
 bool is_at_loop(_PyInterpreterFrame* frame) noexcept;
 
-// end_loop() has a frame that goes on after a FOR_ITER go on behind the loop instead, and returns what is to be
-// returned into it for that. Up to 3.11 it has to have something beneath the iterator.
+// end_loop() has a frame that goes on after a FOR_ITER go on behind the loop instead, and returns
+// what is to be returned into it for that. Up to 3.11 it has to have something beneath the
+// iterator.
 Slot end_loop(_PyInterpreterFrame* frame) noexcept;
 
 }  // namespace stackless::interp

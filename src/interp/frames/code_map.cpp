@@ -64,8 +64,8 @@ Flow flow_of(int opcode, int argument, int i) {
   return {-1, !leaves};
 }
 
-// A forward data flow over the instructions, with the compiler's own stack effects. Where paths meet
-// their heights agree, so that each instruction is looked at once.
+// A forward data flow over the instructions, with the compiler's own stack effects. Where paths
+// meet their heights agree, so that each instruction is looked at once.
 class Heights {
  public:
   explicit Heights(CodeMap* map) : map_(map) {}
@@ -178,7 +178,8 @@ bool any_changes(const CodeMap& map, int local) {
 
 std::unique_ptr<CodeMap> read_code(PyCodeObject* code);
 
-// Whether an inner function stores something in the variable of that name. True if it can't be found out.
+// Whether an inner function stores something in the variable of that name. True if it can't be
+// found out.
 bool inner_changes(PyCodeObject* code, PyObject* name) {
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(code->co_consts); ++i) {
     PyObject* constant = PyTuple_GET_ITEM(code->co_consts, i);

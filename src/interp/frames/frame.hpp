@@ -9,9 +9,10 @@
 
 namespace stackless::interp {
 
-// ---- the value stack -----------------------------------------------------------------------------
+// ---- the value stack ----------------------------------------------------------------------------
 // Its height counts from the first local variable on. A frame that has called Python code knows its
-// own; one that has called C code does so from 3.14 on, before it has to be computed (frames/code_map.hpp).
+// own; one that has called C code does so from 3.14 on, before it has to be computed
+// (frames/code_map.hpp).
 
 constexpr std::size_t special_words = FRAME_SPECIALS_SIZE;
 
@@ -27,7 +28,8 @@ inline bool is_on_data_stack(_PyInterpreterFrame* frame) {
   return frame->owner == FRAME_OWNED_BY_THREAD;
 }
 
-// move_frame() copies a frame of the data stack to `place`, which is where its frame object then finds it.
+// move_frame() copies a frame of the data stack to `place`, which is where its frame object then
+// finds it.
 inline _PyInterpreterFrame* move_frame(Slot* place, _PyInterpreterFrame* f, int height) {
   std::memcpy(static_cast<void*>(place), f, used_words(height) * sizeof(Slot));
   auto* moved = reinterpret_cast<_PyInterpreterFrame*>(place);

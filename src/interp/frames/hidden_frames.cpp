@@ -9,7 +9,8 @@ namespace stackless::interp {
 
 namespace {
 
-// No tool is told anything while one of these lives. It goes with the frame whose local names it is.
+// No tool is told anything while one of these lives. It goes with the frame whose local names it
+// is.
 void speak_again(PyObject* silence) {
   --PyThreadState_Get()->tracing;
   PyObject_Free(silence);
@@ -44,8 +45,8 @@ PyTypeObject HushType = {
     .tp_doc = "Keeps tools from seeing what frames of ours handle.",
 };
 
-// The interpreter counts a frame of ours as a level of recursion when it leaves it, whichever way, and drops its
-// local names.
+// The interpreter counts a frame of ours as a level of recursion when it leaves it, whichever way,
+// and drops its local names.
 void take_level(PyObject* level) {
   add_depth(PyThreadState_Get(), 1);
   PyObject_Free(level);

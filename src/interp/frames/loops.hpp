@@ -5,14 +5,14 @@
 
 namespace stackless::interp {
 
-// Where generators end loops, a generator's frame that has been thawed with its caller is driven, and not resumed by
-// that, until it has yielded once. is_driven() tells whether a frame is one, driven_from() finds the first such
-// frame, from `frame` outwards; null if there is none.
+// Where generators end loops, a generator's frame that has been thawed with its caller is driven,
+// and not resumed by that, until it has yielded once. is_driven() tells whether a frame is one,
+// driven_from() finds the first such frame, from `frame` outwards; null if there is none.
 bool is_driven(_PyInterpreterFrame* frame) noexcept;
 _PyInterpreterFrame* driven_from(_PyInterpreterFrame* frame) noexcept;
 
-// What stands there, where generators end loops, while the outermost frame of a thawed tasklet is being cleared;
-// it never runs.
+// What stands there, where generators end loops, while the outermost frame of a thawed tasklet is
+// being cleared; it never runs.
 extern _PyInterpreterFrame* base;
 
 // is_entry_only() tells whether the frame is nothing but the mark of an evaluation loop.
@@ -20,12 +20,14 @@ inline bool is_entry_only(_PyInterpreterFrame* frame) noexcept {
   return generators_end_loops ? frame == base : is_entry(frame);
 }
 
-// ends_loop() tells whether the loop that runs a frame of a chain ends with it, and the others have none.
+// ends_loop() tells whether the loop that runs a frame of a chain ends with it, and the others have
+// none.
 inline bool ends_loop(_PyInterpreterFrame* frame) noexcept {
   return generators_end_loops && is_driven(frame);
 }
 
-// end_of() tells whether `frame` is the last of a loop's Python frames, and whether that loop is the outermost.
+// end_of() tells whether `frame` is the last of a loop's Python frames, and whether that loop is
+// the outermost.
 enum class End { no, loop, all };
 inline End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
   _PyInterpreterFrame* caller = frame->previous;
@@ -44,8 +46,8 @@ inline End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
   return caller->previous == bottom(ts) ? End::all : End::loop;
 }
 
-// outer_of() is the frame which called the C code that entered a loop; `beneath` lies beneath the last
-// of that loop's Python frames.
+// outer_of() is the frame which called the C code that entered a loop; `beneath` lies beneath the
+// last of that loop's Python frames.
 inline _PyInterpreterFrame* outer_of(_PyInterpreterFrame* beneath) noexcept {
   return is_entry_only(beneath) ? beneath->previous : beneath;
 }

@@ -23,7 +23,7 @@ Pin find_call(_PyInterpreterFrame* frame, const Stop& stop, Halt* halt) {
   bool watched = opcode_at(instruction_of(frame)) >= stackless_first_instrumented;
   if (stop.at->opcode == FOR_ITER) {
     int iterator = stop.height - (iterators_have_index ? 2 : 1);
-    // The end of a loop takes something off (interp/stop.cpp).
+    // The end of a loop takes something off (frames/call_position.hpp, end_loop).
     if (iterator < 1) {
       return Pin::instruction;
     }
@@ -113,7 +113,8 @@ Pin find_innermost(_PyInterpreterFrame* f, CallMark mark, Halt* halt, Position* 
     *position = {f, halt->height};
     return pin;
   }
-  // Unless C code asks an iterator of ours, the frame's call is over, and what it has called may be gone.
+  // Unless C code asks an iterator of ours, the frame's call is over, and what it has called may be
+  // gone.
   bool asks =
       mark.kind() == CallMark::Kind::turn &&
       (is_own(f) || (pin == Pin::none && find_call(f, stop, halt) == Pin::none && may_ask(*halt)));
@@ -216,8 +217,8 @@ bool is_named(PyObject* names, const PyObject* object, bool in_modules) {
   return false;
 }
 
-// Whether what has been called is sure to be there still, if that call may be over. A method of C code that has been
-// got with its object is its class's.
+// Whether what has been called is sure to be there still, if that call may be over. A method of C
+// code that has been got with its object is its class's.
 bool is_kept(_PyInterpreterFrame* f, const Slot* operands, const PyObject* callable) {
   bool has_object = object_in(operands[callable_comes_first ? 1 : 0]) != nullptr;
   return !calls_drop_callable_first || has_object || is_named(f->f_builtins, callable, false) ||
@@ -231,8 +232,8 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
   if (f == nullptr || f == bottom(ts)) {
     return {};
   }
-  // The innermost frame, if it is that which called something else than a function of ours; else the one
-  // that called the C code which entered a loop.
+  // The innermost frame, if it is that which called something else than a function of ours; else
+  // the one that called the C code which entered a loop.
   Halt halt;
   _PyInterpreterFrame* inner = nullptr;
   if (find_halt(ts, parked, &halt) == Pin::loops) {
@@ -254,7 +255,8 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept {
     int operands = call_operands(*stop.at);
     bool calls = operands != 0 && stop.height - operands >= place.code->co_nlocalsplus;
     PyObject* callable = calls ? callable_at(f, stop, operands) : nullptr;
-    // Some functions use the slot of what was called for something else (PY_VECTORCALL_ARGUMENTS_OFFSET).
+    // Some functions use the slot of what was called for something else
+    // (PY_VECTORCALL_ARGUMENTS_OFFSET).
     bool over = inner != nullptr ? may_have_dropped(f, inner, stop)
                                  : calls && !is_under_way(f, stop, parked->mark);
     bool gone = over && !(calls && is_kept(f, f->localsplus + stop.height - operands, callable));

@@ -12,7 +12,7 @@ struct _PyInterpreterFrame;
 
 namespace stackless::interp {
 
-struct Joint;  // interp/rules.hpp
+struct Joint;  // interp/rules/rules.hpp
 struct Stop;   // interp/frames/call_position.hpp
 
 // Where a tasklet stands, found by find_halt() for freeze().
@@ -43,8 +43,8 @@ struct Halt {
   _PyInterpreterFrame* pinned_by = nullptr;  // and whom that has called
 };
 
-// find_halt() looks at a suspended tasklet, or at the running one (`parked` null), which is about to wait in the
-// call with `mark`.
+// find_halt() looks at a suspended tasklet, or at the running one (`parked` null), which is about
+// to wait in the call with `mark`.
 Pin find_halt(PyThreadState* ts, Parked* parked, Halt* halt, CallMark mark = nullptr) noexcept;
 
 // Who called the C code that stands in the way of freezing.
@@ -60,8 +60,8 @@ PinPlace find_pin(PyThreadState* ts, Parked* parked) noexcept;
 // pins() returns between how many of a tasklet's loops C code stands that can't be frozen.
 int pins(PyThreadState* ts, Suspended tasklet) noexcept;
 
-// call_of() is an address that tells at which call a tasklet waits, or the running one (`parked` null) is about to:
-// where the code goes on after it. Null if no Python code has called.
+// call_of() is an address that tells at which call a tasklet waits, or the running one (`parked`
+// null) is about to: where the code goes on after it. Null if no Python code has called.
 const void* call_of(const Frozen* frozen) noexcept;
 const void* call_of(PyThreadState* ts, Parked* parked) noexcept;
 

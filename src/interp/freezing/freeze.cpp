@@ -28,8 +28,8 @@ void free_chunks(_PyStackChunk* chunk) {
   }
 }
 
-// One block of each size waits to be used again: where tasklets are frozen and thawed by turns, malloc()
-// and free() would be a fifth of it.
+// One block of each size waits to be used again: where tasklets are frozen and thawed by turns,
+// malloc() and free() would be a fifth of it.
 std::array<Frozen*, 64> spare_blocks;
 
 }  // namespace

@@ -18,7 +18,8 @@ struct Extras {
   _PyStackChunk* room;  // where they will run, if a stack's own data area is too small
 };
 
-// A million of these lie in memory at once, and the collector walks through them: no word is wasted.
+// A million of these lie in memory at once, and the collector walks through them: no word is
+// wasted.
 struct Frozen {
   _PyInterpreterFrame* inner;  // the first of the chain; those of generators lie in the generators
   PyObject* exc_value;         // what is being handled; what its generators handle lies there, too
@@ -39,15 +40,15 @@ constexpr std::size_t most_words = std::size_t{1} << 29;
 static_assert(most_words / special_words < std::size_t{1} << 26);
 constexpr int most_pops = (1 << 6) - 1;
 
-// ---- taking a tasklet's state (interp/freeze.cpp) -------------------------------------------------
+// ---- taking a tasklet's state (freezing/freeze.cpp) ---------------------------------------------
 
 // share_of() is that of a suspended tasklet, or of the running one (`parked` null), saved in *own.
 const Share& share_of(PyThreadState* ts, Parked* parked, Share* own);
 // new_block() returns a block for so many words of frames; null if there is no memory.
 Frozen* new_block(std::size_t words) noexcept;
 void free_block(Frozen* block) noexcept;
-// new_frozen() makes a block with room for the frames, and copies the trace functions; null if there is
-// no memory.
+// new_frozen() makes a block with room for the frames, and copies the trace functions; null if
+// there is no memory.
 Frozen* new_frozen(const Share& share, const Halt& halt) noexcept;
 // extras_of() makes them if there are none; null if there is no memory.
 Extras* extras_of(Frozen* frozen) noexcept;
@@ -55,13 +56,12 @@ Extras* extras_of(Frozen* frozen) noexcept;
 void discard(Frozen* frozen) noexcept;
 // copy_frame() copies a frame to *words, which it advances, if it lies on the data stack.
 _PyInterpreterFrame* copy_frame(Slot** words, _PyInterpreterFrame* f, int height) noexcept;
-// take_state() takes the rest: the context and the exceptions being handled. The data stack is free then.
+// take_state() takes the rest: the context and the exceptions being handled. The data stack is free
+// then.
 void take_state(Frozen* frozen, const Share& share) noexcept;
 
 // clear_frame() drops what a frame holds that nothing runs any more.
 void clear_frame(_PyInterpreterFrame* f);
-
-// ---- where loops end ------------------------------------------------------------------------------
 
 template <typename Visit>
 void for_each_frame(Frozen* frozen, Visit visit) {

@@ -50,9 +50,10 @@ int traverse_frozen(Frozen* frozen, visitproc visit, void* arg) {
   return extras != nullptr ? traverse_tracing(extras->functions, visit, arg) : 0;
 }
 
-// Visits the slots of a mounted tasklet's frame that are surely its own. While C code runs on its behalf,
-// a frame of 3.13 or before doesn't know its height, and operands may have been lent or dropped. Beneath `inner`
-// it has called C code that entered a loop; or if that is null, the call with `mark` may be its own.
+// Visits the slots of a mounted tasklet's frame that are surely its own. While C code runs on its
+// behalf, a frame of 3.13 or before doesn't know its height, and operands may have been lent or
+// dropped. Beneath `inner` it has called C code that entered a loop; or if that is null, the call
+// with `mark` may be its own.
 int traverse_mounted_slots(_PyInterpreterFrame* f, _PyInterpreterFrame* inner, CallMark mark,
                            visitproc visit, void* arg) {
   if (int height = height_of(f); height >= 0) {
@@ -64,13 +65,13 @@ int traverse_mounted_slots(_PyInterpreterFrame* f, _PyInterpreterFrame* inner, C
     return traverse_slots(f, 0, locals, visit, arg);
   }
   const Instruction& at = *stop.at;
-  // Whether the instruction has called that code, and not a destructor in the course of it. A generator may be
-  // one that is about to go, and runs its finally block.
+  // Whether the instruction has called that code, and not a destructor in the course of it. A
+  // generator may be one that is about to go, and runs its finally block.
   bool calls = inner != nullptr
                    ? is_on_data_stack(inner) && !is_finalizer(inner) && !drops_operands(f, stop)
                    : is_under_way(f, stop, mark);
-  // An exception that is looking for its handler drops what lies on the value stack. It has made a traceback
-  // before, and that a frame object (Python/ceval.c, error).
+  // An exception that is looking for its handler drops what lies on the value stack. It has made a
+  // traceback before, and that a frame object (Python/ceval.c, error).
   if (!calls && f->frame_obj != nullptr) {
     return traverse_slots(f, 0, locals, visit, arg);
   }

@@ -101,7 +101,8 @@ int call_sys(const char* name, PyObject* function) {
 }
 
 // The trampolines that call a Python trace function are static in Python/sysmodule.c, so it has to
-// be sys.settrace() itself, with the suspended tasklet's functions loaded for the length of the call.
+// be sys.settrace() itself, with the suspended tasklet's functions loaded for the length of the
+// call.
 int call_sys_for(PyThreadState* ts, Suspended tasklet, const char* name, PyObject* function) {
   if (is_running(tasklet)) {
     return call_sys(name, function);

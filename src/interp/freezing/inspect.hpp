@@ -35,15 +35,16 @@ void set_context(PyThreadState* ts, Suspended tasklet, PyObject* context) noexce
 // in_context_run() tells whether the context has been entered by Context.run().
 bool in_context_run(PyThreadState* ts, Suspended tasklet) noexcept;
 
-// asynchronous_exception() returns what PyThreadState_SetAsyncExc() has set and nobody has raised yet
-// (borrowed), or null.
+// asynchronous_exception() returns what PyThreadState_SetAsyncExc() has set and nobody has raised
+// yet (borrowed), or null.
 PyObject* asynchronous_exception(PyThreadState* ts) noexcept;
 
 // thread_dictionary() returns the thread's own dictionary (borrowed), which dies with it; null with
 // MemoryError set.
 PyObject* thread_dictionary(PyThreadState* ts);
 
-// forget_finalized() lets the untracked `object` start a new life in which its finalizer runs again.
+// forget_finalized() lets the untracked `object` start a new life in which its finalizer runs
+// again.
 void forget_finalized(PyObject* object) noexcept;
 
 }  // namespace stackless::interp

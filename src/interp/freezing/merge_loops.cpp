@@ -65,9 +65,9 @@ constexpr bool asserts_owner = true;  // that it is what it is; the traceback do
 constexpr bool asserts_owner = false;
 #endif
 
-// Has a generator's frame be one of `code`. From 3.12 on code isn't dropped with a generator (Python/ceval.c,
-// clear_gen_frame), and the innermost frame of a loop, and no other, may look like the loop's own: so it is
-// kept out of tracebacks (_PyFrame_IsIncomplete).
+// Has a generator's frame be one of `code`. From 3.12 on code isn't dropped with a generator
+// (Python/ceval.c, clear_gen_frame), and the innermost frame of a loop, and no other, may look like
+// the loop's own: so it is kept out of tracebacks (_PyFrame_IsIncomplete).
 void empty_generator(_PyInterpreterFrame* frame, PyObject* code, bool innermost) {
   set_code(frame, generators_end_loops ? Py_NewRef(code) : code);
   if (generators_end_loops || (innermost && !asserts_owner)) {
@@ -75,8 +75,8 @@ void empty_generator(_PyInterpreterFrame* frame, PyObject* code, bool innermost)
   }
 }
 
-// Leaves an empty frame in place of one whose contents have been moved out. What its value stack still
-// holds, as far as the loop knows, is dropped when the exception comes by.
+// Leaves an empty frame in place of one whose contents have been moved out. What its value stack
+// still holds, as far as the loop knows, is dropped when the exception comes by.
 void empty(_PyInterpreterFrame* f, bool innermost) {
   PyObject* code = code_of_size(frame_words(code_of(f)));
   set_function(f, Py_NewRef(Py_None));
@@ -97,8 +97,8 @@ Slot duplicate(Slot slot) {
   return slot;
 }
 
-// The frame in which a loop has called C code: the loop knows the height of its value stack, and the
-// instruction drops its operands, those from `kept` on, when the call fails.
+// The frame in which a loop has called C code: the loop knows the height of its value stack, and
+// the instruction drops its operands, those from `kept` on, when the call fails.
 void share_stack(_PyInterpreterFrame* f, int kept) {
   int locals = code_of(f)->co_nlocalsplus;
   for (int i = 0; i < locals; ++i) {
@@ -135,7 +135,8 @@ bool reserve_contexts(std::size_t count) {
   return true;
 }
 
-// Context.run() leaves its context, as any C function ends. The tasklet's frames are still in there.
+// Context.run() leaves its context, as any C function ends. The tasklet's frames are still in
+// there.
 void enter_contexts() {
   for (PyObject* context : std::views::reverse(unwinding.contexts)) {
     if (PyContext_Enter(context) < 0) {
@@ -150,6 +151,123 @@ void silence(PyThreadState* ts, Parked* parked) {
   ++(parked != nullptr ? parked->share.tracing : ts->tracing);
 }
 
+// Makes room for all that is put aside; false if there is no memory.
+bool prepare(const Halt& halt) {
+  if (!reserve_contexts(halt.joints.size()) ||
+      (halt.generators > 0 &&
+       !unwinding.generators.reserve(halt.generators, halt.generator_words))) {
+    return false;
+  }
+  for (const Joint& joint : halt.joints) {
+    if (is_wrapped(joint.ending) && !unwinding.wrappers.hold(joint.kept)) {
+      unwinding.wrappers.let_go();
+      return false;
+    }
+  }
+  return true;
+}
+
+// Moves a tasklet's frames out of their loops into one chain, innermost first, and leaves empty
+// ones behind.
+class MovingOut {
+ public:
+  MovingOut(PyThreadState* ts, const Share& share, const Halt& halt, Frozen* frozen)
+      : ts_(ts),
+        frame_(top_of(share)),
+        joint_(halt.joints.begin()),
+        link_(&frozen->inner),
+        words_(frozen->words()),
+        height_(halt.height) {
+    if (halt.asks) {
+      cross();
+    }
+  }
+
+  void run() {
+    while (move() != End::all) {
+    }
+    *link_ = nullptr;
+  }
+
+ private:
+  // Moves one frame, and what goes on for the C code that has entered a loop with it; returns what
+  // it ends.
+  End move() {
+    _PyInterpreterFrame* f = frame_;
+    End end = end_of(ts_, f);
+    frame_ = f->previous;
+    int height = innermost_ ? height_ : height_of(f);
+    if (!unwinds_) {
+      append(copy_frame(&words_, f, height));
+      return end;
+    }
+    unwinds_ = !ends_loop(f);
+    bool on_data_stack = is_on_data_stack(f);
+    _PyInterpreterFrame* moved =
+        on_data_stack ? copy_frame(&words_, f, height) : unwinding.generators.put(f, height);
+    *link_ = on_data_stack ? moved : f;
+    link_ = &moved->previous;
+    if (innermost_) {
+      go_on_(moved);
+      share_stack(f, height);
+    } else {
+      set_height(f, 0);
+    }
+    empty(f, innermost_);
+    if (!unwinds_) {
+      drop_function_and_code(f);  // the C code that would have is long gone
+    }
+    innermost_ = end == End::loop;
+    if (innermost_) {
+      frame_ = outer_of(frame_);
+      cross();
+    }
+    return end;
+  }
+
+  // Puts what goes on for the C code that `frame_` has called.
+  void cross() {
+    go_on_ = joint_->ending == Ending::generator ? await_generator : step_over;
+    if (joint_->ending == Ending::drive) {
+      unwinding.generators.set_driver(joint_->kept);
+    }
+    if (joint_->ending == Ending::leave) {
+      unwinding.contexts.push_back(joint_->kept);
+    }
+    if (needs_shim(joint_->ending)) {
+      append(make_shim(words_, *joint_));
+      words_ += used_words(shim_height);
+    }
+    defer_operands(frame_, *joint_);
+    height_ = joint_->height - joint_->pops;
+    if (joint_->again) {
+      if (has_level(frame_)) {
+        forget_level(frame_);
+      }
+      drop_function_and_code(frame_);
+      empty(frame_, true);
+      frame_ = frame_->previous;
+      innermost_ = false;
+    }
+    ++joint_;
+  }
+
+  void append(_PyInterpreterFrame* moved) {
+    *link_ = moved;
+    link_ = &moved->previous;
+  }
+
+  PyThreadState* ts_;
+  _PyInterpreterFrame* frame_;
+  std::vector<Joint>::const_iterator joint_;
+  _PyInterpreterFrame** link_;
+  Slot* words_;
+  void (*go_on_)(_PyInterpreterFrame*) = step_over;
+  int height_;             // of the value stack of the innermost frame of a loop
+  bool innermost_ = true;  // whether `frame_` is such a one
+  bool unwinds_ = true;    // whether a loop comes by there
+};
+
 }  // namespace
 
 bool may_merge() noexcept { return !unwinding.under_way; }
@@ -163,93 +281,13 @@ Frozen* merge(PyThreadState* ts, Parked* parked, const Halt& halt) noexcept {
   if (frozen == nullptr) {
     return nullptr;
   }
-  if (!reserve_contexts(halt.joints.size()) ||
-      (halt.generators > 0 &&
-       !unwinding.generators.reserve(halt.generators, halt.generator_words))) {
+  if (!prepare(halt)) {
     discard(frozen);
     return nullptr;
   }
-  for (const Joint& joint : halt.joints) {
-    if (is_wrapped(joint.ending) && !unwinding.wrappers.hold(joint.kept)) {
-      unwinding.wrappers.let_go();
-      discard(frozen);
-      return nullptr;
-    }
-  }
   unwinding.under_way = true;
   unwinding.exc_info = share.exc_info;
-  auto joint = halt.joints.begin();
-  void (*go_on)(_PyInterpreterFrame*) = step_over;
-  bool innermost = true;  // of its loop
-  int height = halt.height;
-  _PyInterpreterFrame** link = &frozen->inner;
-  Slot* words = frozen->words();
-  _PyInterpreterFrame* f = top_of(share);
-  bool unwinds = true;  // whether a loop comes by there
-  // Puts what goes on for the C code that `f` has called.
-  auto cross = [&] {
-    go_on = joint->ending == Ending::generator ? await_generator : step_over;
-    if (joint->ending == Ending::drive) {
-      unwinding.generators.set_driver(joint->kept);
-    }
-    if (joint->ending == Ending::leave) {
-      unwinding.contexts.push_back(joint->kept);
-    }
-    if (needs_shim(joint->ending)) {
-      *link = make_shim(words, *joint);
-      link = &(*link)->previous;
-      words += used_words(shim_height);
-    }
-    defer_operands(f, *joint);
-    height = joint->height - joint->pops;
-    if (joint->again) {
-      if (has_level(f)) {
-        forget_level(f);
-      }
-      drop_function_and_code(f);
-      empty(f, true);
-      f = f->previous;
-      innermost = false;
-    }
-    ++joint;
-  };
-  if (halt.asks) {
-    cross();
-  }
-  for (End end = End::no; end != End::all;) {
-    end = end_of(ts, f);
-    _PyInterpreterFrame* caller = f->previous;
-    height = innermost ? height : height_of(f);
-    if (!unwinds) {
-      *link = copy_frame(&words, f, height);
-      link = &(*link)->previous;
-      f = caller;
-      continue;
-    }
-    unwinds = !ends_loop(f);
-    bool on_data_stack = is_on_data_stack(f);
-    _PyInterpreterFrame* moved =
-        on_data_stack ? copy_frame(&words, f, height) : unwinding.generators.put(f, height);
-    *link = on_data_stack ? moved : f;
-    link = &moved->previous;
-    if (innermost) {
-      go_on(moved);
-      share_stack(f, height);
-    } else {
-      set_height(f, 0);
-    }
-    empty(f, innermost);
-    if (!unwinds) {
-      drop_function_and_code(f);  // the C code that would have is long gone
-    }
-    innermost = end == End::loop;
-    f = caller;
-    if (innermost) {
-      f = outer_of(caller);
-      cross();
-    }
-  }
-  *link = nullptr;
+  MovingOut(ts, share, halt, frozen).run();
   unwinding.frames = frozen->frames;
   frozen->frames = 0;  // nobody walks them before they are back
   frozen->context = nullptr;

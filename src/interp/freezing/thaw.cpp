@@ -45,7 +45,8 @@ int trace_now(PyObject*, PyFrameObject*, int, PyObject*) {
   return 0;
 }
 
-// Where a loop has to be told whether it traces, it would tell the functions of the resume frame's return.
+// Where a loop has to be told whether it traces, it would tell the functions of the resume frame's
+// return.
 void trace_later(PyThreadState* ts) {
   due.save(ts);
   Tracing{nullptr, trace_now, nullptr, nullptr}.load(ts);
@@ -164,14 +165,15 @@ PyObject* enter_loop(PyThreadState* ts) {
   return _PyEval_EvalFrameDefault(ts, resume, 0);
 }
 
-// The loop ends with that generator's frame, or the outermost one: what it leaves for stands beneath.
+// The loop ends with that generator's frame, or the outermost one: what it leaves for stands
+// beneath.
 PyObject* enter_loop_of(PyThreadState* ts, _PyInterpreterFrame* generator) {
   set_top(ts, generator != nullptr ? generator->previous : bottom(ts));
   return enter_loop(ts);
 }
 
-// Does for the outermost frame what the C code would that had called it (Python/ceval.c, _PyEvalFrameClearAndPop).
-// What its variables run when they die isn't called by it.
+// Does for the outermost frame what the C code would that had called it (Python/ceval.c,
+// _PyEvalFrameClearAndPop). What its variables run when they die isn't called by it.
 void clear_outermost(PyThreadState* ts, _PyInterpreterFrame* outer) {
   set_top(ts, base);
   add_depth(ts, 1);

@@ -1,5 +1,5 @@
-// The instructions, under CPython's names. Those that not every version has are constants of their own, which
-// no instruction bears where there is none; so that a switch can name them.
+// The instructions, under CPython's names. Those that not every version has are constants of their
+// own, which no instruction bears where there is none; so that a switch can name them.
 #pragma once
 
 #include <opcode.h>
@@ -50,8 +50,9 @@ namespace stackless::interp {
 
 enum class Jump { none, forward, backward, forward_if, backward_if };
 
-// jump_of() says whether an instruction may jump, as far as its argument says, from behind itself; where it may
-// not (forward_if, backward_if), the next one follows (Python/bytecodes.c and Python/compile.c of each version).
+// jump_of() says whether an instruction may jump, as far as its argument says, from behind itself;
+// where it may not (forward_if, backward_if), the next one follows (Python/bytecodes.c and
+// Python/compile.c of each version).
 constexpr Jump jump_of(int opcode) {
   switch (opcode) {
     case JUMP_FORWARD:

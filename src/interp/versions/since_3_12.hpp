@@ -1,5 +1,5 @@
-// What CPython has had since 3.12: an evaluation loop has a frame of its own beneath its Python frames,
-// and a frame that has called remembers how far behind the call it goes on.
+// What CPython has had since 3.12: an evaluation loop has a frame of its own beneath its Python
+// frames, and a frame that has called remembers how far behind the call it goes on.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// What CPython has had since 3.14: a slot of a frame may be borrowed, or a small integer; C recursion is
-// limited by the stack's addresses; code may run in a JIT executor.
+// What CPython has had since 3.14: a slot of a frame may be borrowed, or a small integer; C
+// recursion is limited by the stack's addresses; code may run in a JIT executor.
 #pragma once
 
 #include <utility>
@@ -77,7 +77,7 @@ inline _PyInterpreterFrame* top_of(const Share& share) { return share.frame; }
 inline bool runs_machine_code(PyThreadState* ts) { return ts->current_executor != nullptr; }
 inline bool runs_machine_code(const Share& share) { return share.executor != nullptr; }
 
-// ---- slots: local variables and the value stack --------------------------------------------------
+// ---- slots: local variables and the value stack -------------------------------------------------
 
 using Slot = _PyStackRef;
 inline PyObject* object_in(Slot slot) {
@@ -104,7 +104,7 @@ inline void set_height_for(_PyInterpreterFrame* copy, _PyInterpreterFrame* home,
   copy->stackpointer = home->localsplus + height;
 }
 
-// ---- what runs in a frame ------------------------------------------------------------------------
+// ---- what runs in a frame -----------------------------------------------------------------------
 
 inline PyCodeObject* code_of(_PyInterpreterFrame* frame) {
   return reinterpret_cast<PyCodeObject*>(PyStackRef_AsPyObjectBorrow(frame->f_executable));

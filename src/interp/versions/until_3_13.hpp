@@ -1,5 +1,5 @@
-// What CPython 3.11 to 3.13 have in common: a slot of a frame is a reference or null, and a frame that
-// has called C code doesn't know how high its value stack is.
+// What CPython 3.11 to 3.13 have in common: a slot of a frame is a reference or null, and a frame
+// that has called C code doesn't know how high its value stack is.
 #pragma once
 
 #include "interp/versions/core_headers.hpp"
@@ -7,7 +7,7 @@
 
 namespace stackless::interp {
 
-// ---- slots: local variables and the value stack --------------------------------------------------
+// ---- slots: local variables and the value stack -------------------------------------------------
 
 using Slot = PyObject*;
 inline PyObject* object_in(Slot slot) { return slot; }

@@ -6,7 +6,8 @@
 //   Slot, function_of(), instruction_of() ...   what freezing needs of a frame (frames/frame.hpp)
 //   the manifest of the thread state
 //
-// What some versions have in common is in since_3_<minor>.hpp and until_3_<minor>.hpp, which they include.
+// What some versions have in common is in since_3_<minor>.hpp and until_3_<minor>.hpp, which they
+// include.
 #pragma once
 
 #include <Python.h>
