@@ -6,7 +6,7 @@
 #include <cstring>
 #include <new>
 
-#include "interp/freezing/freeze.hpp"
+#include "interp/freezing/thaw.hpp"
 #include "interp/interp.hpp"
 #include "interp/pickling/async_placeholders.hpp"
 #include "interp/pickling/placeholders.hpp"

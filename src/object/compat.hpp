@@ -6,8 +6,9 @@
 
 namespace stackless {
 
-// The major and the minor version, as 0x30c for 3.12.
+// The major and the minor version, as 0x30c for 3.12; and the minor one.
 constexpr int this_version = PY_VERSION_HEX >> 16;
+constexpr int this_minor_version = this_version & 255;
 
 // take_exception() clears the current exception and returns it, its traceback attached (null if
 // there is none); restore_exception() makes one the current exception.
@@ -43,6 +44,29 @@ inline void restore_exception(Object exception) {
 inline Object dictionary_of(PyTypeObject* type) { return Object::steal(PyType_GetDict(type)); }
 #else
 inline Object dictionary_of(PyTypeObject* type) { return Object::share(type->tp_dict); }
+#endif
+
+// A slot for data about each code object. `free` is called with what lies there when the code object dies.
+#if PY_VERSION_HEX >= 0x030C0000
+inline Py_ssize_t request_code_extra_index(freefunc free) {
+  return PyUnstable_Eval_RequestCodeExtraIndex(free);
+}
+inline int get_code_extra(PyObject* code, Py_ssize_t index, void** extra) {
+  return PyUnstable_Code_GetExtra(code, index, extra);
+}
+inline int set_code_extra(PyObject* code, Py_ssize_t index, void* extra) {
+  return PyUnstable_Code_SetExtra(code, index, extra);
+}
+#else
+inline Py_ssize_t request_code_extra_index(freefunc free) {
+  return _PyEval_RequestCodeExtraIndex(free);
+}
+inline int get_code_extra(PyObject* code, Py_ssize_t index, void** extra) {
+  return _PyCode_GetExtra(code, index, extra);
+}
+inline int set_code_extra(PyObject* code, Py_ssize_t index, void* extra) {
+  return _PyCode_SetExtra(code, index, extra);
+}
 #endif
 
 // raise_unexpected_keyword() sets the TypeError with which CPython's own functions refuse a keyword.

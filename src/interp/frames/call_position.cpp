@@ -4,7 +4,6 @@
 
 namespace stackless::interp {
 
-#if PY_VERSION_HEX >= 0x030E0000
 namespace {
 
 // How many of the arguments are the object of a method that has been got from its class.
@@ -14,50 +13,47 @@ int objects_among_arguments(const Slot* operands) {
   return is_method && object_in(operands[1]) == nullptr ? 1 : 0;
 }
 
-bool has_no_arguments(CallMark mark) {
-  return (reinterpret_cast<std::uintptr_t>(mark) & 1) != 0 && mark != call_mark(nullptr, 0);
+// Whether a call has passed these arguments where they lie, perhaps without the first, a method's
+// object.
+bool is_called_with_place(const void* arguments, CallMark mark) {
+  return mark == CallMark::of_arguments(arguments) ||
+         mark == CallMark::of_arguments(static_cast<const Slot*>(arguments) + 1);
 }
 
 }  // namespace
 
 bool is_called_with(const Slot* operands, int arguments, CallMark mark) noexcept {
+  if constexpr (!calls_copy_arguments) {
+    return is_called_with_place(operands + 2, mark);
+  }
   int first = objects_among_arguments(operands);
-  return first < arguments ? object_in(operands[2 + first]) == mark : has_no_arguments(mark);
+  return first < arguments ? mark == CallMark::of_arguments(object_in(operands[2 + first]))
+                           : mark.is_without_arguments();
 }
 
 namespace {
 
 bool is_called_with_tuple(const Slot* operands, CallMark mark) {
   PyObject* tuple = object_in(operands[2]);
+  if constexpr (!calls_copy_arguments) {
+    // A tuple that the interpreter has had to make for the call, of a list say, isn't known to the
+    // frame.
+    return is_called_with_place(reinterpret_cast<PyTupleObject*>(tuple)->ob_item, mark);
+  }
   if (tuple == nullptr || !PyTuple_CheckExact(tuple)) {
     return false;  // some operands have been taken off
   }
   int first = objects_among_arguments(operands);
   if (first < PyTuple_GET_SIZE(tuple)) {
-    return PyTuple_GET_ITEM(tuple, first) == mark;
+    return mark == CallMark::of_arguments(PyTuple_GET_ITEM(tuple, first));
   }
   PyObject *keywords = object_in(operands[3]), *value = nullptr;
   Py_ssize_t position = 0;
   bool has_keywords = keywords != nullptr && PyDict_Next(keywords, &position, nullptr, &value) != 0;
-  return has_keywords ? value == mark : has_no_arguments(mark);
+  return has_keywords ? mark == CallMark::of_arguments(value) : mark.is_without_arguments();
 }
 
 }  // namespace
-#else
-bool is_called_with(const Slot* operands, int, CallMark mark) noexcept {
-  return mark == operands + 2 || mark == operands + 3;
-}
-
-namespace {
-
-// A tuple that the interpreter has had to make for the call, of a list say, isn't known to the frame.
-bool is_called_with_tuple(const Slot* operands, CallMark mark) {
-  PyObject** items = reinterpret_cast<PyTupleObject*>(operands[2])->ob_item;
-  return mark == items || mark == items + 1;
-}
-
-}  // namespace
-#endif
 
 bool is_under_way(_PyInterpreterFrame* f, const Stop& stop, CallMark mark) noexcept {
   const Instruction& at = *stop.at;
@@ -82,39 +78,30 @@ const Instruction* passed_instruction(PyCodeObject* code, int index) noexcept {
   return at;
 }
 
-#if PY_VERSION_HEX < 0x030D0000
-PyObject* keyword_names(_PyInterpreterFrame* frame, const Instruction* at, int) noexcept {
-#if PY_VERSION_HEX < 0x030C0000
-  const Instruction* before = at - (2 + stackless_inline_caches[PRECALL]);
-#else
-  const Instruction* before = at - 1;
-#endif
-  return before >= code_map(code_of(frame))->instructions.get() && before->opcode == KW_NAMES
+PyObject* keyword_names(_PyInterpreterFrame* frame, const Instruction* at, int height) noexcept {
+  if constexpr (keyword_names_are_operand) {
+    return at->opcode == op::call_kw ? object_in(frame->localsplus[height - 1]) : nullptr;
+  }
+  const Instruction* before = at - precall_units() - 1;
+  return before >= code_map(code_of(frame))->instructions.get() && before->opcode == op::kw_names
              ? PyTuple_GET_ITEM(code_of(frame)->co_consts, before->argument)
              : nullptr;
 }
-#else
-PyObject* keyword_names(_PyInterpreterFrame* frame, const Instruction* at, int height) noexcept {
-  return at->opcode == CALL_KW ? object_in(frame->localsplus[height - 1]) : nullptr;
-}
-#endif
 
 namespace {
 
-// The index of the first instruction of the call at index `i`. Up to 3.12 the keywords' names are not on
-// the value stack; 3.11 makes a call of two instructions.
-int beginning_of_call([[maybe_unused]] const CodeMap& map, int i) {
-#if PY_VERSION_HEX < 0x030D0000
-#if PY_VERSION_HEX < 0x030C0000
-  i -= 1 + stackless_inline_caches[PRECALL];
-#endif
-  if (map.instructions[i - 1].opcode == KW_NAMES) {
+// The index of the first instruction of the call at index `i`.
+int beginning_of_call(const CodeMap& map, int i) {
+  if constexpr (keyword_names_are_operand) {
+    return i;
+  }
+  i -= precall_units();
+  if (map.instructions[i - 1].opcode == op::kw_names) {
     --i;
     while (map.instructions[i - 1].opcode == EXTENDED_ARG) {
       --i;
     }
   }
-#endif
   return i;
 }
 
@@ -122,63 +109,48 @@ int beginning_of_call([[maybe_unused]] const CodeMap& map, int i) {
 
 void step_back(_PyInterpreterFrame* frame) noexcept {
   int call = instruction_index(frame);
-#if PY_VERSION_HEX < 0x030C0000
-  call -= stackless_inline_caches[CALL];
-#endif
+  if constexpr (!frames_remember_return) {
+    call -= stackless_inline_caches[CALL];
+  }
   int first = beginning_of_call(*code_map(code_of(frame)), call);
-#if PY_VERSION_HEX < 0x030D0000
-  --first;  // prev_instr is the one that has been dealt with
-#endif
-  instruction_of(frame) = _PyCode_CODE(code_of(frame)) + first;
+  instruction_of(frame) = before_first(code_of(frame)) + first;
   set_offset(frame, 0);
 }
 
-void take_jump([[maybe_unused]] _PyInterpreterFrame* frame) noexcept {
-#if PY_VERSION_HEX < 0x030D0000
-  const Instruction& at = code_map(code_of(frame))->instructions[instruction_index(frame)];
-  int units = at.argument;
-#if PY_VERSION_HEX < 0x030C0000
-  if (at.opcode == POP_JUMP_BACKWARD_IF_FALSE || at.opcode == POP_JUMP_BACKWARD_IF_TRUE) {
-    units = -units;
+void take_jump(_PyInterpreterFrame* frame) noexcept {
+  if constexpr (!jumps_ask_for_truth) {
+    return;
   }
-#endif
-  instruction_of(frame) += units;
-#endif
+  const Instruction& at = code_map(code_of(frame))->instructions[instruction_index(frame)];
+  bool goes_back = jump_of(at.opcode) == Jump::backward_if;
+  instruction_of(frame) += goes_back ? -at.argument : at.argument;
 }
 
-void jump_again([[maybe_unused]] _PyInterpreterFrame* frame) noexcept {
-#if PY_VERSION_HEX < 0x030C0000
-  --instruction_of(frame);
-#endif
-}
+void jump_again(_PyInterpreterFrame* frame) noexcept { --instruction_of(frame); }
 
-#if PY_VERSION_HEX < 0x030C0000
-// A SEND that has been told the last value drops whom it has asked.
 void skip_further(_PyInterpreterFrame* frame) noexcept {
-  frame->prev_instr += code_map(code_of(frame))->instructions[instruction_index(frame)].argument;
-  pop_slots(frame, height_of(frame) - 1);
-}
-
-void await_generator(_PyInterpreterFrame*) noexcept {}  // it stays there (interp/driver.hpp)
-#else
-void skip_further(_PyInterpreterFrame* frame) noexcept {
-  const CodeMap* map = code_map(code_of(frame));
-  frame->return_offset = static_cast<std::uint16_t>(
-      frame->return_offset + map->instructions[instruction_index(frame)].argument);
+  int jump = code_map(code_of(frame))->instructions[instruction_index(frame)].argument;
+  if constexpr (frames_remember_return) {
+    set_offset(frame, offset_of(frame) + jump);
+    return;
+  }
+  instruction_of(frame) += jump;
+  pop_slots(frame, height_of(frame) - 1);  // the iterator that SEND has asked
 }
 
 // As FOR_ITER_GEN and SEND_GEN do it (Python/bytecodes.c).
 void await_generator(_PyInterpreterFrame* frame) noexcept {
-  const CodeMap* map = code_map(code_of(frame));
-  const Instruction& at = map->instructions[instruction_index(frame)];
+  if constexpr (generators_end_loops) {
+    return;  // it stays there (freezing/generators_3_11.hpp)
+  }
+  int jump = code_map(code_of(frame))->instructions[instruction_index(frame)].argument;
   step_over(frame);
-#if PY_VERSION_HEX < 0x030D0000
-  frame->prev_instr += frame->return_offset;
-  frame->return_offset = 0;
-#endif
-  frame->return_offset = static_cast<std::uint16_t>(frame->return_offset + at.argument);
+  if constexpr (frames_point_before) {
+    instruction_of(frame) += offset_of(frame);
+    set_offset(frame, 0);
+  }
+  set_offset(frame, offset_of(frame) + jump);
 }
-#endif
 
 bool is_at_loop(_PyInterpreterFrame* frame) noexcept {
   const CodeMap* map = code_map(code_of(frame));
@@ -189,18 +161,15 @@ bool is_at_loop(_PyInterpreterFrame* frame) noexcept {
 
 Slot end_loop(_PyInterpreterFrame* frame) noexcept {
   int jump = code_map(code_of(frame))->instructions[instruction_index(frame)].argument;
-#if PY_VERSION_HEX < 0x030C0000
-  // Nothing stays there: what is returned is what has been taken off.
-  frame->prev_instr += jump;
-  pop_slots(frame, height_of(frame) - 1);
-  int height = height_of(frame) - 1;
-  set_height(frame, height);
-  return frame->localsplus[height];
-#else
-  // Behind the loop stands an END_FOR, which takes two values off, or one (Python/bytecodes.c, FOR_ITER_GEN).
-  frame->return_offset = static_cast<std::uint16_t>(frame->return_offset + jump);
+  if constexpr (loops_clean_up) {
+    // Nothing stays there: what is returned is what has been taken off.
+    instruction_of(frame) += jump;
+    pop_slots(frame, height_of(frame) - 1);
+    return take_top(frame);
+  }
+  // END_FOR takes two values off, or one (Python/bytecodes.c, FOR_ITER_GEN).
+  set_offset(frame, offset_of(frame) + jump);
   return make_slot(Py_NewRef(Py_None));
-#endif
 }
 
 }  // namespace stackless::interp

@@ -1,15 +1,13 @@
-// Where a frame stands that has called something: its instruction, and the height of its value stack.
+// Where a frame stands that has called something: its instruction, and the height of its value
+// stack.
 #pragma once
 
+#include "interp/frames/call_mark.hpp"
 #include "interp/frames/code_map.hpp"
 #include "interp/frames/frame.hpp"
-#include "interp/freezing/freeze.hpp"
+#include "interp/frames/pin.hpp"
 #include "interp/versions/internals.h"
-#if PY_VERSION_HEX >= 0x030D0000
-#include <opcode_ids.h>
-#else
-#include <opcode.h>
-#endif
+#include "interp/versions/opcodes.hpp"
 
 namespace stackless::interp {
 
@@ -17,6 +15,11 @@ struct Stop {
   const Instruction* at;
   int height;  // from the first local variable on
 };
+
+// How many code units a PRECALL and its caches take, where there is one.
+inline int precall_units() noexcept {
+  return calls_have_precall ? 1 + stackless_inline_caches[op::precall] : 0;
+}
 
 // find_stop() finds it; Pin::instruction if the frame is at none that the compiler has written.
 inline Pin find_stop(_PyInterpreterFrame* frame, Stop* stop) noexcept {
@@ -30,27 +33,24 @@ inline Pin find_stop(_PyInterpreterFrame* frame, Stop* stop) noexcept {
     return Pin::instruction;
   }
   stop->at = &map->instructions[index];
-#if PY_VERSION_HEX < 0x030C0000
-  if (stop->at->opcode ==
-      PRECALL) {  // a specialised one makes the call (Python/ceval.c, PRECALL_*)
-    stop->at += 1 + stackless_inline_caches[PRECALL];
+  if (calls_have_precall && stop->at->opcode == op::precall) {
+    stop->at += precall_units();
   }
-#endif
-#if PY_VERSION_HEX >= 0x030E0000
-  stop->height = height_of(frame);
-#else
+  if constexpr (frames_know_height) {
+    stop->height = height_of(frame);
+    return Pin::none;
+  }
   if (stop->at->height < 0) {
     return Pin::instruction;
   }
   stop->height = code_of(frame)->co_nlocalsplus + stop->at->height;
-#endif
   return Pin::none;
 }
 
-// dropped_at_once() is how many operands an instruction that is no call may have dropped while it drops another
-// one, whose destructor waits.
+// dropped_at_once() is how many operands an instruction that is no call may have dropped while it
+// drops another one, whose destructor waits.
 inline int dropped_at_once(const Instruction& at) noexcept {
-  switch (at.opcode) {
+  switch (int opcode = at.opcode; opcode) {
     case SEND:
       return 1;
     case STORE_ATTR:
@@ -66,35 +66,27 @@ inline int dropped_at_once(const Instruction& at) noexcept {
   }
 }
 
-// call_operands() is how many values a call has on the value stack; 0 if the instruction is no call.
+// call_operands() is how many values a call has on the value stack; 0 if the instruction is no
+// call.
 inline int call_operands(const Instruction& at) noexcept {
-  switch (at.opcode) {
+  switch (int opcode = at.opcode; opcode) {
     case CALL:
       return at.argument + 2;
-#if PY_VERSION_HEX >= 0x030D0000
-    case CALL_KW:  // the keywords' names come last
+    case op::call_kw:  // the keywords' names come last
       return at.argument + 3;
-#endif
     case CALL_FUNCTION_EX:
-#if PY_VERSION_HEX >= 0x030E0000
-      return 4;  // the last one null if there are no keywords
-#else
-      return 3 + (at.argument & 1);
-#endif
+      return unpacking_calls_have_keywords ? 4 : 3 + (at.argument & 1);
     default:
       return 0;
   }
 }
 
-// 3.11, 3.12: [null, callable] or [method, self] before the arguments; later: [callable, self or null].
 // callable_at() is what a call with `operands` has called.
 inline PyObject* callable_at(_PyInterpreterFrame* frame, const Stop& stop, int operands) noexcept {
   int place = stop.height - operands;
-#if PY_VERSION_HEX < 0x030D0000
-  if (frame->localsplus[place] == nullptr) {
+  if (!callable_comes_first && object_in(frame->localsplus[place]) == nullptr) {
     ++place;
   }
-#endif
   return object_in(frame->localsplus[place]);
 }
 
@@ -112,14 +104,15 @@ inline const PyMethodDef* c_function(PyObject* callable) noexcept {
   return nullptr;
 }
 
-// is_called_with() tells whether `mark` is that of a call with those `operands`, so many behind what is called and
-// its object or null. A method that has been got from its class takes its object from among these. From 3.14 on
-// the interpreter empties their slots as it drops them, the last one first (Python/bytecodes.c, DECREF_INPUTS);
-// before, what they hold may be gone.
+// is_called_with() tells whether `mark` is that of a call with those `operands`, so many behind
+// what is called and its object or null. A method that has been got from its class takes its object
+// from among these. From 3.14 on the interpreter empties their slots as it drops them, the last one
+// first (Python/bytecodes.c, DECREF_INPUTS); before, what they hold may be gone.
 bool is_called_with(const Slot* operands, int arguments, CallMark mark) noexcept;
 
-// is_under_way() tells whether the call, or the turn of a loop, at which the frame stands is the one with `mark`.
-// Otherwise it may be over and have dropped operands, one of which has a destructor that waits.
+// is_under_way() tells whether the call, or the turn of a loop, at which the frame stands is the
+// one with `mark`. Otherwise it may be over and have dropped operands, one of which has a
+// destructor that waits.
 bool is_under_way(_PyInterpreterFrame* frame, const Stop& stop, CallMark mark) noexcept;
 
 // passed_instruction() is the one that a frame goes on after which stands at `index` in that code.
@@ -128,37 +121,46 @@ inline const Instruction* passed_instruction(_PyInterpreterFrame* frame) noexcep
   return passed_instruction(code_of(frame), instruction_index(frame));
 }
 
-// keyword_names() is the tuple of the keywords' names of the call `at`, before which the value stack is that
-// high; borrowed, null if there are none.
+// keyword_names() is the tuple of the keywords' names of the call `at`, before which the value
+// stack is that high; borrowed, null if there are none.
 PyObject* keyword_names(_PyInterpreterFrame* frame, const Instruction* at, int height) noexcept;
 
 // step_over() has the frame go on after its instruction when the frame that it has called returns.
 inline void step_over(_PyInterpreterFrame* frame) noexcept {
   const CodeMap* map = code_map(code_of(frame));
   int opcode = map->instructions[instruction_index(frame)].opcode;
-#if PY_VERSION_HEX < 0x030C0000
-  // prev_instr is the last code unit that has been dealt with.
-  if (opcode == PRECALL) {
-    frame->prev_instr += 1 + stackless_inline_caches[PRECALL];
+  if constexpr (frames_remember_return) {
+    // Python/bytecodes.c: RETURN_VALUE adds it to where the frame points.
+    set_offset(frame, (frames_point_before ? 0 : 1) + stackless_inline_caches[opcode]);
+    return;
+  }
+  if (opcode == op::precall) {
+    instruction_of(frame) += precall_units();
     opcode = CALL;
   }
-  frame->prev_instr += stackless_inline_caches[opcode];
-#elif PY_VERSION_HEX < 0x030D0000
-  frame->return_offset = stackless_inline_caches[opcode];
-#else
-  // Python/bytecodes.c of 3.13: RETURN_VALUE adds it to instr_ptr, the instruction itself included.
-  frame->return_offset = static_cast<std::uint16_t>(1 + stackless_inline_caches[opcode]);
-#endif
+  instruction_of(frame) += stackless_inline_caches[opcode];
+}
+
+// Where the code goes on that has called. The innermost frame of a frozen tasklet has been made to
+// step over the call.
+inline _Py_CODEUNIT* after_call(_PyInterpreterFrame* f) {
+  _Py_CODEUNIT* instruction = instruction_of(f);
+  if constexpr (frames_remember_return) {
+    return instruction;
+  }
+  step_over(f);
+  return std::exchange(instruction_of(f), instruction);
 }
 
 // step_back() has a frame that has stepped over a call make the call once more instead.
 void step_back(_PyInterpreterFrame* frame) noexcept;
 
-// await_generator() has a frame at FOR_ITER or SEND go on after it when the generator that it has resumed
-// yields, and where the instruction jumps to when the generator returns.
+// await_generator() has a frame at FOR_ITER or SEND go on after it when the generator that it has
+// resumed yields, and where the instruction jumps to when the generator returns.
 void await_generator(_PyInterpreterFrame* frame) noexcept;
 
-// skip_further() has a frame that waits at SEND go on, when it is returned to, where the instruction jumps to.
+// skip_further() has a frame that waits at SEND go on, when it is returned to, where the
+// instruction jumps to.
 void skip_further(_PyInterpreterFrame* frame) noexcept;
 
 // take_jump() has a frame that stands at a conditional jump take it (up to 3.12).
@@ -170,8 +172,9 @@ void jump_again(_PyInterpreterFrame* frame) noexcept;
 // is_at_loop() tells whether a frame stands at the FOR_ITER of a loop.
 bool is_at_loop(_PyInterpreterFrame* frame) noexcept;
 
-// end_loop() has a frame that goes on after a FOR_ITER go on behind the loop instead, and returns what is to be
-// returned into it for that. Up to 3.11 it has to have something beneath the iterator.
+// end_loop() has a frame that goes on after a FOR_ITER go on behind the loop instead, and returns
+// what is to be returned into it for that. Up to 3.11 it has to have something beneath the
+// iterator.
 Slot end_loop(_PyInterpreterFrame* frame) noexcept;
 
 }  // namespace stackless::interp

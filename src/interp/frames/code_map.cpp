@@ -4,26 +4,13 @@
 #include <vector>
 
 #include "interp/versions/internals.h"
+#include "interp/versions/opcodes.hpp"
 #include "interp/versions/version.hpp"
-#if PY_VERSION_HEX >= 0x030D0000
-#include <opcode_ids.h>
-#else
-#include <opcode.h>
-#endif
+#include "object/compat.hpp"
 
 namespace stackless::interp {
 
 namespace {
-
-#if PY_VERSION_HEX >= 0x030C0000
-constexpr auto request_index = PyUnstable_Eval_RequestCodeExtraIndex;
-constexpr auto get_extra = PyUnstable_Code_GetExtra;
-constexpr auto set_extra = PyUnstable_Code_SetExtra;
-#else
-constexpr auto request_index = _PyEval_RequestCodeExtraIndex;
-constexpr auto get_extra = _PyCode_GetExtra;
-constexpr auto set_extra = _PyCode_SetExtra;
-#endif
 
 Py_ssize_t extra_index = -1;
 
@@ -57,53 +44,28 @@ struct Flow {
   bool continues;  // whether the next instruction may follow
 };
 
-// Where control goes after instruction `i` (Python/bytecodes.c and Python/compile.c of each version).
+// Where control goes after instruction `i`.
 Flow flow_of(int opcode, int argument, int i) {
   int next = i + 1 + stackless_inline_caches[opcode];
-  switch (opcode) {
-    case JUMP_FORWARD:
+  switch (jump_of(opcode)) {
+    case Jump::forward:
       return {next + argument, false};
-    case JUMP_BACKWARD:
-    case JUMP_BACKWARD_NO_INTERRUPT:
+    case Jump::backward:
       return {next - argument, false};
-#if PY_VERSION_HEX < 0x030C0000
-    case POP_JUMP_FORWARD_IF_TRUE:
-    case POP_JUMP_FORWARD_IF_FALSE:
-    case POP_JUMP_FORWARD_IF_NONE:
-    case POP_JUMP_FORWARD_IF_NOT_NONE:
-    case JUMP_IF_TRUE_OR_POP:
-    case JUMP_IF_FALSE_OR_POP:
-    case FOR_ITER:
-    case SEND:
+    case Jump::forward_if:
       return {next + argument, true};
-    case POP_JUMP_BACKWARD_IF_TRUE:
-    case POP_JUMP_BACKWARD_IF_FALSE:
-    case POP_JUMP_BACKWARD_IF_NONE:
-    case POP_JUMP_BACKWARD_IF_NOT_NONE:
+    case Jump::backward_if:
       return {next - argument, true};
-#else
-    case POP_JUMP_IF_TRUE:
-    case POP_JUMP_IF_FALSE:
-    case POP_JUMP_IF_NONE:
-    case POP_JUMP_IF_NOT_NONE:
-    case FOR_ITER:
-    case SEND:
-      return {next + argument, true};
-#endif
-#ifdef RETURN_CONST
-    case RETURN_CONST:
-#endif
-    case RETURN_VALUE:
-    case RAISE_VARARGS:
-    case RERAISE:
-      return {-1, false};
-    default:
-      return {-1, true};
+    case Jump::none:
+      break;
   }
+  bool leaves = opcode == RETURN_VALUE || opcode == op::return_const || opcode == RAISE_VARARGS ||
+                opcode == RERAISE;
+  return {-1, !leaves};
 }
 
-// A forward data flow over the instructions, with the compiler's own stack effects. Where paths meet
-// their heights agree, so that each instruction is looked at once.
+// A forward data flow over the instructions, with the compiler's own stack effects. Where paths
+// meet their heights agree, so that each instruction is looked at once.
 class Heights {
  public:
   explicit Heights(CodeMap* map) : map_(map) {}
@@ -116,15 +78,9 @@ class Heights {
       work_.pop_back();
       step(i);
     }
-#if PY_VERSION_HEX < 0x030C0000
-    // The compiler has PRECALL take the arguments off, the interpreter CALL.
-    for (int i = 0; i < map_->size; ++i) {
-      Instruction& at = map_->instructions[i];
-      if (at.opcode == CALL && at.height >= 0) {
-        at.height = static_cast<std::int16_t>(at.height + at.argument);
-      }
+    if constexpr (calls_have_precall) {
+      leave_arguments_to_call();
     }
-#endif
   }
 
  private:
@@ -154,6 +110,16 @@ class Heights {
     }
   }
 
+  // The compiler has PRECALL take the arguments off, the interpreter CALL.
+  void leave_arguments_to_call() {
+    for (int i = 0; i < map_->size; ++i) {
+      Instruction& at = map_->instructions[i];
+      if (at.opcode == CALL && at.height >= 0) {
+        at.height = static_cast<std::int16_t>(at.height + at.argument);
+      }
+    }
+  }
+
   void step(int i) {
     int height = map_->instructions[i].height;
     while (map_->instructions[i].opcode == EXTENDED_ARG && i + 1 < map_->size) {
@@ -161,15 +127,11 @@ class Heights {
     }
     auto [argument, _, opcode] = map_->instructions[i];
     int next = i + 1 + stackless_inline_caches[opcode];
-#if PY_VERSION_HEX < 0x030D0000
-    if (opcode == RETURN_GENERATOR) {  // declared as 0
+    if (generator_is_pushed_unsaid && opcode == RETURN_GENERATOR) {
       reach(next, height + 1);
       return;
     }
     int effective = opcode >= HAVE_ARGUMENT ? argument : 0;
-#else
-    int effective = argument;
-#endif
     Flow flow = flow_of(opcode, argument, i);
     if (flow.target >= 0) {
       reach(flow.target, height + PyCompile_OpcodeStackEffectWithJump(opcode, effective, 1));
@@ -189,21 +151,17 @@ void compute_heights(CodeMap* map, PyCodeObject* code) { Heights(map).compute(co
 
 // Whether the instruction stores something in local variable `local`, or deletes it.
 bool changes(const Instruction& at, int local) {
-  switch (at.opcode) {
+  switch (int opcode = at.opcode; opcode) {
     case STORE_FAST:
     case DELETE_FAST:
     case STORE_DEREF:
     case DELETE_DEREF:
-#if PY_VERSION_HEX >= 0x030C0000
-    case LOAD_FAST_AND_CLEAR:
-#endif
+    case op::load_fast_and_clear:
       return at.argument == local;
-#if PY_VERSION_HEX >= 0x030D0000
-    case STORE_FAST_LOAD_FAST:
+    case op::store_fast_load_fast:
       return at.argument >> 4 == local;
-    case STORE_FAST_STORE_FAST:
+    case op::store_fast_store_fast:
       return at.argument >> 4 == local || (at.argument & 15) == local;
-#endif
     default:
       return false;
   }
@@ -220,7 +178,8 @@ bool any_changes(const CodeMap& map, int local) {
 
 std::unique_ptr<CodeMap> read_code(PyCodeObject* code);
 
-// Whether an inner function stores something in the variable of that name. True if it can't be found out.
+// Whether an inner function stores something in the variable of that name. True if it can't be
+// found out.
 bool inner_changes(PyCodeObject* code, PyObject* name) {
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(code->co_consts); ++i) {
     PyObject* constant = PyTuple_GET_ITEM(code->co_consts, i);
@@ -249,24 +208,24 @@ bool keeps(const CodeMap& map, PyCodeObject* code, int i) {
 }
 
 std::unique_ptr<CodeMap> read_code(PyCodeObject* code) {
-  PyObject* bytes = PyCode_GetCode(code);
-  if (bytes == nullptr) {
+  auto bytes = Object::steal(PyCode_GetCode(code));
+  if (!bytes) {
     return nullptr;
   }
   auto map = std::make_unique<CodeMap>();
-  map->size = static_cast<int>(PyBytes_GET_SIZE(bytes) / 2);
+  map->size = static_cast<int>(PyBytes_GET_SIZE(bytes.get()) / 2);
   map->instructions = std::make_unique<Instruction[]>(static_cast<std::size_t>(map->size));
-  read_instructions(reinterpret_cast<const unsigned char*>(PyBytes_AS_STRING(bytes)), map.get());
-  Py_DECREF(bytes);
+  read_instructions(reinterpret_cast<const unsigned char*>(PyBytes_AS_STRING(bytes.get())),
+                    map.get());
   return map;
 }
 
 std::unique_ptr<CodeMap> make_map(PyCodeObject* code) {
   std::unique_ptr<CodeMap> map = read_code(code);
   if (map != nullptr) {
-#if PY_VERSION_HEX < 0x030E0000
-    compute_heights(map.get(), code);
-#endif
+    if constexpr (!frames_know_height) {
+      compute_heights(map.get(), code);
+    }
     map->keeps_first_argument = keeps(*map, code, 0);
   }
   return map;
@@ -277,13 +236,13 @@ std::unique_ptr<CodeMap> make_map(PyCodeObject* code) {
 const CodeMap* find_code_map(PyCodeObject* code, KnownMap* known) {
   auto* object = reinterpret_cast<PyObject*>(code);
   void* attached = nullptr;
-  if (get_extra(object, extra_index, &attached) < 0) {
+  if (get_code_extra(object, extra_index, &attached) < 0) {
     return nullptr;
   }
   if (attached == nullptr) {
     try {
       std::unique_ptr<CodeMap> map = make_map(code);
-      if (map == nullptr || set_extra(object, extra_index, map.get()) < 0) {
+      if (map == nullptr || set_code_extra(object, extra_index, map.get()) < 0) {
         return nullptr;
       }
       attached = map.release();
@@ -297,15 +256,16 @@ const CodeMap* find_code_map(PyCodeObject* code, KnownMap* known) {
 }
 
 int height_before(PyCodeObject* code, int index) {
-#if PY_VERSION_HEX < 0x030E0000
-  const CodeMap* map = code_map(code);
-#else
-  std::unique_ptr<CodeMap> map = read_code(code);
-  if (map != nullptr) {
-    compute_heights(map.get(), code);
+  if constexpr (!frames_know_height) {
+    const CodeMap* map = code_map(code);
+    return map != nullptr ? map->instructions[index].height : -1;
   }
-#endif
-  return map != nullptr ? map->instructions[index].height : -1;
+  std::unique_ptr<CodeMap> map = read_code(code);
+  if (map == nullptr) {
+    return -1;
+  }
+  compute_heights(map.get(), code);
+  return map->instructions[index].height;
 }
 
 bool is_in_cell(PyCodeObject* code, int i) {
@@ -318,7 +278,7 @@ bool keeps_argument(PyCodeObject* code, int i) {
 }
 
 int init_code_maps() {
-  extra_index = request_index(forget);
+  extra_index = request_code_extra_index(forget);
   if (extra_index < 0) {
     PyErr_SetString(
         PyExc_ImportError,

@@ -1,6 +1,6 @@
-// What has to be known of a code object to stop in the middle of it: each instruction as the compiler
-// wrote it, whatever the interpreter or a tool has made of it since, and how high the value stack is
-// before it.
+// What has to be known of a code object to stop in the middle of it: each instruction as the
+// compiler wrote it, whatever the interpreter or a tool has made of it since, and how high the
+// value stack is before it.
 #pragma once
 
 #include <Python.h>
@@ -13,15 +13,14 @@ namespace stackless::interp {
 
 struct Instruction {
   std::int32_t argument;
-  std::int16_t
-      height;  // of the value stack alone; -1 if never reached, or on 3.14+, where frames know
+  std::int16_t height;  // of the value stack alone; -1 if never reached, or where frames know it
   std::uint8_t opcode;
 };
 
 struct CodeMap {
   std::unique_ptr<Instruction[]> instructions;  // by index of the code unit
   int size;
-  mutable std::int32_t hash = 0;  // interp/hash.hpp; 0 until somebody asks
+  mutable std::int32_t hash = 0;  // pickling/code_hash.hpp; 0 until somebody asks
   bool keeps_first_argument;
 };
 
@@ -41,13 +40,14 @@ inline const CodeMap* code_map(PyCodeObject* code) {
   return known.code == code ? known.map : find_code_map(code, &known);
 }
 
-// height_before() is how high the value stack is before the instruction of that index, on any version (on 3.14+ it
-// takes its time); -1 if it is
-// never reached (or with MemoryError set).
+// height_before() is how high the value stack is before the instruction of that index, even where
+// frames know it and no map does (it takes its time then); -1 if it is never reached, or with
+// MemoryError set.
 int height_before(PyCodeObject* code, int index);
 
-// keeps_argument() tells whether there is such a positional argument, and nothing is ever stored in its place; false
-// with MemoryError set, perhaps. is_in_cell() tells whether it lies in a cell, for inner functions.
+// keeps_argument() tells whether there is such a positional argument, and nothing is ever stored in
+// its place; false with MemoryError set, perhaps. is_in_cell() tells whether it lies in a cell, for
+// inner functions.
 bool keeps_argument(PyCodeObject* code, int i);
 bool is_in_cell(PyCodeObject* code, int i);
 

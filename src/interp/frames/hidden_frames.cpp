@@ -9,7 +9,8 @@ namespace stackless::interp {
 
 namespace {
 
-// No tool is told anything while one of these lives. It goes with the frame whose local names it is.
+// No tool is told anything while one of these lives. It goes with the frame whose local names it
+// is.
 void speak_again(PyObject* silence) {
   --PyThreadState_Get()->tracing;
   PyObject_Free(silence);
@@ -44,8 +45,8 @@ PyTypeObject HushType = {
     .tp_doc = "Keeps tools from seeing what frames of ours handle.",
 };
 
-// The interpreter counts a frame of ours as a level of recursion when it leaves it, whichever way, and drops its
-// local names.
+// The interpreter counts a frame of ours as a level of recursion when it leaves it, whichever way,
+// and drops its local names.
 void take_level(PyObject* level) {
   add_depth(PyThreadState_Get(), 1);
   PyObject_Free(level);
@@ -79,7 +80,7 @@ bool is_level(PyObject* object) noexcept {
 
 void forget_level(_PyInterpreterFrame* frame) noexcept {
   add_depth(PyThreadState_Get(), -1);
-  Py_CLEAR(frame->f_locals);
+  clear_reference(frame->f_locals);
 }
 
 PyObject* make_hush() noexcept {
@@ -89,19 +90,20 @@ PyObject* make_hush() noexcept {
 
 void end_hush(_PyInterpreterFrame* frame) noexcept {
   if (is_silence(frame->f_locals)) {
-    Py_CLEAR(frame->f_locals);
+    clear_reference(frame->f_locals);
   }
 }
 
-void hide_error([[maybe_unused]] PyThreadState* ts, [[maybe_unused]] _PyInterpreterFrame* frame) {
-#if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030F0000
+void hide_error(PyThreadState* ts, _PyInterpreterFrame* frame) {
+  if constexpr (!tools_see_every_raise) {
+    return;
+  }
   auto* silence = static_cast<PyObject*>(PyObject_Malloc(sizeof(PyObject)));
   if (silence != nullptr) {
-    Py_CLEAR(frame->f_locals);
+    clear_reference(frame->f_locals);
     frame->f_locals = PyObject_Init(silence, &SilenceType);
     ++ts->tracing;
   }
-#endif
 }
 
 PyObject* assemble(const char* name, const OwnInstruction* instructions, std::size_t count,
@@ -121,22 +123,17 @@ PyObject* assemble(const char* name, const OwnInstruction* instructions, std::si
     bytes += static_cast<char>(argument);
     bytes.append(2U * stackless_inline_caches[opcode], '\0');
   }
-  auto* empty = reinterpret_cast<PyObject*>(PyCode_NewEmpty("<stackless>", name, 1));
-  PyObject* replace = empty != nullptr ? PyObject_GetAttrString(empty, "replace") : nullptr;
-  PyObject* none = PyTuple_New(0);
-  PyObject* fields = Py_BuildValue(
+  constexpr int most_values = 7;  // on the value stack of such a frame
+  auto empty = Ref<PyCodeObject>::steal(PyCode_NewEmpty("<stackless>", name, 1));
+  auto replace = Object::steal(empty ? PyObject_GetAttrString(empty.object(), "replace") : nullptr);
+  auto none = Object::steal(PyTuple_New(0));
+  auto fields = Object::steal(Py_BuildValue(
       "{s:N,s:i,s:y,s:N}", "co_code",
       PyBytes_FromStringAndSize(bytes.data(), static_cast<Py_ssize_t>(bytes.size())),
-      "co_stacksize", 7, "co_linetable", "", "co_exceptiontable",
-      PyBytes_FromStringAndSize(handlers.data(), static_cast<Py_ssize_t>(handlers.size())));
-  PyObject* code = replace != nullptr && none != nullptr && fields != nullptr
-                       ? PyObject_Call(replace, none, fields)
-                       : nullptr;
-  Py_XDECREF(fields);
-  Py_XDECREF(none);
-  Py_XDECREF(replace);
-  Py_XDECREF(empty);
-  return code;
+      "co_stacksize", most_values, "co_linetable", "", "co_exceptiontable",
+      PyBytes_FromStringAndSize(handlers.data(), static_cast<Py_ssize_t>(handlers.size()))));
+  return replace && none && fields ? PyObject_Call(replace.get(), none.get(), fields.get())
+                                   : nullptr;
 }
 
 _PyInterpreterFrame* make_frame(Slot* place, PyObject* code) {

@@ -3,6 +3,8 @@
 
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/frame.hpp"
+#include "interp/frames/loops.hpp"
+#include "interp/frames/running_generators.hpp"
 #include "interp/freezing/freeze.hpp"
 #include "interp/freezing/generators_3_11.hpp"
 #include "interp/freezing/stowed_generators.hpp"
@@ -16,7 +18,8 @@ struct Extras {
   _PyStackChunk* room;  // where they will run, if a stack's own data area is too small
 };
 
-// A million of these lie in memory at once, and the collector walks through them: no word is wasted.
+// A million of these lie in memory at once, and the collector walks through them: no word is
+// wasted.
 struct Frozen {
   _PyInterpreterFrame* inner;  // the first of the chain; those of generators lie in the generators
   PyObject* exc_value;         // what is being handled; what its generators handle lies there, too
@@ -32,20 +35,20 @@ struct Frozen {
 
 static_assert(sizeof(Slot) == sizeof(void*));
 
-constexpr std::size_t most_words = std::size_t{1} << 29;  // nine and more are a frame
+// A frame takes at least nine words, so that this bounds Frozen::frames, too.
+constexpr std::size_t most_words = std::size_t{1} << 29;
+static_assert(most_words / special_words < std::size_t{1} << 26);
 constexpr int most_pops = (1 << 6) - 1;
 
-// ---- taking a tasklet's state (interp/freeze.cpp) -------------------------------------------------
+// ---- taking a tasklet's state (freezing/freeze.cpp) ---------------------------------------------
 
-// find_call() fills in what the instruction at which the frame stands has called, and with what.
-Pin find_call(_PyInterpreterFrame* frame, const Stop& stop, Halt* halt);
 // share_of() is that of a suspended tasklet, or of the running one (`parked` null), saved in *own.
 const Share& share_of(PyThreadState* ts, Parked* parked, Share* own);
 // new_block() returns a block for so many words of frames; null if there is no memory.
 Frozen* new_block(std::size_t words) noexcept;
 void free_block(Frozen* block) noexcept;
-// new_frozen() makes a block with room for the frames, and copies the trace functions; null if there is
-// no memory.
+// new_frozen() makes a block with room for the frames, and copies the trace functions; null if
+// there is no memory.
 Frozen* new_frozen(const Share& share, const Halt& halt) noexcept;
 // extras_of() makes them if there are none; null if there is no memory.
 Extras* extras_of(Frozen* frozen) noexcept;
@@ -53,72 +56,12 @@ Extras* extras_of(Frozen* frozen) noexcept;
 void discard(Frozen* frozen) noexcept;
 // copy_frame() copies a frame to *words, which it advances, if it lies on the data stack.
 _PyInterpreterFrame* copy_frame(Slot** words, _PyInterpreterFrame* f, int height) noexcept;
-// take_state() takes the rest: the context and the exceptions being handled. The data stack is free then.
+// take_state() takes the rest: the context and the exceptions being handled. The data stack is free
+// then.
 void take_state(Frozen* frozen, const Share& share) noexcept;
 
 // clear_frame() drops what a frame holds that nothing runs any more.
 void clear_frame(_PyInterpreterFrame* f);
-
-// ---- where loops end ------------------------------------------------------------------------------
-
-// bottom() is what stands beneath the outermost frame of the outermost loop.
-inline _PyInterpreterFrame* bottom([[maybe_unused]] PyThreadState* ts) noexcept {
-#if PY_VERSION_HEX >= 0x030F0000
-  return ts->base_frame;
-#else
-  return nullptr;
-#endif
-}
-#if PY_VERSION_HEX < 0x030C0000
-// is_base() tells whether `frame` is what stands there while the outermost frame of a thawed tasklet is cleared.
-bool is_base(_PyInterpreterFrame* frame) noexcept;
-#endif
-// is_entry_only() tells whether the frame is nothing but the mark of an evaluation loop.
-inline bool is_entry_only([[maybe_unused]] _PyInterpreterFrame* f) noexcept {
-#if PY_VERSION_HEX < 0x030C0000
-  return is_base(f);
-#else
-  return is_entry(f);
-#endif
-}
-// ends_loop() tells whether the loop that runs a frame of a chain ends with it, and the others have none.
-inline bool ends_loop([[maybe_unused]] _PyInterpreterFrame* frame) noexcept {
-#if PY_VERSION_HEX < 0x030C0000
-  return is_driven(frame);
-#else
-  return false;
-#endif
-}
-// Whether `frame` is the last of a loop's Python frames, and whether that loop is the outermost.
-enum class End { no, loop, all };
-inline End end_of(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
-#if PY_VERSION_HEX < 0x030C0000
-  if (!frame->is_entry) {
-    return End::no;
-  }
-  if (frame->previous == bottom(ts)) {
-    return End::all;
-  }
-  return is_driven(frame) ? End::no : End::loop;
-#else
-  _PyInterpreterFrame* caller = frame->previous;
-  if (caller == nullptr || !is_entry(caller)) {
-    return End::no;
-  }
-  return caller->previous == bottom(ts) ? End::all : End::loop;
-#endif
-}
-// outer_of() is the frame which called the C code that entered a loop; `beneath` lies beneath the last
-// of that loop's Python frames.
-_PyInterpreterFrame* outer_of(_PyInterpreterFrame* beneath) noexcept;
-
-// ---- room -----------------------------------------------------------------------------------------
-
-// make_room() returns a piece of data stack for frames of that many words; null if there is no memory.
-_PyStackChunk* make_room(std::size_t words) noexcept;
-// needs_room() tells whether thaw() needs one.
-bool needs_room(std::size_t words) noexcept;
-void free_room(_PyStackChunk* chunk) noexcept;
 
 template <typename Visit>
 void for_each_frame(Frozen* frozen, Visit visit) {
@@ -131,14 +74,15 @@ void for_each_frame(Frozen* frozen, Visit visit) {
 }
 
 // is_stale() tells whether catch_up() has something to do for the frames of a chain.
-inline bool is_stale([[maybe_unused]] PyThreadState* ts, [[maybe_unused]] _PyInterpreterFrame* f) {
-#if PY_VERSION_HEX >= 0x030C0000
+inline bool is_stale(PyThreadState* ts, _PyInterpreterFrame* f) {
+  if constexpr (!tools_rewrite_code) {
+    return false;
+  }
   for (; f != nullptr; f = f->previous) {
-    if (code_of(f)->_co_instrumentation_version != monitoring_version(ts)) {
+    if (instrumentation_version(code_of(f)) != monitoring_version(ts)) {
       return true;
     }
   }
-#endif
   return false;
 }
 

@@ -1,4 +1,5 @@
-// What the collector sees of a suspended tasklet's frames, frozen or mounted.
+#include "interp/freezing/gc_traverse.hpp"
+
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/code_map.hpp"
 #include "interp/freezing/freeze.hpp"
@@ -10,16 +11,6 @@
 namespace stackless::interp {
 
 namespace {
-
-#if PY_VERSION_HEX >= 0x030D0000
-constexpr int call_kw = CALL_KW;  // leaves the keywords' names on the value stack, too
-#else
-constexpr int call_kw = -1;
-#endif
-
-// Whether a running generator shows the collector what its frame holds (Objects/genobject.c,
-// gen_traverse): from 3.14 on its stack pointer is known whenever C code runs.
-constexpr bool generators_show_running_frames = PY_VERSION_HEX >= 0x030E0000;
 
 int traverse_slots(_PyInterpreterFrame* f, int first, int last, visitproc visit, void* arg) {
   for (int i = first; i < last; ++i) {
@@ -59,9 +50,10 @@ int traverse_frozen(Frozen* frozen, visitproc visit, void* arg) {
   return extras != nullptr ? traverse_tracing(extras->functions, visit, arg) : 0;
 }
 
-// Visits the slots of a mounted tasklet's frame that are surely its own. While C code runs on its behalf,
-// a frame of 3.13 or before doesn't know its height, and operands may have been lent or dropped. Beneath `inner`
-// it has called C code that entered a loop; or if that is null, the call with `mark` may be its own.
+// Visits the slots of a mounted tasklet's frame that are surely its own. While C code runs on its
+// behalf, a frame of 3.13 or before doesn't know its height, and operands may have been lent or
+// dropped. Beneath `inner` it has called C code that entered a loop; or if that is null, the call
+// with `mark` may be its own.
 int traverse_mounted_slots(_PyInterpreterFrame* f, _PyInterpreterFrame* inner, CallMark mark,
                            visitproc visit, void* arg) {
   if (int height = height_of(f); height >= 0) {
@@ -73,20 +65,18 @@ int traverse_mounted_slots(_PyInterpreterFrame* f, _PyInterpreterFrame* inner, C
     return traverse_slots(f, 0, locals, visit, arg);
   }
   const Instruction& at = *stop.at;
-  // Whether the instruction has called that code, and not a destructor in the course of it. A generator may be
-  // one that is about to go, and runs its finally block.
+  // Whether the instruction has called that code, and not a destructor in the course of it. A
+  // generator may be one that is about to go, and runs its finally block.
   bool calls = inner != nullptr
                    ? is_on_data_stack(inner) && !is_finalizer(inner) && !drops_operands(f, stop)
                    : is_under_way(f, stop, mark);
-  // An exception that is looking for its handler drops what lies on the value stack. It has made a traceback
-  // before, and that a frame object (Python/ceval.c, error).
+  // An exception that is looking for its handler drops what lies on the value stack. It has made a
+  // traceback before, and that a frame object (Python/ceval.c, error).
   if (!calls && f->frame_obj != nullptr) {
     return traverse_slots(f, 0, locals, visit, arg);
   }
-  switch (at.opcode) {
-#if PY_VERSION_HEX >= 0x030D0000
-    case CALL_KW:
-#endif
+  switch (int opcode = at.opcode; opcode) {
+    case op::call_kw:
     case CALL: {
       // A callee that is no C function may borrow the slot before its arguments
       // (PY_VECTORCALL_ARGUMENTS_OFFSET).
@@ -94,7 +84,7 @@ int traverse_mounted_slots(_PyInterpreterFrame* f, _PyInterpreterFrame* inner, C
       if (calls && find_call(f, stop, &halt) == Pin::none) {
         return traverse_slots(f, 0, halt.height, visit, arg);
       }
-      int arguments = stop.height - at.argument - (at.opcode == call_kw ? 1 : 0);
+      int arguments = stop.height - at.argument - (at.opcode == op::call_kw ? 1 : 0);
       int result = traverse_slots(f, 0, arguments - 2, visit, arg);
       return result != 0 || !calls ? result : traverse_slots(f, arguments, stop.height, visit, arg);
     }

@@ -1,22 +1,16 @@
 #include "interp/freezing/generators_3_11.hpp"
 
-#if PY_VERSION_HEX < 0x030C0000
-
-#include <opcode.h>
 #include <utility>
 
 #include "interp/frames/call_position.hpp"
+#include "interp/frames/loops.hpp"
+#include "interp/frames/running_generators.hpp"
 #include "interp/freezing/frozen.hpp"
-#include "interp/freezing/stowed_generators.hpp"
+#include "object/compat.hpp"
 
 namespace stackless::interp {
 
 namespace {
-
-bool resumes(_PyInterpreterFrame* frame) {
-  int opcode = opcode_at(instruction_of(frame));
-  return opcode == FOR_ITER || opcode == SEND;
-}
 
 // A generator says StopIteration by returning only.
 void replace_stop(PyGenObject* generator) {
@@ -29,32 +23,19 @@ void replace_stop(PyGenObject* generator) {
   const char* kind = is_async                       ? "async generator"
                      : PyCoro_CheckExact(generator) ? "coroutine"
                                                     : "generator";
-  _PyErr_FormatFromCause(PyExc_RuntimeError, "%s raised %s", kind,
-                         stops ? "StopIteration" : "StopAsyncIteration");
+  Object stop = take_exception();
+  PyErr_Format(PyExc_RuntimeError, "%s raised %s", kind,
+               stops ? "StopIteration" : "StopAsyncIteration");
+  Object error = take_exception();
+  PyException_SetContext(error.get(), Object(stop).release());
+  PyException_SetCause(error.get(), stop.release());
+  restore_exception(std::move(error));
 }
 
 }  // namespace
 
-bool is_driven(_PyInterpreterFrame* frame) noexcept {
-  _PyInterpreterFrame* caller = frame->previous;
-  if (is_on_data_stack(frame) || caller == nullptr || !resumes(caller)) {
-    return false;
-  }
-  // One whose instruction has called C code doesn't know its height.
-  int height = height_of(caller);
-  return height > 0 &&
-         caller->localsplus[height - 1] == reinterpret_cast<PyObject*>(generator_of(frame));
-}
-
-_PyInterpreterFrame* driven_from(_PyInterpreterFrame* frame) noexcept {
-  while (frame != nullptr && !is_driven(frame)) {
-    frame = frame->previous;
-  }
-  return frame;
-}
-
 Departure::Departure(PyThreadState* ts, _PyInterpreterFrame* frame, PyObject* result) noexcept
-    : value_(result) {
+    : value_(Object::steal(result)) {
   PyGenObject* generator = generator_of(frame);
   yields_ = result != nullptr && generator->gi_frame_state == FRAME_SUSPENDED;
   ts->exc_info = std::exchange(generator->gi_exc_state.previous_item, nullptr);
@@ -62,34 +43,31 @@ Departure::Departure(PyThreadState* ts, _PyInterpreterFrame* frame, PyObject* re
   if (!yields_) {
     if (result == nullptr) {
       replace_stop(generator);
-      PyErr_Fetch(&type_, &error_, &traceback_);
+      error_ = take_exception();
     }
-    Py_CLEAR(generator->gi_exc_state.exc_value);
+    clear_reference(generator->gi_exc_state.exc_value);
     generator->gi_frame_state = FRAME_CLEARED;
     clear_frame(frame);
   }
 }
 
 bool Departure::complete(_PyInterpreterFrame* waiting, Slot* result) noexcept {
-  if (value_ == nullptr) {
-    PyErr_Restore(type_, error_, traceback_);
+  if (!value_) {
+    restore_exception(std::move(error_));
     return false;
   }
   bool loops = is_at_loop(waiting);
   step_over(waiting);
-  *result = value_;
-  if (yields_) {
+  if (!yields_ && loops) {
+    value_.reset();
+    *result = end_loop(waiting);
     return true;
   }
-  if (loops) {
-    Py_DECREF(value_);
-    *result = end_loop(waiting);
-  } else {
+  *result = make_slot(value_.release());
+  if (!yields_) {
     skip_further(waiting);
   }
   return true;
 }
 
 }  // namespace stackless::interp
-
-#endif

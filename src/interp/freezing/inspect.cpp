@@ -1,79 +1,12 @@
-// What is common to all versions: parking, resuming, and looking at parked tasklets.
-#include "interp/interp.hpp"
+#include "interp/freezing/inspect.hpp"
 
 #include <utility>
 
 #include "interp/freezing/frozen.hpp"
 #include "interp/switching/switch.hpp"
+#include "object/reference.hpp"
 
 namespace stackless::interp {
-
-static_assert(sizeof(BaseLayout) <= sizeof(Base));
-
-void start(PyThreadState* ts, Parked** parked, core::Stack* stack, core::Entry entry,
-           CallMark mark) noexcept {
-  Parked mine;
-  mine.mark = mark;
-  mine.share.save(ts);
-  *parked = &mine;
-  core::switch_context(&mine.stack_pointer, core::make_context(stack->top(), entry));
-  mine.share.load(ts);
-  if (mine.share.is_stale(ts)) [[unlikely]] {
-    catch_up(ts, top_of(ts));
-  }
-}
-
-// These two never return: AddressSanitizer would leave red zones on the stack.
-[[gnu::no_sanitize_address]] void leave_to(Parked* target) noexcept {
-  core::StackPointer nobody;
-  core::switch_context(&nobody, target->stack_pointer);
-  __builtin_unreachable();
-}
-
-[[gnu::no_sanitize_address]] void leave_to_start(core::Stack* stack, core::Entry entry) noexcept {
-  core::enter_context(stack->top(), entry);
-  __builtin_unreachable();
-}
-
-void begin(PyThreadState* ts, Base* base, core::Stack* stack, PyObject* context) noexcept {
-  Share::fresh(ts, reinterpret_cast<BaseLayout*>(base), stack, context);
-}
-
-void end(PyThreadState* ts) noexcept {
-  if (Tracing::is_any(ts)) [[unlikely]] {
-    PyEval_SetTrace(nullptr, nullptr);
-    PyEval_SetProfile(nullptr, nullptr);
-  }
-  if (PyObject* context = ts->context) {
-    CommonShare::load_context(ts, nullptr);
-    Py_DECREF(context);
-  }
-  Py_CLEAR(ts->exc_info->exc_value);  // None, if an exception has been handled
-}
-
-PyObject* take_context(PyThreadState* ts) noexcept {
-  PyObject* context = ts->context;
-  if (context != nullptr) {
-    CommonShare::load_context(ts, nullptr);
-  }
-  return context;
-}
-
-void leave_data_stack(PyThreadState* ts) noexcept {
-  constexpr std::size_t bytes = std::size_t{16} * 1024;  // Python/pystate.c, DATA_STACK_CHUNK_SIZE
-  PyObjectArenaAllocator arenas;
-  PyObject_GetArenaAllocator(&arenas);
-  auto* chunk = static_cast<_PyStackChunk*>(arenas.alloc(arenas.ctx, bytes));
-  if (chunk == nullptr) {
-    return;
-  }
-  chunk->previous = nullptr;
-  chunk->size = bytes;
-  chunk->top = 0;
-  ts->datastack_chunk = chunk;
-  ts->datastack_top = &chunk->data[1];
-  ts->datastack_limit = reinterpret_cast<PyObject**>(reinterpret_cast<char*>(chunk) + bytes);
-}
 
 namespace {
 
@@ -109,7 +42,7 @@ PyObject* frame(PyThreadState* ts, Suspended tasklet) {
 
 int depth(PyThreadState* ts, Suspended tasklet) noexcept {
   int frames = 0;
-  for (_PyInterpreterFrame* f = top(ts, tasklet); f != nullptr; f = caller_of(f)) {
+  for (_PyInterpreterFrame* f = top(ts, tasklet); f != nullptr; f = f->previous) {
     frames += is_python(f) ? 1 : 0;
   }
   return frames;
@@ -120,7 +53,7 @@ int loops(PyThreadState* ts, Suspended tasklet) noexcept {
     return 1;  // what it will need
   }
   int count = 0;
-  for (_PyInterpreterFrame* f = top(ts, tasklet); f != nullptr; f = caller_of(f)) {
+  for (_PyInterpreterFrame* f = top(ts, tasklet); f != nullptr; f = f->previous) {
     count += is_entry(f) && !ends_loop(f) ? 1 : 0;
   }
   return count;
@@ -163,13 +96,13 @@ int call_sys(const char* name, PyObject* function) {
     PyErr_Format(PyExc_RuntimeError, "lost sys.%s", name);
     return -1;
   }
-  PyObject* result = PyObject_CallOneArg(setter, function);
-  Py_XDECREF(result);
-  return result == nullptr ? -1 : 0;
+  auto result = Object::steal(PyObject_CallOneArg(setter, function));
+  return result ? 0 : -1;
 }
 
 // The trampolines that call a Python trace function are static in Python/sysmodule.c, so it has to
-// be sys.settrace() itself, with the suspended tasklet's functions loaded for the length of the call.
+// be sys.settrace() itself, with the suspended tasklet's functions loaded for the length of the
+// call.
 int call_sys_for(PyThreadState* ts, Suspended tasklet, const char* name, PyObject* function) {
   if (is_running(tasklet)) {
     return call_sys(name, function);
@@ -228,7 +161,7 @@ void set_context(PyThreadState* ts, Suspended tasklet, PyObject* context) noexce
   } else {
     CommonShare::load_context(ts, context);
   }
-  Py_XDECREF(old);
+  drop_reference(old);
 }
 
 PyObject* asynchronous_exception(PyThreadState* ts) noexcept { return ts->async_exc; }
@@ -239,7 +172,7 @@ bool is_ending(PyThreadState* ts) noexcept { return is_being_cleared(ts); }
 // all that its thread-local variables hold (Python/pystate.c, 3.12 to 3.15).
 bool leave_to_the_end(PyThreadState* ts, PyObject* object) {
   if (ts->async_gen_finalizer != nullptr) {
-    Py_DECREF(object);
+    drop_reference(object);
     PyErr_SetString(PyExc_RuntimeError, "this thread is ending: no tasklet can run in it any more");
     return false;
   }

@@ -5,14 +5,10 @@
 #include <new>
 #include <utility>
 
-#include "interp/pickling/async_placeholders.hpp"
+#include "interp/frames/async_generators.hpp"
+#include "interp/frames/running_generators.hpp"
 
 namespace stackless::interp {
-
-PyGenObject* generator_of(_PyInterpreterFrame* frame) {
-  return reinterpret_cast<PyGenObject*>(reinterpret_cast<char*>(frame) -
-                                        offsetof(PyGenObject, gi_iframe));
-}
 
 bool Aside::reserve(std::size_t frames, std::size_t words) noexcept {
   try {
@@ -52,7 +48,7 @@ void Aside::restore() noexcept {
   }
   // Nobody holds the last reference to one that runs: its caller's frame has one, too.
   for (Item& item : items_) {
-    Py_DECREF(item.generator);
+    drop_reference(item.generator);
   }
   items_.clear();
   PyMem_Free(std::exchange(words_, nullptr));

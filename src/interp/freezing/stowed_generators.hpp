@@ -1,5 +1,5 @@
-// Generators of a tasklet that is being unwound: their frames stay where they are, so what these hold is
-// put aside meanwhile, and then put back.
+// Generators of a tasklet that is being unwound: their frames stay where they are, so what these
+// hold is put aside meanwhile, and then put back.
 #pragma once
 
 #include <vector>
@@ -8,8 +8,6 @@
 
 namespace stackless::interp {
 
-PyGenObject* generator_of(_PyInterpreterFrame* frame);
-
 class Aside {
  public:
   Aside() = default;
@@ -17,10 +15,11 @@ class Aside {
   Aside(const Aside&) = delete;
   Aside& operator=(const Aside&) = delete;
 
-  // reserve() makes room for that many frames with that many words in all; false if there is no memory.
+  // reserve() makes room for that many frames with that many words in all; false if there is no
+  // memory.
   bool reserve(std::size_t frames, std::size_t words) noexcept;
-  // put() puts the contents of a generator's frame aside, and returns the copy, to be completed in place.
-  // No code that runs meanwhile will clear the generator's own.
+  // put() puts the contents of a generator's frame aside, and returns the copy, to be completed in
+  // place. No code that runs meanwhile will clear the generator's own.
   _PyInterpreterFrame* put(_PyInterpreterFrame* frame, int height) noexcept;
   // set_driver() tells what drives the last one, if that is an asynchronous generator. Borrowed.
   void set_driver(PyObject* awaitable) noexcept { items_.back().driver = awaitable; }

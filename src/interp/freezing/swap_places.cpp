@@ -8,6 +8,7 @@
 #include "interp/freezing/frozen.hpp"
 #include "interp/rules/continuation_frame.hpp"
 #include "interp/versions/internals.h"
+#include "object/errors.hpp"
 
 namespace stackless::interp {
 
@@ -19,25 +20,11 @@ _PyErr_StackItem* handled_by(PyThreadState* ts, Parked* parked) {
 
 // Whether there is nothing to either of them but frames and an exception that is being handled.
 bool is_plain(PyThreadState* ts, Parked* parked, const Frozen* frozen) {
-#if PY_VERSION_HEX >= 0x030E0000
-  if ((parked != nullptr ? parked->share.executor : ts->current_executor) != nullptr) {
+  if (parked != nullptr ? runs_machine_code(parked->share) : runs_machine_code(ts)) {
     return false;
   }
-#endif
   bool traced = parked != nullptr ? parked->share.traced : Tracing::is_any(ts);
   return frozen->extras == nullptr && !traced && handled_by(ts, parked)->previous_item == nullptr;
-}
-
-// Where the code goes on that has called. The innermost frame of a frozen tasklet has been made to step over
-// the call.
-_Py_CODEUNIT* after_call(_PyInterpreterFrame* f) {
-#if PY_VERSION_HEX < 0x030C0000
-  _Py_CODEUNIT* instruction = instruction_of(f);
-  step_over(f);
-  return std::exchange(instruction_of(f), instruction);
-#else
-  return instruction_of(f);
-#endif
 }
 
 // The instruction tells the height of the value stack; where frames know it, they have to agree.
@@ -50,19 +37,14 @@ bool stand_alike(_PyInterpreterFrame* f, _PyInterpreterFrame* frozen, bool inner
 
 // What belongs to the tasklet, of a frame; the rest is that of the place, and alike.
 void swap_frames(_PyInterpreterFrame* f, _PyInterpreterFrame* frozen, int height) {
-  if (function_of(f) != function_of(frozen)) {
+  bool runs_alike = function_of(f) == function_of(frozen);
+  if (!runs_alike) {
     std::swap(f->f_globals, frozen->f_globals);
     std::swap(f->f_builtins, frozen->f_builtins);
-#if PY_VERSION_HEX < 0x030C0000
-    std::swap(f->f_func, frozen->f_func);
-#elif PY_VERSION_HEX < 0x030E0000
-    std::swap(f->f_funcobj, frozen->f_funcobj);
-#endif
   }
-#if PY_VERSION_HEX >= 0x030E0000  // they may differ in who owns the reference
-  std::swap(f->f_funcobj, frozen->f_funcobj);
-  std::swap(f->f_executable, frozen->f_executable);
-#endif
+  if (!runs_alike || frames_may_borrow) {
+    swap_function_and_code(f, frozen);
+  }
   if (f->f_locals != frozen->f_locals && !has_level(f)) {
     std::swap(f->f_locals, frozen->f_locals);
   }
@@ -163,27 +145,10 @@ Trade::~Trade() {
   if (left_count_ == 0) {
     return;
   }
-  PyObject *type, *value, *traceback;
-  PyErr_Fetch(&type, &value, &traceback);
+  KeepException kept;
   while (PyObject* left = take_left()) {
-    Py_DECREF(left);
+    drop_reference(left);
   }
-  PyErr_Restore(type, value, traceback);
-}
-
-const void* call_of(const Frozen* frozen) noexcept { return instruction_of(frozen->inner); }
-
-const void* call_of(PyThreadState* ts, Parked* parked) noexcept {
-  _PyInterpreterFrame* f = top_of(ts, parked);
-  if (f == bottom(ts) || is_entry_only(f)) {
-    return nullptr;
-  }
-#if PY_VERSION_HEX < 0x030C0000
-  if (Stop stop; find_stop(f, &stop) != Pin::none) {
-    return nullptr;
-  }
-#endif
-  return after_call(f);
 }
 
 }  // namespace stackless::interp

@@ -1,37 +1,22 @@
-// Thaw: put frozen frames under one evaluation loop.
-//
-// An evaluation loop is entered with a frame of our own, whose code negates an object of ours, drops
-// the result, and returns what lies beneath it on its value stack. The negation runs hook(), inside the
-// loop: it puts the thawed frames between that frame and its caller, and leaves there the value which the
-// call at which they were frozen is to return. The frame's RETURN_VALUE then returns it into the
-// innermost thawed frame, as if that call had just ended. Or it returns the last of the call's operands, and
-// the call is made with all of them once more.
-#include <array>
+#include "interp/freezing/thaw.hpp"
+
 #include <cstring>
 #include <utility>
 
+#include "interp/frames/async_generators.hpp"
 #include "interp/frames/call_position.hpp"
 #include "interp/frames/code_map.hpp"
 #include "interp/frames/hidden_frames.hpp"
+#include "interp/frames/loops.hpp"
 #include "interp/frames/running_generators.hpp"
 #include "interp/freezing/freeze.hpp"
 #include "interp/freezing/frozen.hpp"
 #include "interp/freezing/generators_3_11.hpp"
 #include "interp/freezing/merge_loops.hpp"
-#include "interp/interp.hpp"
 #include "interp/rules/continuation_frame.hpp"
 #include "interp/versions/internals.h"
 #include "interp/versions/monitoring.hpp"
-#if PY_VERSION_HEX >= 0x030D0000
-#include <opcode_ids.h>
-#else
-#include <opcode.h>
-#endif
-
-#if PY_VERSION_HEX >= 0x030E0000  // exported, but declared nowhere
-extern "C" PyAPI_FUNC(PyObject*)
-    _PyEval_EvalFrameDefault(PyThreadState*, _PyInterpreterFrame*, int);
-#endif
+#include "interp/versions/opcodes.hpp"
 
 namespace stackless::interp {
 
@@ -39,9 +24,6 @@ namespace {
 
 PyObject* resume_code;  // UNARY_NEGATIVE, POP_TOP, RETURN_VALUE
 PyObject* hook_object;
-#if PY_VERSION_HEX < 0x030C0000
-_PyInterpreterFrame* base;  // stands there while an outermost frame is being cleared; never runs
-#endif
 
 // What hook() is to do, from thaw() to there.
 struct Thawing {
@@ -50,14 +32,11 @@ struct Thawing {
   PyObject* (*finish)();
   _PyInterpreterFrame* inner;
   _PyInterpreterFrame* outer;
-  int depth;  // how many of the frames count as levels of recursion
-#if PY_VERSION_HEX < 0x030C0000
+  int depth;             // how many of the frames count as levels of recursion
   Departure* departure;  // what the loop is entered once more for, into `inner`; or null
-#endif
 };
 thread_local Thawing thawing;
 
-#if PY_VERSION_HEX < 0x030C0000
 thread_local Tracing due;
 
 // Called when the resume frame, which nobody is to see, returns.
@@ -66,17 +45,16 @@ int trace_now(PyObject*, PyFrameObject*, int, PyObject*) {
   return 0;
 }
 
-// A loop traces if its _PyCFrame says so; that would tell the functions of the resume frame's return.
+// Where a loop has to be told whether it traces, it would tell the functions of the resume frame's
+// return.
 void trace_later(PyThreadState* ts) {
   due.save(ts);
   Tracing{nullptr, trace_now, nullptr, nullptr}.load(ts);
-  ts->cframe->use_tracing = Share::use_tracing(ts);
+  update_use_tracing(ts);
 }
-#endif
 
-#if PY_VERSION_HEX < 0x030C0000
 PyObject* go_on(const Thawing& now, _PyInterpreterFrame* resume) {
-  resume->is_entry = false;
+  set_entry(resume, false);
   resume->previous = now.inner;
   if (!now.departure->complete(now.inner, &resume->localsplus[0])) {
     hide_error(now.ts, resume);
@@ -84,26 +62,25 @@ PyObject* go_on(const Thawing& now, _PyInterpreterFrame* resume) {
   }
   return Py_NewRef(Py_None);
 }
-#endif
 
 // Takes the call's operands off the innermost frame's value stack and returns its result in a slot.
 PyObject* hook(PyObject*) {
   Thawing now = thawing;
   PyThreadState* ts = now.ts;
   _PyInterpreterFrame* resume = top_of(ts);
-#if PY_VERSION_HEX < 0x030C0000
-  if (now.departure != nullptr) {
-    return go_on(now, resume);
+  if constexpr (generators_end_loops) {
+    if (now.departure != nullptr) {
+      return go_on(now, resume);
+    }
+    set_entry(resume, false);
+    now.outer->previous = bottom(ts);
+    set_entry(now.outer, true);
+    if (Tracing::is_any(ts)) [[unlikely]] {
+      trace_later(ts);
+    }
+  } else {
+    now.outer->previous = resume->previous;
   }
-  resume->is_entry = false;
-  now.outer->previous = bottom(ts);
-  now.outer->is_entry = true;
-  if (Tracing::is_any(ts)) [[unlikely]] {
-    trace_later(ts);
-  }
-#else
-  now.outer->previous = resume->previous;
-#endif
   resume->previous = now.inner;
   add_depth(ts, now.depth);
   int pops = now.frozen->pops;
@@ -188,15 +165,15 @@ PyObject* enter_loop(PyThreadState* ts) {
   return _PyEval_EvalFrameDefault(ts, resume, 0);
 }
 
-#if PY_VERSION_HEX < 0x030C0000
-// The loop ends with that generator's frame, or the outermost one: what it leaves for stands beneath.
+// The loop ends with that generator's frame, or the outermost one: what it leaves for stands
+// beneath.
 PyObject* enter_loop_of(PyThreadState* ts, _PyInterpreterFrame* generator) {
   set_top(ts, generator != nullptr ? generator->previous : bottom(ts));
   return enter_loop(ts);
 }
 
-// Does for the outermost frame what the C code would that had called it (Python/ceval.c, _PyEvalFrameClearAndPop).
-// What its variables run when they die isn't called by it.
+// Does for the outermost frame what the C code would that had called it (Python/ceval.c,
+// _PyEvalFrameClearAndPop). What its variables run when they die isn't called by it.
 void clear_outermost(PyThreadState* ts, _PyInterpreterFrame* outer) {
   set_top(ts, base);
   add_depth(ts, 1);
@@ -224,13 +201,6 @@ PyObject* enter_loops(PyThreadState* ts) {
   }
   return result;
 }
-#else
-PyObject* enter_loops(PyThreadState* ts) { return enter_loop(ts); }
-#endif
-
-}  // namespace
-
-namespace {
 
 std::size_t room_bytes(std::size_t words) {
   return (words + own_words() + 1) * sizeof(Slot) + sizeof(_PyStackChunk);
@@ -264,10 +234,6 @@ void free_room(_PyStackChunk* chunk) noexcept {
   arenas.free(arenas.ctx, chunk, chunk->size);
 }
 
-#if PY_VERSION_HEX < 0x030C0000
-bool is_base(_PyInterpreterFrame* frame) noexcept { return frame == base; }
-#endif
-
 PyObject* again() noexcept { return hook_object; }
 
 PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
@@ -299,24 +265,17 @@ PyObject* thaw(PyThreadState* ts, Frozen* frozen, PyObject* (*finish)()) {
   if (is_stale(ts, now.inner)) [[unlikely]] {
     catch_up(ts, now.inner);
   }
-  return enter_loops(ts);
+  return generators_end_loops ? enter_loops(ts) : enter_loop(ts);
 }
 
 int init_freezing() {
   spare_running_generators();
-  if (init_code_maps() < 0 || init_own() < 0 || init_merging() < 0) {
+  if (init_code_maps() < 0 || init_own() < 0 || init_loops() < 0 || init_async_generators() < 0 ||
+      init_merging() < 0) {
     return -1;
   }
   // The RESUME at the end never runs: sys.monitoring refuses code without one.
   resume_code = assemble("<resume>", {{UNARY_NEGATIVE}, {POP_TOP}, {RETURN_VALUE}, {RESUME}});
-#if PY_VERSION_HEX < 0x030C0000
-  PyObject* base_code = assemble("<base>", {{RETURN_VALUE}});
-  static std::array<Slot, special_words> base_words;
-  if (base_code == nullptr) {
-    return -1;
-  }
-  base = make_frame(base_words.data(), base_code);
-#endif
   if (resume_code == nullptr || PyType_Ready(&HookType) < 0) {
     return -1;
   }

@@ -4,44 +4,9 @@
 
 #include <Python.h>
 
+#include "interp/frames/async_generators.hpp"
+
 namespace stackless::interp {
-
-// Objects/genobject.c, PyAsyncGenASend and PyAsyncGenAThrow (3.11 to 3.15), which no header shows. The import
-// fails where this isn't how they are.
-template <int count>
-struct Awaitable {
-  PyObject_HEAD
-  PyObject* generator;
-  PyObject* values[count];
-  int state;
-};
-using Asend = Awaitable<1>;  // what is sent; null: __anext__()
-#if PY_VERSION_HEX >= 0x030F0000
-using Athrow = Awaitable<3>;  // type, traceback, value; all null: aclose()
-#else
-using Athrow = Awaitable<1>;  // the arguments' tuple; null: aclose()
-#endif
-enum AwaitableState : int { awaitable_new, awaitable_begun, awaitable_closed };
-
-// The types of asend() and __anext__(), and of athrow() and aclose().
-extern PyTypeObject* asend_type;
-extern PyTypeObject* athrow_type;
-
-inline bool is_awaitable(PyObject* object) noexcept {
-  return Py_IS_TYPE(object, asend_type) || Py_IS_TYPE(object, athrow_type);
-}
-inline PyObject* generator_driven_by(PyObject* awaitable) noexcept {
-  return reinterpret_cast<Asend*>(awaitable)->generator;
-}
-// sends_or_throws() is false for what __anext__() and aclose() return.
-inline bool sends_or_throws(PyObject* awaitable) noexcept {
-  return reinterpret_cast<Asend*>(awaitable)->values[0] != nullptr;
-}
-int& state_of(PyObject* awaitable) noexcept;
-
-// given_in() is what an asynchronous generator gives, rather than waits with, if the frame yields that; else
-// null. Borrowed.
-PyObject* given_in(PyObject* yielded) noexcept;
 
 // Shells as in interp/shells.hpp: async_generator_asend() and async_generator_athrow() in stackless._wrap. Their
 // __reduce__(object), a static method, returns what the original's does.

@@ -5,6 +5,7 @@
 
 #include "interp/frames/code_map.hpp"
 #include "object/compat.hpp"
+#include "object/reference.hpp"
 
 namespace stackless::interp {
 

@@ -7,8 +7,9 @@
 #include <new>
 
 #include "interp/frames/call_position.hpp"
+#include "interp/frames/running_generators.hpp"
 #include "interp/freezing/frozen.hpp"
-#include "interp/freezing/stowed_generators.hpp"
+#include "interp/freezing/thaw.hpp"
 #include "interp/pickling/frame_record.hpp"
 #include "interp/pickling/placeholders.hpp"
 #include "interp/rules/continuation_frame.hpp"

@@ -46,8 +46,6 @@ PyObject* new_generator(PyCodeObject* code, PyObject* name, PyObject* qualname);
 PyObject* generator_state(PyObject* object, Wrap wrap);
 // fill_generator() is the way back, but for an asynchronous generator's hooks; -1 with an exception set.
 int fill_generator(PyObject* object, PyObject* state);
-// set_hooks() has an asynchronous generator take its hooks for called, with that finalizer or none (null).
-void set_hooks(PyObject* object, PyObject* finalizer);
 // function_in_generator() is what runs in it (borrowed), or null if it has finished.
 PyObject* function_in_generator(PyObject* object) noexcept;
 

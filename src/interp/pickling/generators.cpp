@@ -208,10 +208,4 @@ int fill_generator(PyObject* object, PyObject* state) {
   return 0;
 }
 
-void set_hooks(PyObject* object, PyObject* finalizer) {
-  PyGenObject* generator = as_generator(object);
-  generator->gi_hooks_inited = 1;
-  replace_reference(generator->gi_origin_or_finalizer, Object::share(finalizer));
-}
-
 }  // namespace stackless::interp

@@ -6,7 +6,7 @@
 #include <span>
 
 #include "interp/frames/call_position.hpp"
-#include "interp/freezing/stowed_generators.hpp"
+#include "interp/frames/running_generators.hpp"
 #include "interp/rules/known_objects.hpp"
 #include "interp/rules/rules.hpp"
 #include "interp/versions/facts.hpp"

@@ -1,7 +1,7 @@
 // Iterators, generators, and what drives asynchronous generators.
 #include <utility>
 
-#include "interp/pickling/async_placeholders.hpp"
+#include "interp/frames/async_generators.hpp"
 #include "interp/rules/crossing.hpp"
 #include "interp/versions/monitoring.hpp"
 #include "object/errors.hpp"

@@ -5,7 +5,7 @@
 #include <new>
 #include <utility>
 
-#include "interp/freezing/frozen.hpp"
+#include "interp/frames/loops.hpp"
 #include "interp/rules/crossing.hpp"
 #include "object/errors.hpp"
 

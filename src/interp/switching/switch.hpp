@@ -4,7 +4,7 @@
 // it brings in.
 #pragma once
 
-#include "interp/interp.hpp"
+#include "interp/switching/suspended.hpp"
 #include "interp/versions/version.hpp"
 
 namespace stackless::interp {

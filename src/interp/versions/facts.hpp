@@ -1,11 +1,90 @@
-// What differs between versions of CPython, by name: the code elsewhere asks for a fact, never for a version. What has to
-// do with fields of CPython's structs stands in v3_*.hpp.
+// What is true of the interpreter that this build is for, by name: elsewhere nobody asks which
+// version it is. Where the versions differ in a layout, v3_<minor>.hpp has it, in the names of
+// instructions, opcodes.hpp.
 #pragma once
 
-#include "interp/versions/version.hpp"
 #include "object/reference.hpp"
 
 namespace stackless::interp {
+
+// ---- frames and evaluation loops ----------------------------------------------------------------
+
+// A generator ends the evaluation loop that it runs in when it yields, returns or raises. And a
+// loop has no frame of its own: its outermost Python frame is marked, and C code that has called
+// that one clears it.
+inline constexpr bool generators_end_loops = PY_VERSION_HEX < 0x030C0000;
+
+// A traced call holds references that no frame does (Python/ceval.c, trace_call_function).
+inline constexpr bool traced_calls_hold_references = PY_VERSION_HEX < 0x030C0000;
+
+// A frame that has called remembers how far behind the call it goes on; else it has moved on
+// already.
+inline constexpr bool frames_remember_return = PY_VERSION_HEX >= 0x030C0000;
+
+// What a frame points at is the last code unit that has been dealt with, not the one that it is at;
+// and where it goes on is counted from there.
+inline constexpr bool frames_point_before = PY_VERSION_HEX < 0x030D0000;
+
+// A frame knows the height of its value stack whenever C code runs.
+inline constexpr bool frames_know_height = PY_VERSION_HEX >= 0x030E0000;
+
+// A running generator shows the collector what its frame holds (Objects/genobject.c, gen_traverse).
+inline constexpr bool generators_show_running_frames = frames_know_height;
+
+// The variables of a frame that ends die from the last one on (Python/frame.c,
+// _PyFrame_ClearLocals).
+inline constexpr bool variables_die_last_first = PY_VERSION_HEX >= 0x030E0000;
+
+// A frame may hold a reference to its function or code that somebody else owns.
+inline constexpr bool frames_may_borrow = PY_VERSION_HEX >= 0x030E0000;
+
+// ---- calls (Python/bytecodes.c, Python/ceval.c) -------------------------------------------------
+
+// A call is two instructions, PRECALL and CALL. A specialised PRECALL makes the call.
+inline constexpr bool calls_have_precall = PY_VERSION_HEX < 0x030C0000;
+
+// On the value stack lies [callable, self or null] before the arguments; else [null, callable] or
+// [method, self].
+inline constexpr bool callable_comes_first = PY_VERSION_HEX >= 0x030D0000;
+
+// The tuple of the keywords' names is an operand of the call, CALL_KW, the last one; else an
+// instruction before it, KW_NAMES, tells it.
+inline constexpr bool keyword_names_are_operand = PY_VERSION_HEX >= 0x030D0000;
+
+// CALL_FUNCTION_EX has a slot for keywords even if there are none.
+inline constexpr bool unpacking_calls_have_keywords = PY_VERSION_HEX >= 0x030E0000;
+
+// What is called gets a copy of the arguments that lie on the value stack.
+inline constexpr bool calls_copy_arguments = PY_VERSION_HEX >= 0x030E0000;
+
+// What has been called is the first thing that CALL drops.
+inline constexpr bool calls_drop_callable_first = PY_VERSION_HEX < 0x030E0000;
+
+// ---- other instructions -------------------------------------------------------------------------
+
+// A conditional jump takes any object and asks for its truth; else a TO_BOOL before it does.
+inline constexpr bool jumps_ask_for_truth = PY_VERSION_HEX < 0x030D0000;
+
+// The end of a loop leaves nothing for an instruction behind it to take off; else there is an
+// END_FOR.
+inline constexpr bool loops_clean_up = PY_VERSION_HEX < 0x030C0000;
+
+// RETURN_GENERATOR pushes something, which the compiler's table of effects doesn't say.
+inline constexpr bool generator_is_pushed_unsaid = PY_VERSION_HEX < 0x030D0000;
+
+// ---- tools --------------------------------------------------------------------------------------
+
+// Tools work by rewriting code (sys.monitoring).
+inline constexpr bool tools_rewrite_code = PY_VERSION_HEX >= 0x030C0000;
+
+// Tools are told of an exception whatever code has raised it, even if that wants to be hidden.
+inline constexpr bool tools_see_every_raise =
+    PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030F0000;
+
+// ---- asynchronous generators --------------------------------------------------------------------
+
+// What athrow() returns keeps its three arguments apart; else as a tuple.
+inline constexpr bool athrow_keeps_arguments_apart = PY_VERSION_HEX >= 0x030F0000;
 
 // ---- what the rules ask ----
 
@@ -53,24 +132,6 @@ inline Object name_in_messages(PyTypeObject* type) {
 inline Object name_in_messages(PyTypeObject* type) {
   return Object::steal(PyUnicode_FromString(type->tp_name));
 }
-#endif
-
-// ---- what pickling asks ----
-
-// drop_function() leaves a generator's frame as it is when it has finished.
-#if PY_VERSION_HEX >= 0x030E0000
-inline void drop_function(_PyInterpreterFrame* f) { PyStackRef_CLEAR(f->f_funcobj); }
-#elif PY_VERSION_HEX >= 0x030C0000
-inline void drop_function(_PyInterpreterFrame* f) { clear_reference(f->f_funcobj); }
-#else
-inline void drop_function(_PyInterpreterFrame* f) { clear_reference(f->f_func); }
-#endif
-
-// enter_loop_at() marks a generator's frame as one that an evaluation loop has begun with (3.11: each has its own).
-#if PY_VERSION_HEX < 0x030C0000
-inline void enter_loop_at(_PyInterpreterFrame* f) { f->is_entry = true; }
-#else
-inline void enter_loop_at(_PyInterpreterFrame*) {}
 #endif
 
 }  // namespace stackless::interp

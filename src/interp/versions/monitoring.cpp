@@ -1,6 +1,10 @@
 #include "interp/versions/monitoring.hpp"
 
+#include <utility>
+
+#include "interp/versions/self_check.hpp"
 #include "interp/versions/version.hpp"
+#include "object/compat.hpp"
 
 #if PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030F0000  // exported, but declared nowhere
 extern "C" PyAPI_FUNC(void)
@@ -24,15 +28,13 @@ PyObject* monitoring() {
 }
 
 bool call(const char* name, const char* format, ...) {
-  PyObject* function = PyObject_GetAttrString(monitoring(), name);
+  auto function = Object::steal(PyObject_GetAttrString(monitoring(), name));
   va_list values;
   va_start(values, format);
-  PyObject* arguments = function != nullptr ? Py_VaBuildValue(format, values) : nullptr;
+  auto arguments = Object::steal(function ? Py_VaBuildValue(format, values) : nullptr);
   va_end(values);
-  PyObject* result = arguments != nullptr ? PyObject_CallObject(function, arguments) : nullptr;
-  Py_XDECREF(result);
-  Py_XDECREF(arguments);
-  Py_XDECREF(function);
+  auto result =
+      Object::steal(arguments ? PyObject_CallObject(function.get(), arguments.get()) : nullptr);
   return result != nullptr;
 }
 
@@ -68,7 +70,7 @@ void rewrite(PyCodeObject* code) {
 
 void catch_up(PyThreadState* ts, _PyInterpreterFrame* inner) noexcept {
   std::uintptr_t version = monitoring_version(ts);
-  for (_PyInterpreterFrame* f = inner; f != nullptr; f = caller_of(f)) {
+  for (_PyInterpreterFrame* f = inner; f != nullptr; f = f->previous) {
     if (is_python(f) && code_of(f)->_co_instrumentation_version != version) {
       rewrite(code_of(f));
     }
@@ -101,7 +103,7 @@ void tell_of_raise(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
   if (ts->tracing != 0) {
     return;
   }
-  PyObject* exception = PyErr_GetRaisedException();
+  Object exception = take_exception();
   int index = static_cast<int>(instruction_of(frame) - _PyCode_CODE(code_of(frame)));
   bool goes_on = true;
   for (int tool = stackless_tools - 1; goes_on && tool >= 0; --tool) {
@@ -110,41 +112,31 @@ void tell_of_raise(PyThreadState* ts, _PyInterpreterFrame* frame) noexcept {
       continue;
     }
     ++ts->tracing;
-    PyObject* result = PyObject_CallFunction(
-        callback, "OiO", code_of(frame), index * static_cast<int>(sizeof(_Py_CODEUNIT)), exception);
+    auto result = Object::steal(
+        PyObject_CallFunction(callback, "OiO", code_of(frame),
+                              index * static_cast<int>(sizeof(_Py_CODEUNIT)), exception.get()));
     --ts->tracing;
     goes_on = result != nullptr;
-    Py_XDECREF(result);
   }
   if (goes_on) {
-    PyErr_SetRaisedException(exception);
-  } else {
-    Py_DECREF(exception);
+    restore_exception(std::move(exception));
   }
 }
 #endif
 
 int check_monitoring() {
   PyThreadState* ts = PyThreadState_Get();
-  PyObject* globals = PyDict_New();
-  PyObject* result = globals == nullptr
-                         ? nullptr
-                         : PyRun_String("def f(): pass\nf()\n", Py_file_input, globals, globals);
-  PyObject* function = result != nullptr ? PyDict_GetItemString(globals, "f") : nullptr;
-  bool fits =
-      function != nullptr &&
-      reinterpret_cast<PyCodeObject*>(PyFunction_GET_CODE(function))->_co_instrumentation_version ==
-          monitoring_version(ts);
-  Py_XDECREF(result);
-  Py_XDECREF(globals);
+  auto globals = Object::steal(PyDict_New());
+  auto result = Object::steal(
+      globals ? PyRun_String("def f(): pass\nf()\n", Py_file_input, globals.get(), globals.get())
+              : nullptr);
+  PyObject* function = result ? PyDict_GetItemString(globals.get(), "f") : nullptr;
   if (function == nullptr) {
     return -1;
   }
-  if (!fits) {
-    PyErr_Format(PyExc_ImportError,
-                 "stackless was built for another layout of CPython %d.%d than %s. Rebuild it with "
-                 "this interpreter: pip install --no-binary stackless-native stackless-native",
-                 PY_MAJOR_VERSION, PY_MINOR_VERSION, Py_GetVersion());
+  auto* code = reinterpret_cast<PyCodeObject*>(PyFunction_GET_CODE(function));
+  if (instrumentation_version(code) != monitoring_version(ts)) {
+    raise_other_layout();
     return -1;
   }
   return 0;

@@ -1,5 +1,5 @@
 // Is this the interpreter that we were compiled for? Layouts change inside a minor version too.
-#include "interp/interp.hpp"
+#include "interp/versions/self_check.hpp"
 
 #include "interp/versions/monitoring.hpp"
 #include "interp/versions/version.hpp"
@@ -65,6 +65,13 @@ int check_offsets() { return 0; }
 #endif
 
 }  // namespace
+
+void raise_other_layout() {
+  PyErr_Format(PyExc_ImportError,
+               "stackless was built for another layout of CPython %d.%d than %s. Rebuild it with "
+               "this interpreter: pip install --no-binary stackless-native stackless-native",
+               PY_MAJOR_VERSION, PY_MINOR_VERSION, Py_GetVersion());
+}
 
 int check_interpreter() {
   // Py_Version is what runs, PY_VERSION_HEX what we were compiled with.

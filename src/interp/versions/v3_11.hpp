@@ -2,14 +2,11 @@
 // whether that loop traces.
 #pragma once
 
-#define Py_BUILD_CORE 1
-#include <internal/pycore_code.h>
-#include <internal/pycore_context.h>
-#include <internal/pycore_frame.h>
-#undef Py_BUILD_CORE
+#include <utility>
 
 #include "interp/versions/field_owners.hpp"
-#include "interp/versions/thread_state.hpp"
+#include "interp/versions/until_3_13.hpp"
+#include "object/reference.hpp"
 
 namespace stackless::interp {
 
@@ -64,49 +61,61 @@ inline _PyInterpreterFrame* top_of(const Share& share) { return share.cframe->cu
 inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) {
   ts->cframe->current_frame = frame;
 }
-inline _PyInterpreterFrame* caller_of(_PyInterpreterFrame* frame) { return frame->previous; }
-inline PyCodeObject* code_of(_PyInterpreterFrame* frame) { return frame->f_code; }
+// update_use_tracing() has the running loop trace or not, as the thread state says.
+inline void update_use_tracing(PyThreadState* ts) {
+  ts->cframe->use_tracing = Share::use_tracing(ts);
+}
+
+// The outermost Python frame of a loop is marked.
 inline bool is_entry(_PyInterpreterFrame* frame) { return frame->is_entry; }
+inline bool is_marked_entry(_PyInterpreterFrame* frame) { return frame->is_entry; }
+inline void set_entry(_PyInterpreterFrame* frame, bool is) { frame->is_entry = is; }
 inline bool is_python(_PyInterpreterFrame* frame) { return !_PyFrame_IsIncomplete(frame); }
 
-using Slot = PyObject*;
+inline PyCodeObject* code_of(_PyInterpreterFrame* frame) { return frame->f_code; }
+inline void set_code(_PyInterpreterFrame* frame, PyObject* code) {
+  frame->f_code = reinterpret_cast<PyCodeObject*>(code);
+}
 inline PyObject* function_of(_PyInterpreterFrame* frame) {
   return reinterpret_cast<PyObject*>(frame->f_func);
 }
 inline void set_function(_PyInterpreterFrame* frame, PyObject* function) {
   frame->f_func = reinterpret_cast<PyFunctionObject*>(function);
 }
-inline void set_code(_PyInterpreterFrame* frame, PyObject* code) {
-  frame->f_code = reinterpret_cast<PyCodeObject*>(code);
-}
-inline _Py_CODEUNIT*& instruction_of(_PyInterpreterFrame* frame) { return frame->prev_instr; }
-inline int opcode_at(const _Py_CODEUNIT* instruction) { return _Py_OPCODE(*instruction); }
-inline int frame_words(PyCodeObject* code) {
-  return code->co_nlocalsplus + code->co_stacksize + static_cast<int>(FRAME_SPECIALS_SIZE);
-}
 inline void drop_function_and_code(_PyInterpreterFrame* frame) {
-  Py_DECREF(frame->f_func);
-  Py_DECREF(frame->f_code);
+  drop_reference(frame->f_func);
+  drop_reference(frame->f_code);
 }
 inline int visit_function_and_code(_PyInterpreterFrame* frame, visitproc visit, void* arg) {
   Py_VISIT(frame->f_func);
   Py_VISIT(frame->f_code);
   return 0;
 }
-// empty_generator() has a generator's frame be one of `code`, and keeps it out of tracebacks
-// (_PyFrame_IsIncomplete).
-inline void empty_generator(_PyInterpreterFrame* frame, PyObject* code, bool) {
-  set_code(frame, Py_NewRef(code));
-  frame->owner = FRAME_OWNED_BY_THREAD;
+// Both have the same code.
+inline void swap_function_and_code(_PyInterpreterFrame* a, _PyInterpreterFrame* b) {
+  std::swap(a->f_func, b->f_func);
 }
+
+// Whose frame shows up in no traceback, if it has nothing but incomplete code.
+inline constexpr auto hidden_owner = FRAME_OWNED_BY_THREAD;
+
+inline _Py_CODEUNIT*& instruction_of(_PyInterpreterFrame* frame) { return frame->prev_instr; }
 inline _Py_CODEUNIT* before_first(PyCodeObject* code) { return _PyCode_CODE(code) - 1; }
+inline int opcode_at(const _Py_CODEUNIT* instruction) { return _Py_OPCODE(*instruction); }
+inline int frame_words(PyCodeObject* code) {
+  return code->co_nlocalsplus + code->co_stacksize + static_cast<int>(FRAME_SPECIALS_SIZE);
+}
 inline void add_depth(PyThreadState* ts, int depth) { ts->recursion_remaining -= depth; }
+
+// A frame that has called has moved on already.
+inline int offset_of(_PyInterpreterFrame*) { return 0; }
+inline void set_offset(_PyInterpreterFrame*, int) {}
 
 // ---- instructions (Python/ceval.c) ----
 inline int comparison_of(int argument) { return argument; }
 inline bool makes_bool(int) { return false; }
 inline int name_index(int argument) { return argument; }
-// LOAD_ATTR for a call pushes [null, attribute], or later the reverse.
+// LOAD_ATTR for a call pushes [null, attribute], since 3.13 the reverse.
 inline constexpr bool attribute_comes_first = false;
 // Beside an iterator lies an index, or null.
 inline constexpr bool iterators_have_index = false;

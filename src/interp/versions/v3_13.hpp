@@ -1,21 +1,14 @@
-// CPython 3.13: the thread state points at the running frame; C recursion is counted.
+// CPython 3.13: C recursion is counted.
 #pragma once
 
-#define Py_BUILD_CORE 1
-#include <internal/pycore_code.h>
-#include <internal/pycore_context.h>
-#include <internal/pycore_frame.h>
-#include <internal/pycore_tstate.h>
-#undef Py_BUILD_CORE
+#include <utility>
 
 #include "interp/versions/field_owners.hpp"
-#include "interp/versions/thread_state.hpp"
+#include "interp/versions/since_3_13.hpp"
+#include "interp/versions/until_3_13.hpp"
+#include "object/reference.hpp"
 
 namespace stackless::interp {
-
-struct BaseLayout {
-  _PyErr_StackItem exc_item;
-};
 
 struct Share : CommonShare {
   _PyInterpreterFrame* frame;
@@ -55,57 +48,37 @@ struct Share : CommonShare {
   }
 };
 
-inline _PyInterpreterFrame* top_of(PyThreadState* ts) { return ts->current_frame; }
 inline _PyInterpreterFrame* top_of(const Share& share) { return share.frame; }
-inline void set_top(PyThreadState* ts, _PyInterpreterFrame* frame) { ts->current_frame = frame; }
-inline _PyInterpreterFrame* caller_of(_PyInterpreterFrame* frame) { return frame->previous; }
-inline PyCodeObject* code_of(_PyInterpreterFrame* frame) {
-  return reinterpret_cast<PyCodeObject*>(frame->f_executable);
-}
 inline bool is_entry(_PyInterpreterFrame* frame) { return frame->owner == FRAME_OWNED_BY_CSTACK; }
 inline bool is_python(_PyInterpreterFrame* frame) {
   return !is_entry(frame) && !_PyFrame_IsIncomplete(frame);
 }
 
-using Slot = PyObject*;
+inline PyCodeObject* code_of(_PyInterpreterFrame* frame) {
+  return reinterpret_cast<PyCodeObject*>(frame->f_executable);
+}
+inline void set_code(_PyInterpreterFrame* frame, PyObject* code) { frame->f_executable = code; }
 inline PyObject* function_of(_PyInterpreterFrame* frame) { return frame->f_funcobj; }
 inline void set_function(_PyInterpreterFrame* frame, PyObject* function) {
   frame->f_funcobj = function;
 }
-inline void set_code(_PyInterpreterFrame* frame, PyObject* code) { frame->f_executable = code; }
-inline _Py_CODEUNIT*& instruction_of(_PyInterpreterFrame* frame) { return frame->instr_ptr; }
-inline int opcode_at(const _Py_CODEUNIT* instruction) { return instruction->op.code; }
-inline int frame_words(PyCodeObject* code) { return code->co_framesize; }
 inline void drop_function_and_code(_PyInterpreterFrame* frame) {
-  Py_DECREF(frame->f_funcobj);
-  Py_DECREF(frame->f_executable);
+  drop_reference(frame->f_funcobj);
+  drop_reference(frame->f_executable);
 }
 inline int visit_function_and_code(_PyInterpreterFrame* frame, visitproc visit, void* arg) {
   Py_VISIT(frame->f_funcobj);
   Py_VISIT(frame->f_executable);
   return 0;
 }
-// empty_generator() has a generator's frame be one of `code`, which isn't dropped with it (Python/ceval.c,
-// clear_gen_frame). The innermost one of a loop, and no other, may look like the loop's own: so it is kept out
-// of tracebacks (_PyFrame_IsIncomplete).
-inline void empty_generator(_PyInterpreterFrame* frame, PyObject* code,
-                            [[maybe_unused]] bool innermost) {
-  set_code(frame, code);
-#ifndef Py_DEBUG  // asserts that it is what it is; the traceback does no harm
-  if (innermost) {
-    frame->owner = FRAME_OWNED_BY_CSTACK;
-  }
-#endif
+// Both have the same code.
+inline void swap_function_and_code(_PyInterpreterFrame* a, _PyInterpreterFrame* b) {
+  std::swap(a->f_funcobj, b->f_funcobj);
 }
-inline _Py_CODEUNIT* before_first(PyCodeObject* code) { return _PyCode_CODE(code); }
-inline void add_depth(PyThreadState* ts, int depth) { ts->py_recursion_remaining -= depth; }
 
-// ---- instructions (Python/bytecodes.c) ----
-inline int comparison_of(int argument) { return argument >> 5; }
-inline bool makes_bool(int argument) { return (argument & 16) != 0; }
-inline int name_index(int argument) { return argument >> 1; }
-// LOAD_ATTR for a call pushes [null, attribute], or later the reverse.
-inline constexpr bool attribute_comes_first = true;
+// Whose frame shows up in no traceback.
+inline constexpr auto hidden_owner = FRAME_OWNED_BY_CSTACK;
+
 // Beside an iterator lies an index, or null.
 inline constexpr bool iterators_have_index = false;
 

@@ -2,12 +2,17 @@
 //
 //   struct Share      the tasklet's part of PyThreadState: save(), load(), static fresh()
 //   struct BaseLayout what Base's storage holds
-//   top_of(), caller_of(), code_of(), is_entry(), is_python()   walking the interpreter's frames
-//   Slot, function_of(), instruction_of() ...   what freezing needs of a frame (interp/frame.hpp)
+//   top_of(), code_of(), is_entry(), is_python()   walking the interpreter's frames
+//   Slot, function_of(), instruction_of() ...   what freezing needs of a frame (frames/frame.hpp)
 //   the manifest of the thread state
+//
+// What some versions have in common is in since_3_<minor>.hpp and until_3_<minor>.hpp, which they
+// include.
 #pragma once
 
 #include <Python.h>
+
+#include "interp/versions/facts.hpp"
 
 #if PY_VERSION_HEX >= 0x03100000 || PY_VERSION_HEX < 0x030B0000
 #error "stackless supports CPython 3.11 to 3.15"
@@ -22,3 +27,23 @@
 #else
 #include "interp/versions/v3_11.hpp"
 #endif
+
+namespace stackless::interp {
+
+// drop_function() leaves a generator's frame as it is when it has finished.
+#if PY_VERSION_HEX >= 0x030E0000
+inline void drop_function(_PyInterpreterFrame* f) { PyStackRef_CLEAR(f->f_funcobj); }
+#elif PY_VERSION_HEX >= 0x030C0000
+inline void drop_function(_PyInterpreterFrame* f) { clear_reference(f->f_funcobj); }
+#else
+inline void drop_function(_PyInterpreterFrame* f) { clear_reference(f->f_func); }
+#endif
+
+// enter_loop_at() marks a generator's frame as one that an evaluation loop has begun with (3.11: each has its own).
+#if PY_VERSION_HEX < 0x030C0000
+inline void enter_loop_at(_PyInterpreterFrame* f) { f->is_entry = true; }
+#else
+inline void enter_loop_at(_PyInterpreterFrame*) {}
+#endif
+
+}  // namespace stackless::interp

@@ -1,5 +1,6 @@
 #include "runtime/channel/transfer.hpp"
 
+#include "object/arguments.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/giving_way.hpp"

@@ -7,6 +7,7 @@
 #include "interp/freezing/freeze.hpp"
 #include "interp/freezing/merge_loops.hpp"
 #include "interp/freezing/swap_places.hpp"
+#include "interp/freezing/thaw.hpp"
 #include "interp/switching/switch.hpp"
 #include "module/functions.hpp"
 #include "runtime/channel/channel.hpp"

@@ -2,10 +2,12 @@
 
 #include <string_view>
 
+#include "interp/frames/async_generators.hpp"
 #include "interp/freezing/freeze.hpp"
 #include "interp/pickling/code_hash.hpp"
 #include "interp/pickling/frames.hpp"
 #include "interp/pickling/placeholders.hpp"
+#include "object/compat.hpp"
 #include "runtime/channel/channel.hpp"
 #include "runtime/channel/sending.hpp"
 #include "runtime/freezing/freezing.hpp"
@@ -75,7 +77,6 @@ constexpr int flag_zombie = 64;
 constexpr int completion_shift = 8;
 constexpr int completion_bits = 15;
 constexpr int version_shift = 16;
-constexpr int this_version = PY_VERSION_HEX >> 16 & 255;  // the minor one
 
 bool is_in_channel(const Tasklet* t) {
   PyObject* owner = t->blocked() ? t->blocked_on->owner() : nullptr;
@@ -86,7 +87,7 @@ int flags_of(const Tasklet* t) {
   bool queued = is_in_channel(t);
   int direction = !queued ? 0 : t->sending ? 1 : 3;
   int ours = t->frozen != nullptr ? static_cast<int>(t->completion) << completion_shift |
-                                        this_version << version_shift
+                                        this_minor_version << version_shift
                                   : 0;
   return direction | (t->atomic ? flag_atomic : 0) | (t->ignore_nesting ? flag_ignore_nesting : 0) |
          (t->block_trap ? flag_block_trap : 0) | (t->zombie ? flag_zombie : 0) | ours;
@@ -348,11 +349,11 @@ bool set_frames(Tasklet* t, int flags, PyObject* frames, PyObject* exceptions, P
     return PyList_GET_SIZE(frames) == 0 || set_unstarted(t, PyList_GET_ITEM(frames, 0));
   }
   int version = flags >> version_shift;
-  if (version != this_version) {
+  if (version != this_minor_version) {
     return raise(
                PyExc_ValueError,
                "the snapshot was made by Python 3.%d; this is Python 3.%d, which has other frames",
-               version, this_version) != nullptr;
+               version, this_minor_version) != nullptr;
   }
   PyObject* operation =
       PyDict_CheckExact(options) ? PyDict_GetItemString(options, "operation") : nullptr;

@@ -1,4 +1,5 @@
 #include "runtime/scheduler/blocking_calls.hpp"
+#include "interp/freezing/thaw.hpp"
 
 #include <cstring>
 

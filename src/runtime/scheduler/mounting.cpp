@@ -1,4 +1,5 @@
 #include "runtime/scheduler/mounting.hpp"
+#include "interp/freezing/thaw.hpp"
 #include "runtime/scheduler/decided.hpp"
 
 #include "interp/freezing/merge_loops.hpp"

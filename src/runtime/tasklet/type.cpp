@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "interp/freezing/freeze.hpp"
+#include "interp/freezing/gc_traverse.hpp"
 #include "object/arguments.hpp"
 #include "runtime/freezing/freezing.hpp"
 #include "runtime/scheduler/blocker.hpp"
