@@ -862,7 +862,7 @@ def numbers():
         yield "finally"
 
 
-@pytest.mark.parametrize("again", [copied, copy.copy, copy.deepcopy], ids=name_of)
+@pytest.mark.parametrize("again", [copied, copy.deepcopy], ids=name_of)
 def test_a_generator_is_copied_where_it_stands(again):
     generator = numbers()
     fresh = again(generator)

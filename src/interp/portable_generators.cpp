@@ -141,24 +141,24 @@ void set_async_flags(PyGenObject* generator, int flags) {
 
 }  // namespace
 
-PyObject* generator_state(PyObject* object, Wrap wrap) {
+PyObject* generator_state(PyObject* object) {
+  NoCollection undisturbed;
   PyGenObject* generator = as_generator(object);
   _PyInterpreterFrame* f = frame_in(generator);
   Owned entry;
   if (has_finished(generator)) {
     entry.reset(Py_NewRef(Py_None));
   } else if (generator->gi_frame_state == FRAME_EXECUTING) {
-    entry.reset(wrap(function_of(f)));
+    entry.reset(Py_NewRef(function_of(f)));
   } else {
-    entry.reset(make_entry(f, function_of(f), Sort::suspended, generator->gi_frame_state,
-                           height_of(f), wrap));
+    entry.reset(
+        make_entry(f, function_of(f), Sort::suspended, generator->gi_frame_state, height_of(f)));
   }
   PyObject* value = generator->gi_exc_state.exc_value;
-  Owned exception(entry != nullptr ? wrap(value != nullptr ? value : Py_None) : nullptr);
-  Owned wrapped(exception != nullptr ? wrap(origin_or_finalizer(generator)) : nullptr);
-  return wrapped != nullptr ? Py_BuildValue("OiOOi", entry.get(), generator->gi_frame_state,
-                                            exception.get(), wrapped.get(), async_flags(generator))
-                            : nullptr;
+  return entry != nullptr ? Py_BuildValue("OiOOi", entry.get(), generator->gi_frame_state,
+                                          value != nullptr ? value : Py_None,
+                                          origin_or_finalizer(generator), async_flags(generator))
+                          : nullptr;
 }
 
 int fill_generator(PyObject* object, PyObject* state) {

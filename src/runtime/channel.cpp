@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "interp/portable.hpp"
 #include "runtime/bomb.hpp"
 #include "runtime/callbacks.hpp"
 #include "runtime/scheduler.hpp"
@@ -265,17 +266,18 @@ PyObject* open(PyObject* self, PyObject*) {
 
 PyObject* reduce(PyObject* self, PyObject*) {
   Channel* c = as_channel(self);
-  Object queue = Object::steal(PyList_New(0));
+  Object attributes = attributes_of(self, &ChannelType);  // calls Python: before the queue is read
+  interp::NoCollection undisturbed;
+  Object queue = attributes ? Object::steal(PyList_New(0)) : Object();
   for (Tasklet* t = c->first; t != nullptr && queue; t = t->next) {
     if (PyList_Append(queue.get(), as_object(t)) < 0) {
       return nullptr;
     }
   }
-  int flags = (c->closing ? 1 : 0) | (c->preference & 3) << 1 | (c->schedule_all ? 8 : 0);
-  Object attributes = queue ? attributes_of(self, &ChannelType) : Object();
-  if (!attributes) {
+  if (!queue) {
     return nullptr;
   }
+  int flags = (c->closing ? 1 : 0) | (c->preference & 3) << 1 | (c->schedule_all ? 8 : 0);
   return attributes.get() == Py_None
              ? Py_BuildValue("O()(niO)", Py_TYPE(self), c->balance, flags, queue.get())
              : Py_BuildValue("O()(niOO)", Py_TYPE(self), c->balance, flags, queue.get(),

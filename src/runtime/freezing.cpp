@@ -105,13 +105,14 @@ enum class Success {
 PyObject* unwinding_bomb;
 
 // Whether the outermost frame is that of the function which the tasklet has been started with, so that
-// nothing but we has called it. An unpickled one has none; its outermost frame is always ours to run.
+// nothing but we has called it. Once that has returned, nothing is: what it leaves is dropped by C code, and may
+// run the same function once more.
 bool is_own(const Tasklet* t, PyObject* outermost) {
   PyObject* function = t->function.get();
   if (function != nullptr && PyMethod_Check(function)) {
     function = PyMethod_GET_FUNCTION(function);
   }
-  return function == nullptr || function == outermost;
+  return !t->has_returned && function != nullptr && function == outermost;
 }
 
 // Where the tasklet stands, and how its call is completed then; none if it is pinned. `parked` null for the
@@ -356,16 +357,21 @@ Object why_pinned(Tasklet* t) {
     return Object::steal(PyUnicode_FromString("a profiler waits for the end of a call"));
   }
   interp::PinPlace place = interp::find_pin(home->ts, t->parked);
+  // Who is asked for a name may run the tasklet.
+  Object keep_code = Object::share(reinterpret_cast<PyObject*>(place.code)),
+         keep_callable = Object::share(place.callable), function = t->function,
+         keep_type = Object::share(reinterpret_cast<PyObject*>(place.iterates));
   if (!is_known && place.code != nullptr) {
     return because("C code is in the way: %U", describe(place));
   }
   if (is_known && is_own(t, halt.outermost)) {
     return halt.merges && !can_merge(t) ? why_not_merged(t) : none();
   }
-  if (!t->function) {  // an unpickled one, where no Python frame has called what it waits in
-    return Object::steal(PyUnicode_FromString("it waits in C code"));
+  if (t->has_returned || !function || PyFunction_Check(function.get())) {
+    return Object::steal(
+        PyUnicode_FromString("its function has ended, and C code drops what that has left"));
   }
-  return because("it was started through C code: %U", name_of_callable(t->function.get()));
+  return because("it was started through C code: %U", name_of_callable(function.get()));
 }
 
 namespace {

@@ -62,6 +62,25 @@ Object wrapped(PyObject* object) { return Object::steal(wrap(object)); }
 
 namespace {
 
+// Returns the tuple with what stands for each of its items.
+Object wrapped_items(PyObject* tuple) {
+  Py_ssize_t size = PyTuple_GET_SIZE(tuple);
+  Object result = Object::steal(PyTuple_New(size));
+  for (Py_ssize_t i = 0; result && i < size; ++i) {
+    PyObject* item = wrap(PyTuple_GET_ITEM(tuple, i));
+    if (item == nullptr) {
+      return nullptr;
+    }
+    PyTuple_SET_ITEM(result.get(), i, item);
+  }
+  return result;
+}
+
+// The same for an object that may be such a tuple, or be without one (null, None).
+Object wrapped_deep(const Object& object) {
+  return object && PyTuple_CheckExact(object.get()) ? wrapped_items(object.get()) : object;
+}
+
 // ---- the flag word: the original's bits, and ours above them -------------------------------------------
 
 constexpr int flag_atomic = 4;
@@ -86,30 +105,19 @@ int flags_of(const Tasklet* t) {
 
 enum PickleFlags { preserve_tracing_state = 1, pickle_context = 8 };
 
-// What few have, or what is pickled only if the flags say so: a dictionary or None.
-Object options_of(Tasklet* t, const Object& operation) {
-  Scheduler* s = scheduler();
-  Object options = s != nullptr ? Object::steal(PyDict_New()) : Object();
-  if (!options) {
-    return nullptr;
-  }
-  bool failed = false;
-  auto add = [&](const char* name, PyObject* value) {
-    failed = failed || (value != nullptr && PyDict_SetItemString(options.get(), name, value) < 0);
-  };
-  if ((s->pickle_flags & pickle_context) != 0) {
-    add("context", context_of(t));
-  }
-  if ((s->pickle_flags & preserve_tracing_state) != 0 && t->frozen != nullptr) {
-    add("trace", interp::trace_function(t->scheduler->ts, t->suspended()).object);
-    add("profile", interp::profile_function(t->scheduler->ts, t->suspended()).object);
-  }
-  add("operation", operation.get());
-  if (failed) {
-    return nullptr;
-  }
-  return PyDict_GET_SIZE(options.get()) > 0 ? options : none();
-}
+// What a tasklet is at one moment: all of this is read before anything of Python is called, which may run the
+// tasklet, end it or collect it.
+struct Reading {
+  int flags = 0;
+  Object mail;        // or null
+  Object frames;      // a list of tuples, or null if it has frames that can't be taken
+  Object exceptions;  // a tuple or None
+  Object context;     // or null, as the rest
+  Object trace;
+  Object profile;
+  Object operation;         // of a call that will be made again
+  bool is_refused = false;  // it waits in such a call, which can't be
+};
 
 // The frames of a tasklet that can't go on elsewhere, as text.
 Object frames_as_text(Tasklet* t) {
@@ -123,13 +131,6 @@ Object frames_as_text(Tasklet* t) {
              : Object();
 }
 
-struct Frames {
-  Object list;
-  Object exceptions;
-  Object reason;     // None if the frames are of use
-  Object operation;  // of a call that will be made again, or null
-};
-
 Object list_of(Object item) {
   Object list = item ? Object::steal(PyList_New(1)) : Object();
   if (list) {
@@ -138,89 +139,146 @@ Object list_of(Object item) {
   return list;
 }
 
-Frames frames_of(Tasklet* t) {
-  Frames frames{nullptr, none(), none(), nullptr};
-  if (PyObject* reason = refusal(t)) {
-    frames.reason = Object::share(reason);
-    frames.list = Object::steal(PyList_New(0));
-    return frames;
+Object start_of(const Tasklet* t) {
+  PyObject* arguments = t->arguments ? t->arguments.get() : Py_None;
+  PyObject* keywords = t->keywords ? t->keywords.get() : Py_None;
+  return Object::steal(PyTuple_Pack(3, t->function.get(), arguments, keywords));
+}
+
+// False with an exception set.
+bool read_frozen(Tasklet* t, Reading* reading) {
+  if (t->completion == Completion::again) {
+    reading->operation = t->operation->state(interp::count_operands(t->frozen));
+    reading->is_refused = !reading->operation && PyErr_Occurred() == nullptr;
+    if (!reading->operation) {
+      return reading->is_refused;
+    }
+  }
+  reading->exceptions = Object::steal(interp::handled_exceptions(t->frozen));
+  reading->frames = reading->exceptions ? Object::steal(interp::take_apart(t->frozen)) : Object();
+  return static_cast<bool>(reading->frames);
+}
+
+// False with an exception set.
+bool read(Tasklet* t, int pickle_flags, Reading* reading) {
+  interp::NoCollection undisturbed;
+  reading->flags = flags_of(t);
+  reading->mail = Object::share(t->tempval.get());
+  reading->exceptions = none();
+  if ((pickle_flags & pickle_context) != 0) {
+    reading->context = Object::share(context_of(t));
+  }
+  if ((pickle_flags & preserve_tracing_state) != 0 && t->frozen != nullptr) {
+    PyThreadState* ts = t->scheduler->ts;
+    reading->trace = Object::share(interp::trace_function(ts, t->suspended()).object);
+    reading->profile = Object::share(interp::profile_function(ts, t->suspended()).object);
+  }
+  if (t->frozen != nullptr && runtime->softswitch) {
+    return read_frozen(t, reading);
   }
   if (!t->started) {
-    if (!t->function) {
-      frames.list = Object::steal(PyList_New(0));
-      return frames;
-    }
-    Object function = wrapped(t->function.get());
-    frames.list =
-        function ? list_of(Object::steal(Py_BuildValue("(OOO)", function.get(),
-                                                       t->arguments ? t->arguments.get() : Py_None,
-                                                       t->keywords ? t->keywords.get() : Py_None)))
-                 : Object();
-    return frames;
+    bool starts = t->function && refusal(t) == nullptr;
+    reading->frames = starts ? list_of(start_of(t)) : Object::steal(PyList_New(0));
+    return static_cast<bool>(reading->frames);
   }
+  return true;
+}
+
+// What few have, or what is pickled only if the flags say so: a dictionary or None.
+Object options_of(const Reading& reading) {
+  Object operation = wrapped_deep(reading.operation), options = Object::steal(PyDict_New());
+  bool failed = !options || (reading.operation && !operation);
+  auto add = [&](const char* name, const Object& value) {
+    failed = failed || (value && PyDict_SetItemString(options.get(), name, value.get()) < 0);
+  };
+  add("context", reading.context);
+  add("trace", reading.trace);
+  add("profile", reading.profile);
+  add("operation", operation);
+  if (failed) {
+    return nullptr;
+  }
+  return PyDict_GET_SIZE(options.get()) > 0 ? options : none();
+}
+
+Object frames_of(const Reading& reading) {
+  Py_ssize_t size = PyList_GET_SIZE(reading.frames.get());
+  Object list = Object::steal(PyList_New(size));
+  for (Py_ssize_t i = 0; list && i < size; ++i) {
+    Object entry = wrapped_items(PyList_GET_ITEM(reading.frames.get(), i));
+    if (!entry) {
+      return nullptr;
+    }
+    PyList_SET_ITEM(list.get(), i, entry.release());
+  }
+  return list;
+}
+
+// Why a tasklet that has frames can't be frozen, so that it is pickled to be looked at only; null with an exception
+// set, MemoryError if there is no reason.
+Object why_not_taken(Tasklet* t) {
   if (!runtime->softswitch) {
-    frames.reason = Object::steal(PyUnicode_FromString("enable_softswitch() is off"));
-    frames.list = frames_as_text(t);
-    return frames;
+    return Object::steal(PyUnicode_FromString("enable_softswitch() is off"));
   }
-  if (t->frozen == nullptr) {
-    frames.reason = why_pinned(t);
-  }
-  if (frames.reason && frames.reason.get() == Py_None && !freeze_tasklet(t)) {
+  Object reason = why_pinned(t);
+  if (reason && reason.get() == Py_None) {
     PyErr_NoMemory();
-    return frames;
+    return nullptr;
   }
-  if (t->frozen == nullptr) {
-    frames.list = frames.reason ? frames_as_text(t) : Object();
-    return frames;
-  }
-  if (t->completion == Completion::again) {
-    frames.operation = t->operation->state(interp::count_operands(t->frozen));
-    if (!frames.operation && PyErr_Occurred() == nullptr) {
-      Object place = place_of(t);
-      raise(PyExc_TypeError, "cannot pickle a tasklet that waits %s%U", t->operation->place(),
-            place.get());
-    }
-    if (!frames.operation) {
-      return frames;
-    }
-  }
-  frames.exceptions = Object::steal(interp::handled_exceptions(t->frozen, wrap));
-  if (frames.exceptions) {
-    frames.list = Object::steal(interp::take_apart(t->frozen, wrap));
-  }
-  return frames;
+  return reason;
 }
 
 }  // namespace
 
 Object attributes_of(PyObject* object, PyTypeObject* base) {
-  return Py_IS_TYPE(object, base)
-             ? none()
-             : Object::steal(PyObject_CallMethod(object, "__getstate__", nullptr));
+  Object attributes = Py_IS_TYPE(object, base)
+                          ? none()
+                          : Object::steal(PyObject_CallMethod(object, "__getstate__", nullptr));
+  // Not its own dictionary, which may change while the rest is pickled.
+  return attributes && PyDict_CheckExact(attributes.get())
+             ? Object::steal(PyDict_Copy(attributes.get()))
+             : attributes;
 }
 
 Object reduce_tasklet(Tasklet* t) {
+  Scheduler* s = scheduler();
+  Object attributes = s != nullptr ? attributes_of(as_object(t), &TaskletType) : Object();
+  if (!attributes) {
+    return nullptr;
+  }
+  if (t->started && runtime->softswitch) {
+    freeze_tasklet(t);
+  }
   if (t->scheduler->ts != nullptr && t->scheduler->current == t) {
     return raise(PyExc_RuntimeError, "You cannot __reduce__ the tasklet which is current.");
   }
   if (t->is_main) {
     return raise(PyExc_RuntimeError, "a main tasklet can't be pickled: it is its thread");
   }
-  Frames frames = frames_of(t);
-  if (!frames.list) {
+  Reading reading;
+  Object reason = refusal(t) != nullptr ? Object::share(refusal(t)) : none();
+  if (!read(t, s->pickle_flags, &reading)) {
     return nullptr;
   }
-  Object options = options_of(t, frames.operation),
-         attributes = options ? attributes_of(as_object(t), &TaskletType) : Object();
-  Object mail = attributes ? wrapped(t->tempval ? t->tempval.get() : Py_None) : Object();
+  if (reading.is_refused) {
+    const char* where = t->operation->place();
+    Object place = place_of(t);
+    return raise(PyExc_TypeError, "cannot pickle a tasklet that waits %s%U", where, place.get());
+  }
+  if (!reading.frames) {
+    reason = why_not_taken(t);
+  }
+  Object frames = !reason ? Object() : reading.frames ? frames_of(reading) : frames_as_text(t);
+  Object exceptions = frames ? wrapped_deep(reading.exceptions) : Object();
+  Object options = exceptions ? options_of(reading) : Object();
+  Object mail = options ? wrapped(reading.mail ? reading.mail.get() : Py_None) : Object();
   if (!mail) {
     return nullptr;
   }
-  return Object::steal(Py_BuildValue("O()(iOiOOOOO)", Py_TYPE(as_object(t)), flags_of(t),
-                                     mail.get(), frames.reason.get() == Py_None ? 0 : 1,
-                                     frames.list.get(), frames.exceptions.get(), options.get(),
-                                     attributes.get(), frames.reason.get()));
+  return Object::steal(Py_BuildValue("O()(iOiOOOOO)", Py_TYPE(as_object(t)), reading.flags,
+                                     mail.get(), reason.get() == Py_None ? 0 : 1, frames.get(),
+                                     exceptions.get(), options.get(), attributes.get(),
+                                     reason.get()));
 }
 
 bool set_attributes(PyObject* object, PyObject* attributes) {
@@ -331,12 +389,22 @@ bool set_frames(Tasklet* t, int flags, PyObject* frames, PyObject* exceptions, P
   if (again && !operands) {
     return false;
   }
-  t->frozen = interp::put_together(frames, exceptions, operands.get());
+  // What has been started as a tasklet is a function, and no generator; put_together() sees to all the rest.
+  PyObject* outermost = PyList_GET_SIZE(frames) > 0 ? PyList_GET_ITEM(frames, 0) : Py_None;
+  PyObject* function = PyTuple_CheckExact(outermost) && PyTuple_GET_SIZE(outermost) > 0
+                           ? interp::look_through(PyTuple_GET_ITEM(outermost, 0))
+                           : Py_None;
+  if (interp::is_generator(function)) {
+    raise(PyExc_ValueError, "the snapshot is damaged: a tasklet's first frame is a generator's");
+  } else {
+    t->frozen = interp::put_together(frames, exceptions, operands.get());
+  }
   if (t->frozen == nullptr) {
     drop_operation(t);
     return false;
   }
   t->completion = static_cast<Completion>(completion);
+  t->function = Object::share(function);
   t->start = {};
   t->started = true;
   add_started(t);
@@ -393,7 +461,17 @@ PyObject* generator_state(PyObject*, PyObject* generator) {
   if (!interp::is_generator(generator)) {
     return raise(PyExc_TypeError, "a generator is needed");
   }
-  return interp::generator_state(generator, wrap);
+  Object state = Object::steal(interp::generator_state(generator));
+  if (!state) {
+    return nullptr;
+  }
+  PyObject* entry = PyTuple_GET_ITEM(state.get(), 0);
+  Object inside = PyTuple_CheckExact(entry) ? wrapped_items(entry) : Object::share(entry);
+  if (!inside) {
+    return nullptr;
+  }
+  PyTuple_SetItem(state.get(), 0, inside.release());
+  return wrapped_items(state.get()).release();
 }
 
 PyObject* restore_hooks(PyObject* generator, PyObject* hooks) {

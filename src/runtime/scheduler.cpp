@@ -517,7 +517,7 @@ Tasklet* finish(Scheduler* s, Tasklet* self, Object exception) {
   remove_started(self);
   s->seats.leave(self);
   self->stack = nullptr;
-  self->started = false;
+  self->started = self->has_returned = false;
   if (!goes_unnoticed(self)) {
     leave_to_successor(s, Object::steal(keep.release_object()));
   }
@@ -597,8 +597,10 @@ Tasklet* run_function(Scheduler* s, interp::Frozen* frozen) {
     if (is_unwound(s)) {
       return finish_freezing(s, self);
     }
+    self->has_returned = true;
     exception = uncaught(s);
   }
+  self->has_returned = true;
   result.reset();
   if (self->used_channel) {
     remember_departed(self);

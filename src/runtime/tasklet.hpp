@@ -81,7 +81,8 @@ struct Tasklet {
   bool zombie : 1;  // survived its finalizer
   bool spared : 1;  // outlives its thread, as far as is known
   bool used_channel : 1;
-  unsigned char seat;  // the number of that which it has, from 1 on, or 0 (runtime/seats.hpp)
+  bool has_returned : 1;  // its function has: what still runs cleans up
+  unsigned char seat;     // the number of that which it has, from 1 on, or 0 (runtime/seats.hpp)
 
   // Where the tasklet's frames are, if it is not running.
   interp::Suspended suspended() const noexcept { return {parked, frozen}; }
