@@ -641,14 +641,20 @@ def _attributes(instance, name):
             yield owner, vars(owner)[name]
 
 
+def _binds(owner, attribute, instance):
+    """Whether what a class has there is bound to that instance when it is asked for."""
+    of_class = isinstance(instance, type) and owner in instance.__mro__
+    kind = classmethod if of_class else types.FunctionType
+    return owner is not None and isinstance(attribute, kind)
+
+
 def _reduce_method(value):
     function_, instance = value.__func__, value.__self__
     name = getattr(function_, "__name__", None)
-    owner = getattr(function_, "__qualname__", "").rpartition(".")[0].rpartition(".")[2]
-    for each in {name, _mangled(name, owner)} if isinstance(name, str) else ():
-        _, found = next(_attributes(instance, each), (None, None))
-        is_bound = isinstance(found, classmethod) == isinstance(instance, type)
-        if (is_bound or found is function_) and _underlying(found) is function_:
+    of = getattr(function_, "__qualname__", "").rpartition(".")[0].rpartition(".")[2]
+    for each in (name, _mangled(name, of)) if isinstance(name, str) else ():
+        owner, found = next(_attributes(instance, each), (None, None))
+        if _binds(owner, found, instance) and _underlying(found) is function_:
             return getattr, (instance, each)
     return method, (_wrapped(function_), instance)
 
@@ -674,7 +680,8 @@ def _reduce_builtin_method(value):
 
 # ---- deep copies ---------------------------------------------------------------------------------
 # copy.deepcopy() takes functions and C functions' methods for constants. Inside of a tasklet or a
-# generator they are not: two copies of a computation must not share variables.
+# generator they are not: two copies of a computation must not share variables. So the
+# tables of Lib/copy.py (3.11 to 3.15) lead to functions that ask the copy's memo where they are.
 
 _FUNCTIONS_TOO = "stackless: functions too"  # a key of a deepcopy()'s memo
 
@@ -702,8 +709,10 @@ def _deepcopy_method(value, memo):
 
 
 def _install_deepcopy():
-    for kind in types.FunctionType, types.BuiltinFunctionType:
-        getattr(copy, "_atomic_types", set()).discard(kind)  # 3.14+
+    constants = types.FunctionType, types.BuiltinFunctionType
+    if hasattr(copy, "_atomic_types"):  # 3.14+: Lib/copy.py asks it before it asks the other
+        copy._atomic_types = copy._atomic_types.difference(constants)
+    for kind in constants:
         copy._deepcopy_dispatch[kind] = _deepcopy_function
     copy._deepcopy_dispatch[types.MethodType] = _deepcopy_method
     for kind in _shells:

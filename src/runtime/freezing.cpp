@@ -4,6 +4,7 @@
 
 #include "interp/freeze.hpp"
 #include "interp/merge.hpp"
+#include "interp/portable.hpp"
 #include "interp/switch.hpp"
 #include "interp/trade.hpp"
 #include "runtime/bomb.hpp"
@@ -225,7 +226,12 @@ bool freeze_tasklet(Tasklet* t) {
     return false;
   }
   KeepException pending;
-  switch (freeze(t, parked)) {
+  Success success;
+  {
+    interp::NoCollection undisturbed;
+    success = freeze(t, parked);
+  }
+  switch (success) {
     case Success::pinned:
       return false;
     case Success::frozen:

@@ -593,14 +593,13 @@ Tasklet* run_function(Scheduler* s, interp::Frozen* frozen) {
   Object exception;
   Object result = frozen != nullptr ? run_thawed(s, s->current, frozen) : call_function(s->current);
   Tasklet* self = s->current;
-  if (!result) {
-    if (is_unwound(s)) {
-      return finish_freezing(s, self);
-    }
-    self->has_returned = true;
-    exception = uncaught(s);
+  if (!result && is_unwound(s)) {
+    return finish_freezing(s, self);
   }
   self->has_returned = true;
+  if (!result) {
+    exception = uncaught(s);
+  }
   result.reset();
   if (self->used_channel) {
     remember_departed(self);
