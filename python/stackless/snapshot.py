@@ -53,6 +53,10 @@ class _ByValue:
             return NotImplemented if stand is obj else (_wrap.itself, (stand,))
         if isinstance(obj, type):
             return self._reduce_class(obj)
+        if isinstance(obj, property):
+            return property, (obj.fget, obj.fset, obj.fdel, obj.__doc__)
+        if isinstance(obj, classmethod | staticmethod):
+            return type(obj), (obj.__func__,)
         return NotImplemented
 
     def _reduce_class(self, obj, by_value=False):

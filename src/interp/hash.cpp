@@ -67,10 +67,6 @@ bool hash_constant(Hash* hash, PyObject* object) {
     hash->add(PyBytes_AS_STRING(object), static_cast<std::size_t>(PyBytes_GET_SIZE(object)));
     return true;
   }
-  // No compiler makes a constant of a class of the program's own; its __repr__() might run what is being hashed.
-  if (PyType_HasFeature(Py_TYPE(object), Py_TPFLAGS_HEAPTYPE)) {
-    return true;
-  }
   Owned text(PyObject_ASCII(object));
   if (text == nullptr) {
     return false;
@@ -80,6 +76,11 @@ bool hash_constant(Hash* hash, PyObject* object) {
 }
 
 }  // namespace
+
+bool has_hash(PyCodeObject* code) {
+  const CodeMap* map = code_map(code);
+  return map != nullptr && map->hash != 0;
+}
 
 std::int32_t code_hash(PyCodeObject* code) {
   const CodeMap* map = code_map(code);

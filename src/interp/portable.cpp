@@ -9,6 +9,7 @@
 #include "interp/aside.hpp"
 #include "interp/entry.hpp"
 #include "interp/frozen.hpp"
+#include "interp/hash.hpp"
 #include "interp/owned.hpp"
 #include "interp/shells.hpp"
 #include "interp/shim.hpp"
@@ -45,6 +46,19 @@ int check_in(PyObject* entry) {
 }
 
 }  // namespace
+
+bool hash_codes(const Frozen* frozen) {
+  _PyInterpreterFrame* f = frozen->inner;
+  for (int i = frozen->frames; i-- > 0; f = f->previous) {
+    PyCodeObject* code = code_of(f);
+    if (Joint joint; !read_shim(f, &joint) && !has_hash(code)) {
+      Owned keep(Py_NewRef(reinterpret_cast<PyObject*>(code)));
+      code_hash(code);
+      return false;
+    }
+  }
+  return true;
+}
 
 PyObject* take_apart(const Frozen* frozen) {
   NoCollection undisturbed;

@@ -38,6 +38,9 @@ class NoCollection {
 // What reads frames (take_apart(), handled_exceptions(), generator_state()) calls nothing of Python, which might run
 // those frames. So the objects are as they lie there; what pickle can't write is seen to afterwards.
 
+// hash_codes() has the hashes ready that take_apart() needs: to make one may call Python. False if there was one
+// to be made, so that the frames may be others now or none; or with an exception set.
+bool hash_codes(const Frozen* frozen);
 // take_apart() returns a list of the frozen frames' entries, outermost first. The call at which the
 // innermost one stands keeps no operands.
 PyObject* take_apart(const Frozen* frozen);

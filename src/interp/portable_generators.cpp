@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "interp/entry.hpp"
+#include "interp/hash.hpp"
 #include "interp/owned.hpp"
 #include "interp/shells.hpp"
 
@@ -142,9 +143,15 @@ void set_async_flags(PyGenObject* generator, int flags) {
 }  // namespace
 
 PyObject* generator_state(PyObject* object) {
-  NoCollection undisturbed;
   PyGenObject* generator = as_generator(object);
   _PyInterpreterFrame* f = frame_in(generator);
+  if (!has_finished(generator)) {
+    Owned code(Py_NewRef(reinterpret_cast<PyObject*>(code_of(f))));
+    if (code_hash(code_of(f)) == 0) {  // which may call Python
+      return nullptr;
+    }
+  }
+  NoCollection undisturbed;
   Owned entry;
   if (has_finished(generator)) {
     entry.reset(Py_NewRef(Py_None));

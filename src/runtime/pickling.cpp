@@ -240,14 +240,29 @@ Object attributes_of(PyObject* object, PyTypeObject* base) {
              : attributes;
 }
 
+namespace {
+
+// Freezes the tasklet if it can be frozen and is to be, with nothing left to do that calls Python before its frames
+// are read. False with an exception set.
+bool freeze_to_read(Tasklet* t) {
+  while (t->started && runtime->softswitch && freeze_tasklet(t) && !interp::hash_codes(t->frozen)) {
+    if (PyErr_Occurred() != nullptr) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
 Object reduce_tasklet(Tasklet* t) {
   Scheduler* s = scheduler();
   Object attributes = s != nullptr ? attributes_of(as_object(t), &TaskletType) : Object();
   if (!attributes) {
     return nullptr;
   }
-  if (t->started && runtime->softswitch) {
-    freeze_tasklet(t);
+  if (!freeze_to_read(t)) {
+    return nullptr;
   }
   if (t->scheduler->ts != nullptr && t->scheduler->current == t) {
     return raise(PyExc_RuntimeError, "You cannot __reduce__ the tasklet which is current.");
