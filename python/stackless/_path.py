@@ -151,7 +151,7 @@ def path_to_culprit(value, pickler, kind=Exception):
     """
     path, kept = [_label(value)], [value]
     seen = set()
-    by_value = pickler.takes_globals
+    by_value = getattr(pickler, "takes_globals", False)
     longest = _LONGEST.get(kind, _MOST)
     while len(path) <= longest:
         seen.add(id(value))

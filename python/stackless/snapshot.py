@@ -44,8 +44,6 @@ class SnapshotError(ValueError):
 
 
 class _ByValue:
-    takes_globals = False
-
     def reducer_override(self, obj):
         """Return how `obj` is to be pickled: see the standard library's manual."""
         if isinstance(obj, types.FunctionType | BaseException):

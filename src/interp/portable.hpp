@@ -18,8 +18,8 @@
 
 namespace stackless::interp {
 
-// The collector waits as long as one of these lives: on 3.11 it may run wherever an object is made, and a finalizer
-// may run the tasklet that is being read.
+// The collector waits as long as one of these lives: on 3.11 it may run wherever an object is made,
+// and a finalizer may run the tasklet that is being read.
 class NoCollection {
  public:
   NoCollection() : collects_(PyGC_Disable() != 0) {}
@@ -35,11 +35,12 @@ class NoCollection {
   bool collects_;
 };
 
-// What reads frames (take_apart(), handled_exceptions(), generator_state()) calls nothing of Python, which might run
-// those frames. So the objects are as they lie there; what pickle can't write is seen to afterwards.
+// What reads frames (take_apart(), handled_exceptions(), generator_state()) calls nothing of
+// Python, which might run those frames. So the objects are as they lie there; what pickle can't
+// write is seen to afterwards.
 
-// hash_codes() has the hashes ready that take_apart() needs: to make one may call Python. False if there was one
-// to be made, so that the frames may be others now or none; or with an exception set.
+// hash_codes() has the hashes ready that take_apart() needs: to make one may call Python. False if
+// there was one to be made, so that the frames may be others now or none; or with an exception set.
 bool hash_codes(const Frozen* frozen);
 // take_apart() returns a list of the frozen frames' entries, outermost first. The call at which the
 // innermost one stands keeps no operands.

@@ -105,9 +105,9 @@ enum class Success {
 
 PyObject* unwinding_bomb;
 
-// Whether the outermost frame is that of the function which the tasklet has been started with, so that
-// nothing but we has called it. Once that has returned, nothing is: what it leaves is dropped by C code, and may
-// run the same function once more.
+// Whether the outermost frame is that of the function which the tasklet has been started with, so
+// that nothing but we has called it. Once that has returned, nothing is: what it leaves is dropped
+// by C code, and may run the same function once more.
 bool is_own(const Tasklet* t, PyObject* outermost) {
   PyObject* function = t->function.get();
   if (function != nullptr && PyMethod_Check(function)) {

@@ -105,8 +105,8 @@ int flags_of(const Tasklet* t) {
 
 enum PickleFlags { preserve_tracing_state = 1, pickle_context = 8 };
 
-// What a tasklet is at one moment: all of this is read before anything of Python is called, which may run the
-// tasklet, end it or collect it.
+// What a tasklet is at one moment: all of this is read before anything of Python is called, which
+// may run the tasklet, end it or collect it.
 struct Reading {
   int flags = 0;
   Object mail;        // or null
@@ -214,8 +214,8 @@ Object frames_of(const Reading& reading) {
   return list;
 }
 
-// Why a tasklet that has frames can't be frozen, so that it is pickled to be looked at only; null with an exception
-// set, MemoryError if there is no reason.
+// Why a tasklet that has frames can't be frozen, so that it is pickled to be looked at only; null
+// with an exception set, MemoryError if there is no reason.
 Object why_not_taken(Tasklet* t) {
   if (!runtime->softswitch) {
     return Object::steal(PyUnicode_FromString("enable_softswitch() is off"));
@@ -242,8 +242,8 @@ Object attributes_of(PyObject* object, PyTypeObject* base) {
 
 namespace {
 
-// Freezes the tasklet if it can be frozen and is to be, with nothing left to do that calls Python before its frames
-// are read. False with an exception set.
+// Freezes the tasklet if it can be frozen and is to be, with nothing left to do that calls Python
+// before its frames are read. False with an exception set.
 bool freeze_to_read(Tasklet* t) {
   while (t->started && runtime->softswitch && freeze_tasklet(t) && !interp::hash_codes(t->frozen)) {
     if (PyErr_Occurred() != nullptr) {
@@ -404,7 +404,8 @@ bool set_frames(Tasklet* t, int flags, PyObject* frames, PyObject* exceptions, P
   if (again && !operands) {
     return false;
   }
-  // What has been started as a tasklet is a function, and no generator; put_together() sees to all the rest.
+  // What has been started as a tasklet is a function, and no generator; put_together() sees to all
+  // the rest.
   PyObject* outermost = PyList_GET_SIZE(frames) > 0 ? PyList_GET_ITEM(frames, 0) : Py_None;
   PyObject* function = PyTuple_CheckExact(outermost) && PyTuple_GET_SIZE(outermost) > 0
                            ? interp::look_through(PyTuple_GET_ITEM(outermost, 0))
