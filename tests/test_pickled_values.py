@@ -370,7 +370,8 @@ FIELDS = [
 
 
 def told(error):
-    """Return all that can be seen of an exception."""
+    """Return all that can be seen of an exception, and close it if it is an open file, too."""
+    getattr(error, "close", lambda: None)()
     if isinstance(error, BaseException):
         fields = {name: getattr(error, name, None) for name in FIELDS}
         nested = [told(each) for each in getattr(error, "exceptions", ())]
@@ -395,10 +396,9 @@ def handles_caused(make):
     handles(raises)
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @COPIES
 @pytest.mark.parametrize("program", [handles, handles_caused], ids=name_of)
-@pytest.mark.parametrize("make", EXCEPTIONS, ids=lambda make: type(make()).__name__)
+@pytest.mark.parametrize("make", EXCEPTIONS)
 def test_an_exception_is_loaded_whatever_its_class_is_called_with(make, program, copied):
     original = tasklet(program)(make)
     original.run()
@@ -409,7 +409,7 @@ def test_an_exception_is_loaded_whatever_its_class_is_called_with(make, program,
     assert seen[0] == seen[1]
 
 
-@pytest.mark.parametrize("make", EXCEPTIONS, ids=lambda make: type(make()).__name__)
+@pytest.mark.parametrize("make", EXCEPTIONS)
 def test_a_snapshot_takes_such_an_exception_wherever_it_is(make):
     error = make()
     held = {"error": error, "same": [error]}

@@ -363,11 +363,15 @@ Object why_pinned(Tasklet* t) {
     return Object::steal(PyUnicode_FromString("a profiler waits for the end of a call"));
   }
   interp::PinPlace place = interp::find_pin(home->ts, t->parked);
-  // Who is asked for a name may run the tasklet.
-  Object keep_code = Object::share(reinterpret_cast<PyObject*>(place.code)),
-         keep_callable = Object::share(place.callable), function = t->function,
-         keep_type = Object::share(reinterpret_cast<PyObject*>(place.iterates));
+  Object function = t->function;
   if (!is_known && place.code != nullptr) {
+    if (place.callable != nullptr && Py_REFCNT(place.callable) == 0) {
+      place.callable = nullptr;  // what has been called is being destroyed, and that waits
+    }
+    // Who is asked for a name may run the tasklet.
+    Object code = Object::share(reinterpret_cast<PyObject*>(place.code)),
+           callable = Object::share(place.callable),
+           type = Object::share(reinterpret_cast<PyObject*>(place.iterates));
     return because("C code is in the way: %U", describe(place));
   }
   if (is_known && is_own(t, halt.outermost)) {
