@@ -62,23 +62,23 @@ Object wrapped(PyObject* object) { return Object::steal(wrap(object)); }
 
 namespace {
 
-// Returns the tuple with what stands for each of its items.
-Object wrapped_items(PyObject* tuple) {
-  Py_ssize_t size = PyTuple_GET_SIZE(tuple);
-  Object result = Object::steal(PyTuple_New(size));
-  for (Py_ssize_t i = 0; result && i < size; ++i) {
-    PyObject* item = wrap(PyTuple_GET_ITEM(tuple, i));
-    if (item == nullptr) {
-      return nullptr;
+// Puts what stands for each item of a tuple in its place, which nobody else has seen yet. False with
+// an exception set.
+bool wrap_items(PyObject* tuple) {
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); ++i) {
+    Object item = wrapped(PyTuple_GET_ITEM(tuple, i));
+    if (!item) {
+      return false;
     }
-    PyTuple_SET_ITEM(result.get(), i, item);
+    Object replaced = Object::steal(PyTuple_GET_ITEM(tuple, i));
+    PyTuple_SET_ITEM(tuple, i, item.release());
   }
-  return result;
+  return true;
 }
 
 // The same for an object that may be such a tuple, or be without one (null, None).
-Object wrapped_deep(const Object& object) {
-  return object && PyTuple_CheckExact(object.get()) ? wrapped_items(object.get()) : object;
+bool wrap_deep(const Object& object) {
+  return !object || !PyTuple_CheckExact(object.get()) || wrap_items(object.get());
 }
 
 // ---- the flag word: the original's bits, and ours above them -------------------------------------------
@@ -186,32 +186,29 @@ bool read(Tasklet* t, int pickle_flags, Reading* reading) {
 
 // What few have, or what is pickled only if the flags say so: a dictionary or None.
 Object options_of(const Reading& reading) {
-  Object operation = wrapped_deep(reading.operation), options = Object::steal(PyDict_New());
-  bool failed = !options || (reading.operation && !operation);
+  Object options = Object::steal(PyDict_New());
+  bool failed = !options;
   auto add = [&](const char* name, const Object& value) {
     failed = failed || (value && PyDict_SetItemString(options.get(), name, value.get()) < 0);
   };
   add("context", reading.context);
   add("trace", reading.trace);
   add("profile", reading.profile);
-  add("operation", operation);
+  add("operation", reading.operation);
   if (failed) {
     return nullptr;
   }
   return PyDict_GET_SIZE(options.get()) > 0 ? options : none();
 }
 
-Object frames_of(const Reading& reading) {
-  Py_ssize_t size = PyList_GET_SIZE(reading.frames.get());
-  Object list = Object::steal(PyList_New(size));
-  for (Py_ssize_t i = 0; list && i < size; ++i) {
-    Object entry = wrapped_items(PyList_GET_ITEM(reading.frames.get(), i));
-    if (!entry) {
-      return nullptr;
+// Has the reading be such that pickle can write it. False with an exception set.
+bool wrap_all(Reading* reading) {
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(reading->frames.get()); ++i) {
+    if (!wrap_items(PyList_GET_ITEM(reading->frames.get(), i))) {
+      return false;
     }
-    PyList_SET_ITEM(list.get(), i, entry.release());
   }
-  return list;
+  return wrap_deep(reading->exceptions) && wrap_deep(reading->operation);
 }
 
 // Why a tasklet that has frames can't be frozen, so that it is pickled to be looked at only; null
@@ -282,18 +279,19 @@ Object reduce_tasklet(Tasklet* t) {
   }
   if (!reading.frames) {
     reason = why_not_taken(t);
+    reading.frames = reason ? frames_as_text(t) : Object();
+  } else if (!wrap_all(&reading)) {
+    return nullptr;
   }
-  Object frames = !reason ? Object() : reading.frames ? frames_of(reading) : frames_as_text(t);
-  Object exceptions = frames ? wrapped_deep(reading.exceptions) : Object();
-  Object options = exceptions ? options_of(reading) : Object();
+  Object options = reading.frames ? options_of(reading) : Object();
   Object mail = options ? wrapped(reading.mail ? reading.mail.get() : Py_None) : Object();
   if (!mail) {
     return nullptr;
   }
   return Object::steal(Py_BuildValue("O()(iOiOOOOO)", Py_TYPE(as_object(t)), reading.flags,
-                                     mail.get(), reason.get() == Py_None ? 0 : 1, frames.get(),
-                                     exceptions.get(), options.get(), attributes.get(),
-                                     reason.get()));
+                                     mail.get(), reason.get() == Py_None ? 0 : 1,
+                                     reading.frames.get(), reading.exceptions.get(), options.get(),
+                                     attributes.get(), reason.get()));
 }
 
 bool set_attributes(PyObject* object, PyObject* attributes) {
@@ -482,12 +480,8 @@ PyObject* generator_state(PyObject*, PyObject* generator) {
     return nullptr;
   }
   PyObject* entry = PyTuple_GET_ITEM(state.get(), 0);
-  Object inside = PyTuple_CheckExact(entry) ? wrapped_items(entry) : Object::share(entry);
-  if (!inside) {
-    return nullptr;
-  }
-  PyTuple_SetItem(state.get(), 0, inside.release());
-  return wrapped_items(state.get()).release();
+  bool complete = (!PyTuple_CheckExact(entry) || wrap_items(entry)) && wrap_items(state.get());
+  return complete ? state.release() : nullptr;
 }
 
 PyObject* restore_hooks(PyObject* generator, PyObject* hooks) {
