@@ -108,6 +108,34 @@ def closes_over(a, /, b=2, *c, d=3, **e):
     return inner
 
 
+class Awkward(OSError):
+    __slots__ = ("code",)
+
+    def __init__(self, *, code):
+        super().__init__(2, "no such thing", "/path")
+        self.code = code
+
+
+class Items(list):
+    def append(self, item):
+        schedule_remove(item)
+
+    def __private(self, item):
+        super().append(schedule_remove(item))
+
+    def methods(self):
+        return [super().append, self.__private, types.MethodType(closes_over, 1)]
+
+
+def awkward():
+    methods = Items().methods()
+    try:
+        raise Awkward(code=1)
+    except Awkward as error:
+        for method in methods:
+            print(error, method(schedule_remove(error)))
+
+
 class Manager:
     async def __aenter__(self):
         return await pause(1)
@@ -212,6 +240,7 @@ SUBJECTS = [
     ),
     *(lambda n=n: stepped(n, Noted(handles, ())) for n in (1, 2, 3, 4, 5)),
     *(lambda n=n: stepped(n, Noted(closes_over, (1, 2, 3), {"z": 4})) for n in (0, 1, 2, 3)),
+    *(lambda n=n: stepped(n, Noted(awkward, ())) for n in (1, 2, 3)),
     *(lambda n=n: stepped(n, Noted(drives, ())) for n in range(1, 14)),
     *(lambda n=n, kind=kind: stepped(n, kind()) for n in (0, 1, 2) for kind in (awaits, gives)),
     *(lambda n=n: stepped(n, yields(3)) for n in (0, 1, 2)),
@@ -242,6 +271,9 @@ ALLOWED = {
     **dict.fromkeys(["async_generator_asend", "async_generator_athrow"], "stackless._wrap"),
     **dict.fromkeys(["function", "code", "namespace", "dict_items"], "stackless._wrap"),
     **dict.fromkeys(["traceback", "frame", "code_by_value"], "stackless._wrap"),
+    **dict.fromkeys(["exception", "function_in", "method"], "stackless._wrap"),
+    **dict.fromkeys(["bound_slot", "itself"], "stackless._wrap"),
+    **dict.fromkeys(["Awkward", "Items", "awkward"], "fuzz_pickling"),
 }
 
 

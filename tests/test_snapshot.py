@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import socket
 import sys
@@ -254,6 +255,133 @@ def test_code_by_value_is_taken_from_signed_snapshots_only():
         pickle.loads(payload)
 
 
+def test_an_unsigned_snapshot_is_not_trusted_though_it_says_that_it_has_code(order):
+    data = bytearray(snapshot.dumps(order))
+    data[HEADER - 1] |= snapshot._CODE
+    header, payload = bytes(data[: HEADER + 2]), bytes(data[HEADER + 2 + 32 :])
+    forged = header + snapshot._digest(b"unsigned", header, payload) + payload
+    refused(forged, None, "^code by value is accepted only from a signed snapshot$")
+
+
+class GivesWay:
+    """Has others run while it is unpickled."""
+
+    def __reduce__(self):
+        return stackless.schedule, (None,)
+
+
+def refused_code():
+    payload = snapshot.dumps([lambda: 1], KEY, code="value")[HEADER + 2 + 32 :]
+    with pytest.raises(ValueError, match="only from a signed snapshot"):
+        pickle.loads(payload)
+    return True
+
+
+def test_only_what_is_signed_is_trusted_while_several_are_loaded_at_once():
+    def dumped(times):
+        slow = [GivesWay() for _ in range(times)]
+        return snapshot.dumps([slow, lambda: times], KEY, code="value")
+
+    data = [dumped(times) for times in (1, 4, 2)]
+    loaded, tried = [], []
+
+    def loads(each):
+        loaded.append(snapshot.loads(each, KEY)[1]())
+
+    def tries():
+        for _ in range(8):
+            tried.append(refused_code())
+            stackless.schedule()
+
+    for each in data:
+        tasklet(loads)(each)
+    tasklet(tries)()
+    stackless.run()
+    assert (loaded, tried) == ([1, 2, 4], [True] * 8)
+
+
+TRAVELS = """
+    import sys
+    from stackless import snapshot
+    for _ in range(2):
+        with open(sys.argv[1], "rb") as file:
+            made = snapshot.loads(file.read(), key=b"key")
+        made.run()
+        if made.alive:
+            data = snapshot.dumps(made, key=b"key", code=sys.argv[2])
+            with open(sys.argv[1], "wb") as file:
+                file.write(data)
+"""
+
+
+def travels(tmp_path, module, code):
+    """Run a tasklet on in one process after the other, twice in each; return what they print."""
+    (tmp_path / "worker.py").write_text(module)
+    data, printed = tmp_path / "snapshot", []
+    child_lines(MAKES, str(tmp_path), str(data), "value")
+    while not printed:
+        printed = child_lines(TRAVELS, str(data), code)
+    return printed
+
+
+TAKES_MUCH_ALONG = """
+import functools, stackless
+FACTOR, CALLS = 3, []
+def unused():
+    return CONNECTION
+CONNECTION = open(__file__)
+def numbers():
+    for number in range(4):
+        yield helper(number)
+def helper(number):
+    CALLS.append(number)
+    return number * FACTOR
+class Adder:
+    def __init__(self, start):
+        self.total = start
+    @property
+    def doubled(self):
+        return self.total * 2
+    @classmethod
+    def made(cls, start):
+        return cls(start)
+    @staticmethod
+    def plus(one, other):
+        return one + other
+    def add(self, number):
+        self.total = self.plus(self.total, number)
+        return self
+def work(steps):
+    values, adder = numbers(), Adder.made(steps)
+    add, count = functools.partial(Adder.add, adder), 0
+    def counts():
+        nonlocal count
+        count += 1
+    for number in values:
+        add(number)
+        counts()
+        stackless.schedule_remove()
+    print("total", adder.total, adder.doubled, count, CALLS)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "printed"),
+    [(MODULE, "total 34"), (TAKES_MUCH_ALONG, "total 22 44 4 [0, 1, 2, 3]")],
+    ids=["functions", "classes, generators and more"],
+)
+def test_what_came_with_its_code_can_be_sent_on_with_its_code(tmp_path, module, printed):
+    assert travels(tmp_path, module, "value")[0] == printed
+
+
+def test_what_came_with_its_code_cannot_be_sent_on_without_it(tmp_path):
+    with pytest.raises(AssertionError) as raised:
+        travels(tmp_path, MODULE, "reference")
+    assert "PicklingError: tasklet 'work' → frame work (worker.py:11) → function: " in str(
+        raised.value
+    )
+
+
 # ---- describe ------------------------------------------------------------------------------------
 
 
@@ -311,6 +439,89 @@ def test_describe_tells_what_has_not_started_and_what_is_handled():
     assert "handles" in text
     assert "KeyError" in text
     handling.kill()
+
+
+def unsigned(payload):
+    header = snapshot._MAGIC + bytes((0, *sys.version_info[:2]))
+    return header + snapshot._digest(b"unsigned", header, payload) + payload
+
+
+def laughs():
+    """Return a pickle of 500 bytes, whose text would have 10 ** 70 characters."""
+    value = ("ha",) * 3
+    for _ in range(150):
+        value = (value,) * 3
+    return pickle.dumps(value)
+
+
+def many(opcodes, times):
+    return opcodes * times + b"."
+
+
+LONG = "n" * 100_000
+AWKWARD = {
+    "laughs": laughs(),
+    "a large int": pickle.dumps([10**5000, -(10**5000)]),
+    "much text": pickle.dumps([LONG, LONG.encode(), bytearray(LONG.encode())]),
+    "many items": pickle.dumps([*range(200_000)]),
+    "many tasklets": many(b"cstackless\ntasklet\n)R(K\0NK\0]NNNNtb0", 20_000)[:-1] + b"N.",
+    "many kinds": b"(" + b"".join(b"cm\nn%d\n)R" % n for n in range(5_000)) + b"l.",
+    "a deep key": b"}" + b")" + b"\x85" * 300_000 + b"Ns.",
+    "deep lists": b"]" * 100_000 + b"a" * 99_999 + b".",
+    "arguments shared by many": b"("
+    + b"N" * 50_000
+    + b"tq\0cm\nn\nq\1"
+    + b"h\1h\0R0" * 5_000
+    + b".",
+    "keys that can't be hashed": pickle.dumps([{1: 2}, {3}, frozenset([4])]) + b"]Ns",
+    "an extension": b"\x82\xf0.",
+    "names on several lines": pickle.dumps(["a\nb\x1b[31m\u202e\ud800"]),
+    "a class of several lines": b"\x8c\x03m\nm\x8c\x08a\n\x1b[31mb\x93)R.",
+    "lines of a frame": pickle.dumps([["a\n" * 1000, LONG]]),
+}
+BROKEN = {
+    "more bytes than there are": b"\x96" + b"\xff" * 7 + b"\0.",
+    "nothing": b"",
+    "no end": b"]",
+    "a call of a list": b"])R.",
+    "an empty stack": b"R.",
+    "a number that is none": b"Ix\n.",
+}
+
+
+@pytest.mark.parametrize("payload", AWKWARD.values(), ids=AWKWARD)
+def test_describe_has_a_limit_and_is_printable(payload):
+    text = snapshot.describe(unsigned(payload))
+    assert len(text) < 50_000
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert all(len(line) < 1_000 for line in text.split("\n"))
+
+
+@pytest.mark.parametrize("payload", BROKEN.values(), ids=BROKEN)
+def test_describe_of_a_broken_pickle_is_a_snapshot_error(payload):
+    with pytest.raises(snapshot.SnapshotError, match=r"^the snapshot can't be read: "):
+        snapshot.describe(unsigned(payload))
+
+
+def holds_much(number, text):
+    held = {"k": [number, text]}
+    try:
+        raise KeyError(text)
+    except KeyError:
+        schedule_remove(number)
+    return held
+
+
+def test_describe_tells_the_beginning_of_what_is_large():
+    orders = [started(holds_much, 10**5000, "x" * 1000) for _ in range(400)]
+    text = snapshot.describe(snapshot.dumps(orders))
+    lines = text.split("\n")
+    assert lines[2] == "tasklet 1: test_snapshot.Order, mailbox <int of 16610 bits>"
+    assert f"      <int of 16610 bits>\n      {'x' * 53!r}..."[:-5] in text
+    assert "... 400 tasklets in all" in lines
+    assert len(lines) < 1_150
+    for each in orders:
+        each.kill()
 
 
 # ---- the way to the culprit ----------------------------------------------------------------------
@@ -373,6 +584,64 @@ def test_what_a_reduce_raises_names_the_way_too():
 
     path, reason = path_to([Refuses()])
     assert (path, reason) == (["list", "[0]", "Refuses"], "not me")
+
+
+def test_the_error_names_the_way_through_exceptions_generators_and_methods():
+    def generator(lock):
+        yield lock
+
+    class Holds:
+        def method(self):
+            return self
+
+    error = KeyError(threading.Lock())
+    path, _ = path_to([error])
+    assert path == ["list", "[0]", "arguments", "[0]", "lock"]
+    values = generator(threading.Lock())
+    next(values)
+    path, _ = path_to({"values": values})
+    assert path[:2] == ["dict", "['values']"]
+    assert path[-2:] == ["local 'lock'", "lock"]
+    partial = functools.partial(print, threading.Lock())
+    assert path_to([partial])[0][-2:] == ["[0]", "lock"]
+
+
+def test_the_error_names_a_global_variable_where_code_is_taken_by_value(tmp_path):
+    (tmp_path / "shop.py").write_text("import threading\nLOCK = threading.Lock()\ndef f(): LOCK\n")
+    child = """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        import pickle, shop
+        from stackless import snapshot
+        try:
+            snapshot.dumps([shop.f], b"key", code="value")
+        except pickle.PicklingError as error:
+            print(error)
+    """
+    (line,) = child_lines(child, str(tmp_path))
+    assert line.startswith("list → [0] → global 'LOCK' → lock: ")
+
+
+def linked(following):
+    schedule_remove()
+    return following
+
+
+def test_the_error_names_the_beginning_of_a_way_that_is_too_long():
+    chain = [None]
+    for _ in range(20_000):
+        chain.append(started(linked, chain[-1]))
+    with pytest.raises(RecursionError) as raised:
+        snapshot.dumps(chain[-1])
+    path, _, reason = str(raised.value).partition(": ")
+    steps = path.split(" → ")
+    line = linked.__code__.co_firstlineno + 1
+    assert steps[0] == "tasklet 'order-17'"
+    assert steps[1:3] == [f"frame linked (test_snapshot.py:{line})", "local 'following'"]
+    assert steps[-1] == "..."
+    assert reason == "too many objects hold one another: pickle goes into each from the one before"
+    for each in chain[1:]:
+        each.kill()
 
 
 def test_the_current_tasklet_is_an_error_and_goes_on():

@@ -6,10 +6,12 @@ import io
 import types
 
 import stackless
+from stackless import _wrap
 from stackless._stackless import _generator_function
 
 FIXED_ITEMS = 6  # what comes before the values of an entry: interp/portable.hpp
-_MOST = 10_000  # objects looked at
+_LONGEST = {RecursionError: 12}  # steps of a path, where it would go on and on
+_MOST = 1_000
 
 
 class _Nowhere(io.RawIOBase):
@@ -17,13 +19,11 @@ class _Nowhere(io.RawIOBase):
         return len(data)
 
 
-def _fails(value, pickler):
+def _fails(value, pickler, kind):
     try:
         pickler(_Nowhere()).dump(value)
-    except RecursionError:
-        return False
-    except Exception:  # whatever its __reduce__ raises
-        return True
+    except Exception as error:  # whatever its __reduce__ raises
+        return isinstance(error, RecursionError) == (kind is RecursionError)
     return False
 
 
@@ -82,7 +82,40 @@ def _in_tasklet(tasklet):
     yield from (("options", options), ("attributes", attributes))
 
 
-def _children(value):
+def _in_function(function, by_value):
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        yield f"closure {name!r}", cell
+    yield "defaults", function.__defaults__
+    yield "defaults", function.__kwdefaults__
+    for name, each in function.__dict__.items():
+        yield f".{name}", each
+    variables = function.__globals__
+    for name in {*_wrap.names_in(function.__code__)} & variables.keys() if by_value else ():
+        yield f"global {name!r}", variables[name]
+
+
+def _in_generator(generator):
+    entry, _, exception, *_ = _wrap.reduce_generator(generator)[2]
+    if isinstance(entry, tuple):
+        yield from _in_entry(entry)
+    yield "exception", exception
+
+
+def _in_reduced(reduced):
+    """Yield what pickle's own protocol says that a value is made of."""
+    if not isinstance(reduced, tuple):
+        return
+    yield "arguments", reduced[1]
+    state = reduced[2] if len(reduced) > 2 else None
+    for place, part in enumerate(state if isinstance(state, tuple) else (state,)):
+        if isinstance(part, dict):
+            for name, each in part.items():
+                yield f".{name}", each
+        else:
+            yield f"state[{place}]", part
+
+
+def _children(value, by_value):
     """Yield what a value holds, each with how to get there."""
     if isinstance(value, stackless.tasklet):
         yield from _in_tasklet(value)
@@ -99,42 +132,42 @@ def _children(value):
     elif isinstance(value, types.CellType):
         yield "contents", value.cell_contents
     elif isinstance(value, types.FunctionType):
-        for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
-            yield f"closure {name!r}", cell
-        yield "defaults", value.__defaults__
+        yield from _in_function(value, by_value)
     elif isinstance(value, types.MethodType):
         yield "self", value.__self__
+        yield "function", value.__func__
+    elif isinstance(value, _wrap.GENERATORS):
+        yield from _in_generator(value)
+    elif isinstance(value, BaseException):
+        yield from _in_reduced(_wrap.stand_in(value).__reduce_ex__(4))
     elif not isinstance(value, type):
-        reduced = value.__reduce_ex__(4)
-        if isinstance(reduced, tuple):
-            yield "arguments", reduced[1]
-            state = reduced[2] if len(reduced) > 2 else None
-            for part in state if isinstance(state, tuple) else (state,):
-                for name, each in part.items() if isinstance(part, dict) else ():
-                    yield f".{name}", each
+        yield from _in_reduced(value.__reduce_ex__(4))
 
 
-def path_to_culprit(value, pickler):
-    """Return the way from `value` to the innermost object that can't be pickled."""
-    path = [_label(value)]
+def path_to_culprit(value, pickler, kind=Exception):
+    """Return the way from `value` to the innermost object that can't be pickled.
+
+    `kind` RecursionError: the beginning of a way that is too long for pickle.
+    """
+    path, kept = [_label(value)], [value]
     seen = set()
-    while len(seen) < _MOST:
+    by_value = getattr(pickler, "takes_globals", False)
+    longest = _LONGEST.get(kind, _MOST)
+    while len(path) <= longest:
         seen.add(id(value))
         try:
-            for step, child in _children(value):
-                child = (
-                    getattr(child, "object", child)
-                    if type(child).__name__.startswith("_Stand")
-                    else child
-                )
-                if id(child) not in seen and _fails(child, pickler):
+            for step, child in _children(value, by_value):
+                child = child.object if isinstance(child, _wrap.StandIn) else child
+                if id(child) not in seen and _fails(child, pickler, kind):
                     path.append(step)
-                    value = child
+                    kept.append(value := child)  # else its id() might be another's
                     break
             else:
                 break
         except Exception:  # a __reduce__ that raises is the culprit
             break
-    if len(path) > 1:
+    if len(path) > longest:
+        path.append("...")
+    elif len(path) > 1:
         path.append(_label(value))
     return " → ".join(path)

@@ -7,25 +7,28 @@ Both picklers look at the type of a function, an exception or a class before the
 and ``copy.deepcopy()`` doesn't copy the object whose method written in C it finds. So the frames of
 tasklets and generators, and cells, don't hand them over as they are, but as stand-ins, which are
 what they stand for once they are unpickled.
+
+What is stored can be loaded, and is the same then; or it is refused. So a function is stored by its
+name only if it is found there, and a bound method by its name only if that leads to its function.
 """
 
 from __future__ import annotations
 
 import builtins
+import copy
 import copyreg
 import gc
 import importlib
-import marshal
 import sys
-import threading
 import types
 import weakref
+from contextlib import suppress
 from functools import partial
+from operator import is_
 
 from stackless import _stackless
 from stackless._stackless import (
     _code_hash,
-    _generator_function,
     _generator_state,
     _set_hooks,
     _traceback_frame,
@@ -55,8 +58,11 @@ class _Stand(StandIn):
         if isinstance(self.object, BaseException):
             return _reduce_exception(self.object, protocol)
         if isinstance(self.object, types.BuiltinMethodType):
-            return self.object.__reduce__()
+            return _reduce_builtin_method(self.object)
         return reduce_function(self.object)
+
+    def __deepcopy__(self, memo):
+        return _remade(self, memo, self.__reduce_ex__(_PROTOCOL))
 
 
 # As long as a pickler remembers a stand-in, it has to get the same one for the same object.
@@ -71,6 +77,11 @@ def stand_in(object, kind=_Stand):
     return found
 
 
+def itself(value):
+    """Return the value: an object that elsewhere in the pickle has a stand-in is that one's."""
+    return value
+
+
 # ---- code ----------------------------------------------------------------------------------------
 
 
@@ -80,6 +91,12 @@ def codes_in(code):
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from codes_in(constant)
+
+
+def names_in(code):
+    """Yield the names that a code object and those in it use, of global variables among others."""
+    for each in codes_in(code):
+        yield from each.co_names
 
 
 def _code_of_module(name):
@@ -177,6 +194,9 @@ class CodeStandIn(_Stand):
     def __reduce_ex__(self, protocol):
         return _reduce_code(self.object, self.module)
 
+    def __deepcopy__(self, memo):
+        return self.object
+
 
 def _code_for(function_):
     found = stand_in(function_.__code__, CodeStandIn)
@@ -200,20 +220,64 @@ class GlobalsStandIn(_Stand):
     __slots__ = ()
 
     def __reduce_ex__(self, protocol):
-        return namespace, (self.object["__name__"],)
+        name = self.object.get("__name__")
+        owner = sys.modules.get(name)
+        if owner is None or vars(owner) is not self.object:
+            raise TypeError(
+                f"a function of {name} can't be pickled: its global variables are no module's"
+            )
+        return namespace, (name,)
+
+    def __deepcopy__(self, memo):
+        return self.object
 
 
-def _globals_for(function_):
-    variables = function_.__globals__
-    owner = sys.modules.get(variables.get("__name__"))
-    if owner is None or vars(owner) is not variables:
-        raise TypeError(
-            f"{function_.__qualname__}() can't be pickled: its global variables are no module's"
-        )
-    return stand_in(variables, GlobalsStandIn)
+def _mangled(name, owner):
+    """Return what a class calls an attribute that is so called in its source."""
+    private = name.startswith("__") and not name.endswith("__")
+    return f"_{owner.lstrip('_')}{name}" if private and owner.strip("_") else name
+
+
+def _underlying(attribute):
+    """Return the function that a class has made a method."""
+    return getattr(attribute, "__func__", None) if isinstance(attribute, _METHODS) else attribute
+
+
+_METHODS = classmethod, staticmethod
+
+
+def function_in(owner, name):
+    """Return a function of a class, as the class has it."""
+    if not isinstance(owner, type) or not isinstance(name, str):
+        raise TypeError("a class's function is pickled by the class and a name")
+    found = _underlying(vars(owner).get(name))
+    if not isinstance(found, types.FunctionType):
+        raise ValueError(f"there is no function {name} in class {owner.__qualname__} any more")
+    return found
+
+
+def _place_in_class(function_):
+    """Return what function_in() takes to find a function, or None."""
+    *path, name = function_.__qualname__.split(".")
+    owner = sys.modules.get(function_.__module__)
+    for part in path:
+        owner = getattr(owner, part, None)
+    if not path or not isinstance(owner, type):
+        return None
+    attributes = vars(owner)
+    for each in _mangled(name, path[-1]), *attributes:
+        if _underlying(attributes.get(each)) is function_:
+            return owner, each
+    return None
 
 
 def reduce_function(value):
+    """Return how a function is pickled that can't be imported by its name."""
+    place = _place_in_class(value)
+    return (function_in, place) if place is not None else function_by_value(value)
+
+
+def function_by_value(value):
     """Return what a function is made of, for pickle."""
     attributes = {
         "__name__": value.__name__,
@@ -233,24 +297,17 @@ def reduce_function(value):
     }
     return (
         function,
-        (_code_for(value), _globals_for(value)),
+        (_code_for(value), stand_in(value.__globals__, GlobalsStandIn)),
         (value.__closure__, changed),
     )
 
 
 # ---- code by value: snapshot.dumps(code="value") -------------------------------------------------
 
-# Whether what is being unpickled in this thread was signed with the key that was given.
-trusted = threading.local()
-
 
 def code_by_value(version, data):
-    """Return a code object that came along in a signed snapshot."""
-    if not getattr(trusted, "code", False):
-        raise ValueError("code by value is accepted only from a signed snapshot")
-    if tuple(version) != sys.version_info[:2]:
-        raise ValueError("the code was pickled by Python {}.{}".format(*version))
-    return marshal.loads(data)
+    """Refuse a code object: the unpickler of a signed snapshot takes it, and does not ask here."""
+    raise ValueError("code by value is accepted only from a signed snapshot")
 
 
 def new_namespace(name):
@@ -286,6 +343,7 @@ _shells = {
     types.CoroutineType: coroutine,
     types.AsyncGeneratorType: async_generator,
 }
+GENERATORS = tuple(_shells)
 
 
 def _code_of_generator(value):
@@ -295,10 +353,17 @@ def _code_of_generator(value):
     raise TypeError(f"{value!r} has no code")
 
 
-def _reduce_generator(value):
-    runs = _generator_function(value)
-    code_ = _code_for(runs) if runs is not None else _code_of_generator(value)
+def reduce_generator(value):
+    """Return what a generator or coroutine is made of, for pickle."""
+    # Generators can be pickled everywhere, since one in a list of a tasklet's meets the same
+    # pickler; but none of ours has to be copied in part, which would share what it iterates over.
+    if sys._getframe(1).f_code is copy.copy.__code__:
+        raise TypeError(f"cannot pickle {type(value).__name__!r} object")
     state = _generator_state(value)
+    entry = state[0]
+    runs = entry[0] if type(entry) is tuple else entry
+    runs = runs.object if isinstance(runs, StandIn) else runs
+    code_ = _code_for(runs) if runs is not None else _code_of_generator(value)
     if type(value) is types.AsyncGeneratorType and state[3] is not None:
         state = (*state[:3], _hooks(state[3]), *state[4:])
     return _shells[type(value)], (code_, value.__name__, value.__qualname__), state
@@ -342,12 +407,104 @@ def _reduce_athrow(value):
 # ---- exceptions and tracebacks -------------------------------------------------------------------
 
 
+_HEAP_TYPE = 1 << 9  # Include/object.h, Py_TPFLAGS_HEAPTYPE
+
+
+def exception(kind, args):
+    """Return an exception of which the class's own __init__() is not called."""
+    if not isinstance(kind, type) or not issubclass(kind, BaseException):
+        raise TypeError("the class of an exception is needed")
+    base = kind
+    while base.__flags__ & _HEAP_TYPE:
+        base = base.__base__
+    made = base.__new__(kind, *args)
+    if args:
+        base.__init__(made, *args)
+    return made
+
+
+def _is_called_in_vain(kind):
+    """Whether a class may not take what Python's own __reduce__() says it is made of."""
+    if not isinstance(kind.__reduce__, types.MethodDescriptorType):
+        return False  # it has one of its own
+    if kind.__reduce_ex__ is not object.__reduce_ex__:
+        return False
+    written_in_c = isinstance(kind.__init__, types.WrapperDescriptorType) and isinstance(
+        kind.__new__, types.BuiltinMethodType
+    )
+    return not written_in_c or issubclass(kind, BaseExceptionGroup)
+
+
+def _fields_of(kind):
+    """Return what exceptions of a class have besides a dictionary: name and descriptor of each."""
+    found = {}
+    for owner in kind.__mro__:
+        if not issubclass(BaseException, owner):
+            for name, attribute in vars(owner).items():
+                found.setdefault(name, attribute)
+    # Python itself leaves out whose attribute was asked for.
+    if issubclass(kind, AttributeError):
+        found.pop("obj", None)
+    return {
+        name: attribute
+        for name, attribute in found.items()
+        if isinstance(attribute, types.MemberDescriptorType | types.GetSetDescriptorType)
+        and name not in ("__dict__", "__weakref__")
+    }
+
+
+def _get(field, value):
+    try:
+        return field.__get__(value)
+    except (AttributeError, TypeError):
+        return None
+
+
+def _parts_of_exception(value, args):
+    """Return what exception() takes, and the state of what it makes of that."""
+    kind, state = type(value), dict(value.__dict__)
+    if isinstance(value, BaseExceptionGroup):
+        args = value.message, list(value.exceptions)
+    try:
+        blank = exception(kind, args)
+    except Exception:  # the arguments are those of its own __init__()
+        args = ()
+        blank = exception(kind, args)
+    for name, field in _fields_of(kind).items():
+        if (mine := _get(field, value)) is not _get(field, blank):
+            with suppress(AttributeError, TypeError):  # of what can't be set
+                field.__set__(blank, mine)
+                state[name] = mine
+    if len(blank.args) != len(value.args) or not all(map(is_, blank.args, value.args)):
+        state["args"] = value.args
+    if isinstance(value, BaseExceptionGroup) and len(value.args) == len(args):
+        state.pop("args", None)
+    return args, state
+
+
+def _all_wrapped(value):
+    """Return what a value is pickled by, and so each item of a list or tuple of exceptions."""
+    if type(value) in (list, tuple) and any(isinstance(each, BaseException) for each in value):
+        return type(value)(map(_wrapped, value))
+    return _wrapped(value)
+
+
 def _reduce_exception(value, protocol):
     # Its own state, and what that leaves out: cause, context and traceback.
     reduced = value.__reduce_ex__(protocol)
     if isinstance(reduced, str) or (len(reduced) > 2 and not isinstance(reduced[2], dict | None)):
         return reduced
-    state = dict(reduced[2] or {}) if len(reduced) > 2 else {}
+    make, args, *rest = reduced
+    state = dict(rest[0] or {}) if rest else {}
+    if _is_called_in_vain(type(value)):
+        make, rest = exception, []
+        args, state = _parts_of_exception(value, args)
+    args = tuple(map(_all_wrapped, args))
+    if make is exception:
+        args = type(value), args
+    state = {name: _all_wrapped(each) for name, each in state.items()}
+    if "args" in state:
+        state["args"] = tuple(map(_all_wrapped, value.args))
     if value.__cause__ is not None:
         state["__cause__"] = stand_in(value.__cause__)
     if value.__context__ is not None:
@@ -356,7 +513,7 @@ def _reduce_exception(value, protocol):
         state["__traceback__"] = value.__traceback__
     if value.__suppress_context__:
         state["__suppress_context__"] = True
-    return (*reduced[:2], state or None, *reduced[3:])
+    return make, args, state or None, *rest[1:]
 
 
 _NOWHERE = (lambda: None).__code__  # on one line, whichever that is
@@ -452,14 +609,130 @@ def coroutine_wrapper(wrapped):
     return wrapped.__await__()
 
 
+# ---- methods -------------------------------------------------------------------------------------
+# By itself pickle has a bound method come back as getattr(instance, name), whatever that is: of the
+# method that super() has found, another class's; of a private one, or one of no class, nothing.
+
+
+def method(function_, instance):
+    """Return a method that is not, or not by its own name, what the instance has."""
+    return types.MethodType(function_, instance)
+
+
 def bound_slot(owner, name, instance):
     """Return `super().name` of an instance, where a class written in C has the method."""
-    return vars(owner)[name].__get__(instance)
+    attribute = vars(owner)[name]
+    if isinstance(attribute, types.ClassMethodDescriptorType):
+        return attribute.__get__(None, instance)
+    return attribute.__get__(instance)
 
 
 def _reduce_bound_slot(value):
-    # By itself it would come back as getattr(instance, name): that of the instance's own class.
     return bound_slot, (value.__objclass__, value.__name__, _wrapped(value.__self__))
+
+
+def _attributes(instance, name):
+    """Yield the classes that have an attribute of that name, and what it is, as getattr() asks."""
+    if isinstance(instance, type):
+        owners = *instance.__mro__, *type(instance).__mro__
+    else:
+        owners = type(instance).__mro__
+        if name in getattr(instance, "__dict__", ()):
+            yield None, instance.__dict__[name]
+    for owner in owners:
+        if name in vars(owner):
+            yield owner, vars(owner)[name]
+
+
+def _binds(owner, attribute, instance):
+    """Whether what a class has there is bound to that instance when it is asked for."""
+    of_class = isinstance(instance, type) and owner in instance.__mro__
+    kind = classmethod if of_class else types.FunctionType
+    return owner is not None and isinstance(attribute, kind)
+
+
+def _reduce_method(value):
+    function_, instance = value.__func__, value.__self__
+    name = getattr(function_, "__name__", None)
+    of = getattr(function_, "__qualname__", "").rpartition(".")[0].rpartition(".")[2]
+    for each in (name, _mangled(name, of)) if isinstance(name, str) else ():
+        owner, found = next(_attributes(instance, each), (None, None))
+        if _binds(owner, found, instance) and _underlying(found) is function_:
+            return getattr, (instance, each)
+    return method, (_wrapped(function_), instance)
+
+
+def _reduce_builtin_method(value):
+    instance, name = value.__self__, value.__name__
+    reduced = value.__reduce__()
+    if isinstance(reduced, str):
+        return reduced
+    first = True
+    for owner, found in _attributes(instance, name):
+        if isinstance(found, types.MethodDescriptorType | types.ClassMethodDescriptorType):
+            try:
+                if bound_slot(owner, name, instance) == value:
+                    return reduced if first else (bound_slot, (owner, name, instance))
+            except TypeError:  # it is a method of other objects
+                pass
+        first = False
+    if getattr(instance, name, None) == value:
+        return reduced
+    raise TypeError(f"{value!r} can't be pickled: {type(instance).__name__}.{name} is another one")
+
+
+# ---- deep copies ---------------------------------------------------------------------------------
+# copy.deepcopy() takes functions and C functions' methods for constants. Inside of a tasklet or a
+# generator they are not: two copies of a computation must not share variables. So the
+# tables of Lib/copy.py (3.11 to 3.15) lead to functions that ask the copy's memo where they are.
+
+_FUNCTIONS_TOO = "stackless: functions too"  # a key of a deepcopy()'s memo
+
+
+_PROTOCOL = 4
+
+
+def deepcopy(value, memo):
+    """Return a copy of a tasklet or generator with all that is in it."""
+    memo[_FUNCTIONS_TOO] = True
+    is_generator = type(value) in _shells
+    reduced = reduce_generator(value) if is_generator else value.__reduce_ex__(_PROTOCOL)
+    return _remade(value, memo, reduced)
+
+
+def _remade(value, memo, reduced):
+    make, args, *rest = reduced
+    if make not in (function, *_shells.values()):
+        return copy._reconstruct(value, memo, *reduced)
+    made = memo[id(value)] = make(*copy.deepcopy(args, memo))
+    # To set the state changes the type. Who tells a profile function of 3.12 or later that a method
+    # has returned looks for the method once more (Python/legacy_tracing.c).
+    set_state = made.__setstate__
+    set_state(copy.deepcopy(rest[0], memo))
+    return made
+
+
+def _deepcopy_function(value, memo):
+    stand = _wrapped(value) if _FUNCTIONS_TOO in memo else value
+    return value if stand is value else copy.deepcopy(stand, memo)
+
+
+def _deepcopy_method(value, memo):
+    function_ = value.__func__
+    if _FUNCTIONS_TOO in memo:
+        function_ = copy.deepcopy(function_, memo)
+    return types.MethodType(function_, copy.deepcopy(value.__self__, memo))
+
+
+def _install_deepcopy():
+    constants = types.FunctionType, types.BuiltinFunctionType
+    if hasattr(copy, "_atomic_types"):  # 3.14+: Lib/copy.py asks it before it asks the other
+        copy._atomic_types = copy._atomic_types.difference(constants)
+    for kind in constants:
+        copy._deepcopy_dispatch[kind] = _deepcopy_function
+    copy._deepcopy_dispatch[types.MethodType] = _deepcopy_method
+    for kind in _shells:
+        copy._deepcopy_dispatch[kind] = deepcopy
 
 
 def _type_of_wrapper():
@@ -475,7 +748,7 @@ def _type_of_wrapper():
 def install() -> None:
     """Have pickle and copy know how."""
     for kind in _shells:
-        copyreg.pickle(kind, _reduce_generator)
+        copyreg.pickle(kind, reduce_generator)
     for make in dict_keys, dict_values, dict_items:
         copyreg.pickle(type(make({})), partial(_reduce_by_referent, make))
     copyreg.pickle(types.CodeType, _reduce_code)
@@ -484,5 +757,8 @@ def install() -> None:
     copyreg.pickle(types.ModuleType, _reduce_module)
     copyreg.pickle(_stackless._AsendType, _reduce_asend)
     copyreg.pickle(_stackless._AthrowType, _reduce_athrow)
+    copyreg.pickle(types.MethodType, _reduce_method)
+    copyreg.pickle(types.BuiltinMethodType, _reduce_builtin_method)
     copyreg.pickle(types.MethodWrapperType, _reduce_bound_slot)
     copyreg.pickle(_type_of_wrapper(), partial(_reduce_by_referent, coroutine_wrapper))
+    _install_deepcopy()

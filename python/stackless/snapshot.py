@@ -18,12 +18,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import io
+import itertools
 import marshal
+import os
 import pickle
 import site
 import sys
 import types
+from collections import Counter
 from pathlib import Path
+from typing import ClassVar
 
 from stackless import _wrap
 from stackless._path import FIXED_ITEMS, path_to_culprit
@@ -44,9 +48,13 @@ class _ByValue:
         """Return how `obj` is to be pickled: see the standard library's manual."""
         if isinstance(obj, types.FunctionType | BaseException):
             stand = _wrapped(obj)
-            return NotImplemented if stand is obj else stand.__reduce_ex__(pickle.DEFAULT_PROTOCOL)
+            return NotImplemented if stand is obj else (_wrap.itself, (stand,))
         if isinstance(obj, type):
             return self._reduce_class(obj)
+        if isinstance(obj, property):
+            return property, (obj.fget, obj.fset, obj.fdel, obj.__doc__)
+        if isinstance(obj, classmethod | staticmethod):
+            return type(obj), (obj.__func__,)
         return NotImplemented
 
     def _reduce_class(self, obj, by_value=False):
@@ -92,66 +100,114 @@ def _is_importable(obj):
 # ---- code by value -------------------------------------------------------------------------------
 
 _installed = tuple(
-    str(Path(each).resolve())
-    for each in (Path(types.__file__).parent, *site.getsitepackages(), Path(__file__).parent)
+    str(Path(each).resolve()) + os.sep
+    for each in (Path(types.__file__).parent, *site.getsitepackages())
 )
 
 
 def _is_installed(module):
-    """Whether a module will be there wherever there is this Python."""
+    """Whether a module will be there wherever there are this Python and this package."""
     found = sys.modules.get(module)
-    path = getattr(found, "__file__", None)
-    return found is not None and (path is None or str(Path(path).resolve()).startswith(_installed))
+    if found is None or module == "__main__":
+        return False
+    if module.partition(".")[0] == "stackless":
+        return True
+    if (path := getattr(found, "__file__", None)) is not None:
+        return str(Path(path).resolve()).startswith(_installed)
+    return getattr(getattr(found, "__spec__", None), "origin", None) in ("built-in", "frozen")
 
 
-def _names_in(code):
-    for each in _wrap.codes_in(code):
-        yield from each.co_names
+class _Namespace:
+    """The global variables of a module, those that are named by functions on their way out."""
 
+    def __init__(self, stand):
+        self.stand, self.named, self.written = stand, set(), set()
 
-def _named_in(variables):
-    """Return those global variables of a module that any of its functions names."""
-    names = set()
-    for value in list(variables.values()):
-        for function in (value, *vars(value).values()) if isinstance(value, type) else (value,):
-            if isinstance(function, types.FunctionType):
-                names.update(_names_in(function.__code__))
-    return {name: variables[name] for name in sorted(names) if name in variables}
+    def take_more(self):
+        """Return those that have been named since, as a dictionary."""
+        variables, more = self.stand.object, sorted(self.named - self.written)
+        self.written.update(more)
+        return {name: variables[name] for name in more if name in variables}
 
 
 class _Rest:
     """What the namespaces hold, each of which may lead to others: so it is asked for last."""
 
-    def __init__(self, waiting):
-        self.waiting = waiting
+    def __init__(self, namespaces):
+        self.namespaces = namespaces
 
     def __reduce_ex__(self, protocol):
-        if not self.waiting:
-            return tuple, ()
-        namespace = self.waiting.pop()
-        return _wrap.fill_namespace, (namespace, _named_in(namespace.object), _Rest(self.waiting))
+        for each in self.namespaces.values():
+            if more := each.take_more():
+                return _wrap.fill_namespace, (each.stand, more, _Rest(self.namespaces))
+        return tuple, ()
 
 
 class _ValuePickler(Pickler):
     """A pickler that takes all code by value that is not part of an installed package."""
 
-    def __init__(self, file, protocol):
+    takes_globals = True
+
+    def __init__(self, file, protocol=None):
         super().__init__(file, protocol)
-        self.rest = _Rest([])
+        self.namespaces: dict[int, _Namespace] = {}
+
+    def dump(self, obj):
+        super().dump((obj, _Rest(self.namespaces)))
 
     def reducer_override(self, obj):
         if isinstance(obj, types.CodeType):
             return _wrap.code_by_value, (sys.version_info[:2], marshal.dumps(obj))
-        if isinstance(obj, _wrap.GlobalsStandIn):
-            self.rest.waiting.append(obj)
-            return _wrap.new_namespace, (obj.object["__name__"],)
         if isinstance(obj, _wrap.CodeStandIn):
             return self.reducer_override(obj.object)
-        if isinstance(obj, types.FunctionType) and not _is_installed(obj.__module__):
-            return _wrap.reduce_function(obj)
+        if isinstance(obj, _wrap.GlobalsStandIn):
+            return self._reduce_globals(obj)
+        function = obj.object if isinstance(obj, _wrap.StandIn) else obj
+        if isinstance(function, types.FunctionType) and not _is_installed(function.__module__):
+            return self._reduce_function(function) if function is not obj else self._as_stand(obj)
         if isinstance(obj, type) and not _is_installed(obj.__module__):
             return self._reduce_class(obj, by_value=True)
         return super().reducer_override(obj)
+
+    def _as_stand(self, function):
+        return _wrap.itself, (_wrap.stand_in(function),)
+
+    def _reduce_function(self, function):
+        self._namespace_of(function.__globals__).named.update(_wrap.names_in(function.__code__))
+        return _wrap.function_by_value(function)
+
+    def _namespace_of(self, variables):
+        if id(variables) not in self.namespaces:
+            stand = _wrap.stand_in(variables, _wrap.GlobalsStandIn)
+            self.namespaces[id(variables)] = _Namespace(stand)
+        return self.namespaces[id(variables)]
+
+    def _reduce_globals(self, stand):
+        name = stand.object.get("__name__")
+        found = sys.modules.get(name)
+        if _is_installed(name) and vars(found) is stand.object:
+            return NotImplemented
+        self._namespace_of(stand.object)
+        return _wrap.new_namespace, (name,)
+
+
+class _CodeUnpickler(pickle.Unpickler):
+    """Takes code by value.
+
+    It is this unpickler that is trusted, for what it reads is signed, and not whatever is unpickled
+    while it is at work.
+    """
+
+    def find_class(self, module, name):
+        if (module, name) == (_wrap.code_by_value.__module__, _wrap.code_by_value.__qualname__):
+            return _code
+        return super().find_class(module, name)
+
+
+def _code(version, data):
+    if tuple(version) != sys.version_info[:2]:
+        raise ValueError("the code was pickled by Python {}.{}".format(*version))
+    return marshal.loads(data)
 
 
 # ---- the container -------------------------------------------------------------------------------
@@ -184,21 +240,24 @@ def dumps(obj, key=None, *, code="reference", protocol=None):
 
     Raises `pickle.PicklingError` for what can't be pickled, naming the way to it. TypeError or
     ValueError for a wrong `key` or `code`. RuntimeError for a tasklet that is running.
+    RecursionError, with a part of the way, where too many objects hold one another.
     """
     _check_key(key)
     if code not in ("reference", "value"):
         raise ValueError("code is taken by 'reference' or by 'value'")
     if code == "value" and key is None:
         raise ValueError("code is taken by value only into signed snapshots: give a key")
+    pickler = _ValuePickler if code == "value" else Pickler
     file = io.BytesIO()
     try:
-        if code == "value":
-            pickler = _ValuePickler(file, protocol)
-            pickler.dump((obj, pickler.rest))
-        else:
-            Pickler(file, protocol).dump(obj)
+        pickler(file, protocol).dump(obj)
+    except RecursionError as error:
+        where = path_to_culprit(obj, pickler, RecursionError)
+        raise RecursionError(
+            f"{where}: too many objects hold one another: pickle goes into each from the one before"
+        ) from error
     except (pickle.PicklingError, TypeError, AttributeError, ValueError) as error:
-        where = path_to_culprit(obj, Pickler)
+        where = path_to_culprit(obj, pickler)
         raise pickle.PicklingError(f"{where}: {error}") from error
     payload = file.getvalue()
     flags = (_SIGNED if key is not None else 0) | (_CODE if code == "value" else 0)
@@ -228,6 +287,8 @@ def _open(data, key):
             if key is None
             else "the snapshot was not signed with this key, or has been altered"
         )
+    if flags & _CODE and not flags & _SIGNED:
+        raise SnapshotError("code by value is accepted only from a signed snapshot")
     return flags, version, payload
 
 
@@ -251,116 +312,228 @@ def loads(data, key=None):
                 *version, *sys.version_info[:2]
             )
         )
-    if not flags & _CODE:
-        return pickle.loads(payload)
-    before = getattr(_wrap.trusted, "code", False)
-    _wrap.trusted.code = True
-    try:
-        return pickle.loads(payload)[0]
-    finally:
-        _wrap.trusted.code = before
+    return _CodeUnpickler(io.BytesIO(payload)).load()[0] if flags & _CODE else pickle.loads(payload)
 
 
 # ---- looking inside ------------------------------------------------------------------------------
+# What is described is not to be believed. To read it costs time and memory in proportion to its
+# size, the text has a limit, and whatever comes from there is printable and keeps to its line.
+
+_LONGEST = 300  # characters of a value
+_MOST_LINES = 1_000  # about tasklets
+_MOST_KINDS = 100
+_DEEPEST = 3  # containers within one another
+
+
+class _Kind:
+    """What stands for a class or a function."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name):
+        self.name = name
 
 
 class _Inert:
-    """What stands for an object of any class: nothing of it is run."""
+    """What stands for an object of any class, and for dictionaries and sets: it does nothing."""
 
-    name = ""
+    __slots__ = ("args", "items", "name", "state")
 
-    def __new__(cls, *args, **kwargs):
-        self = super().__new__(cls)
-        self.args, self.state, self.items = args, None, []
-        return self
-
-    def __init__(self, *args, **kwargs):
-        pass
+    def __init__(self, name, args=()):
+        self.name, self.args, self.state, self.items = name, args, None, None
 
     def __setstate__(self, state):
         self.state = state
 
-    def __call__(self, *args, **kwargs):
-        return self
+    def extend(self, items):
+        if self.items is None:
+            self.items = []
+        self.items += items
 
     def append(self, item):
-        self.items.append(item)
+        self.extend((item,))
 
-    def extend(self, items):
-        self.items.extend(items)
+    add = append
 
     def __setitem__(self, key, value):
-        self.items.append((key, value))
+        self.extend(((key, value),))
 
 
 class _InertUnpickler(pickle._Unpickler):
-    """An unpickler that makes nothing but `_Inert`s and what pickle itself knows."""
+    """An unpickler that makes nothing but `_Inert`s, lists, tuples and plain values.
+
+    It hashes no key: a tuple may be deeper than the C stack. It calls nothing: an object refers to
+    its arguments, and has no copy of its own.
+    """
+
+    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module, name):
-        return type(name.rpartition(".")[2] or "object", (_Inert,), {"name": f"{module}.{name}"})
+        return _Kind(f"{module}.{name}")
+
+    def get_extension(self, code):
+        self.append(_Kind(f"extension {code}"))
 
     def persistent_load(self, pid):
         return pid
 
+    def _make(self, function, args):
+        if isinstance(function, _Inert):  # what a bound method returns
+            return function
+        if not isinstance(function, _Kind):
+            raise pickle.UnpicklingError(f"a {type(function).__name__} can't be called")
+        return _Inert(function.name, args if isinstance(args, list | tuple) else (args,))
 
-def _text(value, depth=3):
-    if isinstance(value, type) and issubclass(value, _Inert):
-        return value.name
-    if isinstance(value, _Inert):
-        return (
-            f"<{value.name}>"
-            if depth == 0 or not value.args
-            else (f"<{value.name}({', '.join(_text(each, depth - 1) for each in value.args)})>")
-        )
-    if isinstance(value, list | tuple | set | frozenset | dict) and depth == 0:
-        return f"<{type(value).__name__} of {len(value)}>"
-    if isinstance(value, dict):
-        inside = (f"{_text(k, depth - 1)}: {_text(v, depth - 1)}" for k, v in value.items())
-        return "{" + ", ".join(inside) + "}"
-    if isinstance(value, list | tuple):
-        inside = ", ".join(_text(each, depth - 1) for each in value)
-        comma = "," if len(value) == 1 else ""
-        return f"[{inside}]" if isinstance(value, list) else f"({inside}{comma})"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    def _instantiate(self, klass, args):
+        self.append(self._make(klass, args))
+
+    def load_reduce(self):
+        args = self.stack.pop()
+        self.stack[-1] = self._make(self.stack[-1], args)
+
+    def load_newobj_ex(self):
+        del self.stack[-1]
+        self.load_reduce()
+
+    def load_empty_dict(self):
+        self.append(_Inert("dict"))
+
+    def load_dict(self):
+        items = self.pop_mark()
+        self.load_empty_dict()
+        self.stack[-1].extend(zip(items[::2], items[1::2], strict=True))
+
+    def load_empty_set(self):
+        self.append(_Inert("set"))
+
+    def load_frozenset(self):
+        items = self.pop_mark()
+        self.load_empty_set()
+        self.stack[-1].extend(items)
+
+    def load_bytearray8(self):  # pickle's own makes room for as much as the pickle says it has
+        self.load_binbytes8()
+
+
+for _opcode, _load in (
+    *((pickle.REDUCE, _InertUnpickler.load_reduce), (pickle.NEWOBJ, _InertUnpickler.load_reduce)),
+    (pickle.NEWOBJ_EX, _InertUnpickler.load_newobj_ex),
+    (pickle.EMPTY_DICT, _InertUnpickler.load_empty_dict),
+    (pickle.DICT, _InertUnpickler.load_dict),
+    (pickle.EMPTY_SET, _InertUnpickler.load_empty_set),
+    (pickle.FROZENSET, _InertUnpickler.load_frozenset),
+    (pickle.BYTEARRAY8, _InertUnpickler.load_bytearray8),
+):
+    _InertUnpickler.dispatch[_opcode[0]] = _load
+
+
+def _printable(text):
+    """Return the beginning of a text, all in it escaped that could pass for something else."""
+    text = text[:_LONGEST]
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def _plain(value):
+    """Return the text of what holds nothing else."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"<int of {value.bit_length()} bits>"
+    if isinstance(value, str | bytes) and len(value) > 60:
+        return f"{value[:54]!r}..."
+    return repr(value)
+
+
+def _pieces(value, depth=_DEEPEST):
+    """Yield the parts of a value's text, of which there may be more than anybody wants."""
+    if isinstance(value, _Kind):
+        yield value.name
+    elif isinstance(value, list):
+        yield from _items(value, "[]", depth)
+    elif isinstance(value, tuple):
+        yield from _items(value, "()", depth)
+    elif not isinstance(value, _Inert):
+        yield _plain(value)
+    elif value.name in ("dict", "set"):
+        yield from _items(value.items or (), "{}", depth, value.name)
+    else:
+        yield f"<{value.name[:_LONGEST]}"
+        if depth > 0 and value.args:
+            yield from _items(value.args, "()", depth)
+        yield ">"
+
+
+def _items(items, brackets, depth, name=None):
+    if depth == 0:
+        yield f"<{name or type(items).__name__} of {len(items)}>"
+        return
+    yield brackets[0]
+    for place, each in enumerate(items):
+        yield ", " if place else ""
+        if name == "dict" and isinstance(each, tuple) and len(each) == 2:
+            yield from _pieces(each[0], depth - 1)
+            yield ": "
+            yield from _pieces(each[1], depth - 1)
+        else:
+            yield from _pieces(each, depth - 1)
+    yield ",)" if brackets == "()" and len(items) == 1 else brackets[1]
+
+
+def _text(value):
+    """Return the beginning of a value's text."""
+    parts, length = [], 0
+    for each in _pieces(value):
+        parts.append(_printable(each))
+        length += len(parts[-1])
+        if length > _LONGEST:
+            return "".join(parts)[:_LONGEST] + "..."
+    return "".join(parts)
+
+
+def _is_tasklet(value):
+    state = value.state
+    return isinstance(state, tuple) and len(state) == 8 and isinstance(state[3], list)
 
 
 def _describe_tasklet(number, tasklet):
     _, mail, _, frames, exceptions, _, _, reason = tasklet.state
-    yield f"tasklet {number}: {tasklet.name}, mailbox {_text(mail)}"
+    yield f"tasklet {number}: {_printable(tasklet.name)}, mailbox {_text(mail)}"
     if reason is not None:
-        yield f"  can't go on: {reason}"
+        yield f"  can't go on: {_printable(reason) if isinstance(reason, str) else _text(reason)}"
     for frame in frames:
-        if not isinstance(frame, tuple):
-            yield "  " + str(frame).strip().replace("\n", "\n  ")
-        elif len(frame) == FIXED_ITEMS - 1:
-            yield f"  through C code, which keeps {_text(frame[3])}"
-        elif len(frame) < FIXED_ITEMS:
-            yield f"  to start: {_text(frame[0])}, arguments {_text(frame[1:])}"
-        else:
-            owner, instruction, _, code, _, _, *values = frame
-            yield (
-                f"  in {_text(owner)} at instruction {instruction}, code {code & 0xFFFFFFFF:08x}"
-            )
-            for value in values:
-                yield f"      {_text(value)}"
+        yield from _describe_frame(frame)
     if exceptions is not None:
         yield f"  handles {_text(exceptions)}"
 
 
-def _inside(value, seen):
+def _describe_frame(frame):
+    if isinstance(frame, str):
+        for line in frame[: _LONGEST * 2].strip().splitlines():
+            yield f"  {_printable(line)}"
+    elif not isinstance(frame, tuple) or len(frame) < 3:
+        yield "  no frame"
+    elif len(frame) == FIXED_ITEMS - 1:
+        yield f"  through C code, which keeps {_text(frame[3])}"
+    elif len(frame) < FIXED_ITEMS:
+        yield f"  to start: {_text(frame[0])}, arguments {_text(frame[1:])}"
+    else:
+        owner, instruction, _, code, _, _, *values = frame
+        code = f"{code & 0xFFFFFFFF:08x}" if isinstance(code, int) else _text(code)
+        yield f"  in {_text(owner)} at instruction {_text(instruction)}, code {code}"
+        for value in values:
+            yield f"      {_text(value)}"
+
+
+def _inside(value):
     """Yield every inert object that is reached from `value`, each once."""
-    todo = [value]
-    while todo:
-        each = todo.pop(0)
-        if id(each) in seen or not isinstance(each, _Inert | list | tuple | dict | set):
+    seen, todo = set(), [value]
+    for each in todo:  # which grows
+        if id(each) in seen or not isinstance(each, _Inert | list | tuple):
             continue
-        seen[id(each)] = each
+        seen.add(id(each))
         if isinstance(each, _Inert):
             yield each
             todo += [each.items, each.state, each.args]
-        elif isinstance(each, dict):
-            todo += [*each.values(), *each.keys()]
         else:
             todo += each
 
@@ -368,27 +541,38 @@ def _inside(value, seen):
 def describe(data, key=None):
     """Return a text that says what a snapshot contains, without running anything in it.
 
-    A `key` is needed if it is signed: what is altered is not looked at. Raises SnapshotError.
+    It is printable, and has a limit: of values, tasklets and the rest it tells the beginning. A
+    `key` is needed if it is signed: what is altered is not looked at. Raises SnapshotError.
     """
     _check_key(key)
     flags, version, payload = _open(data, key)
-    content = _InertUnpickler(io.BytesIO(payload)).load()
+    try:
+        content = _InertUnpickler(io.BytesIO(payload)).load()
+        inside = list(_inside(content))
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise SnapshotError(f"the snapshot can't be read: {_printable(str(error))}") from error
+    if flags & _CODE and isinstance(content, tuple) and content:
+        content = content[0]
     lines = [
         f"snapshot: {len(payload)} bytes, Python {version[0]}.{version[1]}, "
         f"{'signed' if flags & _SIGNED else 'not signed'}, "
         f"code by {'value' if flags & _CODE else 'reference'}",
-        f"content: {_text(content[0] if flags & _CODE else content)}",
+        f"content: {_text(content)}",
     ]
-    others: dict[str, int] = {}
-    number = 0
-    for each in _inside(content, {}):
-        is_tasklet = isinstance(each.state, tuple) and len(each.state) == 8
-        if is_tasklet and isinstance(each.state[3], list):
-            number += 1
-            lines += _describe_tasklet(number, each)
-        else:
-            others[each.name] = others.get(each.name, 0) + 1
-    lines += [f"{count} x {name}" for name, count in sorted(others.items())]
+    tasklets = [each for each in inside if _is_tasklet(each)]
+    told = itertools.chain.from_iterable(map(_describe_tasklet, itertools.count(1), tasklets))
+    lines += itertools.islice(told, _MOST_LINES)
+    if next(told, None) is not None:
+        lines.append(f"... {len(tasklets)} tasklets in all")
+    others = Counter(
+        each.name for each in inside if not _is_tasklet(each) and each.name not in ("dict", "set")
+    )
+    kinds = sorted(others.items())
+    lines += [f"{count} x {_printable(name)}" for name, count in kinds[:_MOST_KINDS]]
+    if len(kinds) > _MOST_KINDS:
+        lines.append(f"... {len(kinds)} kinds in all")
     return "\n".join(lines)
 
 

@@ -78,6 +78,11 @@ bool hash_constant(Hash* hash, PyObject* object) {
 
 }  // namespace
 
+bool has_hash(PyCodeObject* code) {
+  const CodeMap* map = code_map(code);
+  return map != nullptr && map->hash != 0;
+}
+
 std::int32_t code_hash(PyCodeObject* code) {
   const CodeMap* map = code_map(code);
   if (map == nullptr) {

@@ -33,8 +33,11 @@ class Hash {
   std::uint64_t value_ = 0xcbf29ce484222325;
 };
 
-// code_hash() is the same for the same code, in any process and wherever its source file is; 0 with an
-// exception set.
+// code_hash() is the same for the same code, in any process and wherever its source file is; 0 with
+// an exception set. It asks for the text of constants, where the interpreter looks for signals and
+// collections.
 std::int32_t code_hash(PyCodeObject* code);
+// has_hash() tells whether that is known already.
+bool has_hash(PyCodeObject* code);
 
 }  // namespace stackless::interp

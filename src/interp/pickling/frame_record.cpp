@@ -126,8 +126,7 @@ bool has_named_locals(PyCodeObject* code) { return (code->co_flags & CO_OPTIMIZE
 
 }  // namespace
 
-PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int state, int height,
-                     Wrap wrap) {
+PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int state, int height) {
   PyCodeObject* code = code_of(f);
   bool named = has_named_locals(code);
   if (named && (f->f_locals == nullptr || f->f_locals == f->f_globals)) {
@@ -166,7 +165,7 @@ PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int sta
     PyTuple_SET_ITEM(entry.get(), place, item);
     failed = failed || item == nullptr;
   };
-  put(0, wrap(owner));
+  put(0, Py_NewRef(owner));
   put(1, PyLong_FromLong(instruction));
   put(2, PyLong_FromLong(offset_of(f)));
   put(3, PyLong_FromLong(hash));
@@ -178,11 +177,11 @@ PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int sta
     if (is_tagged(slot)) {
       put(place++, PyLong_FromSsize_t(untag(slot)));
     } else if (PyObject* object = object_in(slot); object != nullptr) {
-      put(place++, wrap(object));
+      put(place++, Py_NewRef(object));
     }
   }
   if (named && !failed) {
-    put(place, wrap(f->f_locals));
+    put(place, Py_NewRef(f->f_locals));
   }
   return failed ? nullptr : entry.release();
 }

@@ -24,8 +24,7 @@ struct Entry {
 
 // make_entry() returns that of a frame of which `height` slots are in use; null with an exception set. `state` is
 // that of a suspended generator, or the check of the frame that this one has called.
-PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int state, int height,
-                     Wrap wrap);
+PyObject* make_entry(_PyInterpreterFrame* f, PyObject* owner, Sort sort, int state, int height);
 
 // read_entry() looks at a tuple, and is false with an exception set if it is no such entry. `function` null:
 // the entry's owner.

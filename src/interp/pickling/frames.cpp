@@ -10,6 +10,7 @@
 #include "interp/frames/running_generators.hpp"
 #include "interp/freezing/frozen.hpp"
 #include "interp/freezing/thaw.hpp"
+#include "interp/pickling/code_hash.hpp"
 #include "interp/pickling/frame_record.hpp"
 #include "interp/pickling/placeholders.hpp"
 #include "interp/rules/continuation_frame.hpp"
@@ -24,13 +25,10 @@ std::int32_t check_of_joint(const Joint& joint, int inner) {
   return check_of(Sort::joint, inner, joint.continuation->number, joint.argument, 0, "", 0);
 }
 
-PyObject* make_joint_entry(const Joint& joint, int inner, Wrap wrap) {
-  Object kept = Object::steal(wrap(joint.kept != nullptr ? joint.kept : Py_None));
-  Object second = Object::steal(
-      kept != nullptr ? wrap(joint.second != nullptr ? joint.second : Py_None) : nullptr);
-  return second != nullptr ? Py_BuildValue("(iiiOO)", joint.continuation->number, joint.argument,
-                                           check_of_joint(joint, inner), kept.get(), second.get())
-                           : nullptr;
+PyObject* make_joint_entry(const Joint& joint, int inner) {
+  return Py_BuildValue("(iiiOO)", joint.continuation->number, joint.argument,
+                       check_of_joint(joint, inner), joint.kept != nullptr ? joint.kept : Py_None,
+                       joint.second != nullptr ? joint.second : Py_None);
 }
 
 bool is_joint_entry(PyObject* entry) {
@@ -51,7 +49,21 @@ int check_in(PyObject* entry) {
 
 }  // namespace
 
-PyObject* take_apart(const Frozen* frozen, Wrap wrap) {
+bool hash_codes(const Frozen* frozen) {
+  _PyInterpreterFrame* f = frozen->inner;
+  for (int i = frozen->frames; i-- > 0; f = f->previous) {
+    PyCodeObject* code = code_of(f);
+    if (Joint joint; !read_continuation_frame(f, &joint) && !has_hash(code)) {
+      auto keep = Object::share(reinterpret_cast<PyObject*>(code));
+      code_hash(code);
+      return false;
+    }
+  }
+  return true;
+}
+
+PyObject* take_apart(const Frozen* frozen) {
+  NoCollection undisturbed;
   Object list = Object::steal(PyList_New(frozen->frames));
   _PyInterpreterFrame* f = frozen->inner;
   int inner = 0;
@@ -59,13 +71,13 @@ PyObject* take_apart(const Frozen* frozen, Wrap wrap) {
     Joint joint;
     PyObject* entry;
     if (read_continuation_frame(f, &joint)) {
-      entry = make_joint_entry(joint, inner, wrap);
+      entry = make_joint_entry(joint, inner);
     } else {
       bool innermost = f == frozen->inner;
       PyObject* owner =
           is_on_data_stack(f) ? function_of(f) : reinterpret_cast<PyObject*>(generator_of(f));
       entry = make_entry(f, owner, innermost ? Sort::inner : Sort::outer, inner,
-                         height_of(f) - (innermost ? frozen->pops : 0), wrap);
+                         height_of(f) - (innermost ? frozen->pops : 0));
     }
     if (entry == nullptr) {
       return nullptr;
@@ -76,7 +88,8 @@ PyObject* take_apart(const Frozen* frozen, Wrap wrap) {
   return list.release();
 }
 
-PyObject* handled_exceptions(Frozen* frozen, Wrap wrap) {
+PyObject* handled_exceptions(Frozen* frozen) {
+  NoCollection undisturbed;
   auto for_each = [&](auto visit) {
     for_each_generator(frozen,
                        [&](PyGenObject* generator) { visit(generator->gi_exc_state.exc_value); });
@@ -92,16 +105,14 @@ PyObject* handled_exceptions(Frozen* frozen, Wrap wrap) {
     return Py_NewRef(Py_None);
   }
   Object result = Object::steal(PyTuple_New(size));
+  if (result == nullptr) {
+    return nullptr;
+  }
   Py_ssize_t i = 0;
-  bool complete = result != nullptr;
   for_each([&](PyObject* value) {
-    PyObject* wrapped = complete ? wrap(value != nullptr ? value : Py_None) : nullptr;
-    complete = wrapped != nullptr;
-    if (complete) {
-      PyTuple_SET_ITEM(result.get(), i++, wrapped);
-    }
+    PyTuple_SET_ITEM(result.get(), i++, Py_NewRef(value != nullptr ? value : Py_None));
   });
-  return complete ? result.release() : nullptr;
+  return result.release();
 }
 
 namespace {

@@ -15,18 +15,23 @@
 #include <Python.h>
 
 #include "interp/freezing/freeze.hpp"
+#include "object/no_collection.hpp"
 
 namespace stackless::interp {
 
-// What stands for an object that pickle can't write as it is: a new reference, or null with an exception.
-using Wrap = PyObject* (*)(PyObject*);
+// What reads frames (take_apart(), handled_exceptions(), generator_state()) calls nothing of
+// Python, which might run those frames. So the objects are as they lie there; what pickle can't
+// write is seen to afterwards.
 
+// hash_codes() has the hashes ready that take_apart() needs: to make one may call Python. False if
+// there was one to be made, so that the frames may be others now or none; or with an exception set.
+bool hash_codes(const Frozen* frozen);
 // take_apart() returns a list of the frozen frames' entries, outermost first. The call at which the
 // innermost one stands keeps no operands.
-PyObject* take_apart(const Frozen* frozen, Wrap wrap);
+PyObject* take_apart(const Frozen* frozen);
 // handled_exceptions() returns what they handle: a tuple for each frame that belongs to a generator,
 // innermost first, and last for the tasklet; or None if nobody handles anything.
-PyObject* handled_exceptions(Frozen* frozen, Wrap wrap);
+PyObject* handled_exceptions(Frozen* frozen);
 // put_together() is the way back; null with an exception set. `operands`: a tuple for a method's call that the
 // innermost frame is to make again() (interp/thaw.hpp), with None in an empty slot; else null.
 Frozen* put_together(PyObject* entries, PyObject* exceptions, PyObject* operands = nullptr);
@@ -43,7 +48,7 @@ PyObject* new_generator(PyCodeObject* code, PyObject* name, PyObject* qualname);
 // is None if it has finished, or only its function if it runs: its frame is then its tasklet's to write.
 // An asynchronous generator that has called its hooks but got no finalizer has False; its flags are 1 if it is
 // closed, and 2 if somebody awaits its next value.
-PyObject* generator_state(PyObject* object, Wrap wrap);
+PyObject* generator_state(PyObject* object);
 // fill_generator() is the way back, but for an asynchronous generator's hooks; -1 with an exception set.
 int fill_generator(PyObject* object, PyObject* state);
 // function_in_generator() is what runs in it (borrowed), or null if it has finished.

@@ -1,7 +1,9 @@
 // Generators, coroutines and asynchronous generators as Python objects that pickle can write, and back.
 #include <vector>
 
+#include "interp/pickling/code_hash.hpp"
 #include "interp/pickling/frame_record.hpp"
+#include "interp/pickling/frames.hpp"
 #include "interp/pickling/placeholders.hpp"
 #include "interp/versions/facts.hpp"
 #include "object/reference.hpp"
@@ -128,26 +130,30 @@ void set_async_flags(PyGenObject* generator, int flags) {
 
 }  // namespace
 
-PyObject* generator_state(PyObject* object, Wrap wrap) {
+PyObject* generator_state(PyObject* object) {
   PyGenObject* generator = as_generator(object);
   _PyInterpreterFrame* f = frame_in(generator);
+  if (!has_finished(generator)) {
+    auto code = Object::share(reinterpret_cast<PyObject*>(code_of(f)));
+    if (code_hash(code_of(f)) == 0) {  // which may call Python
+      return nullptr;
+    }
+  }
+  NoCollection undisturbed;
   Object entry;
   if (has_finished(generator)) {
     entry = Object::steal(Py_NewRef(Py_None));
   } else if (generator->gi_frame_state == FRAME_EXECUTING) {
-    entry = Object::steal(wrap(function_of(f)));
+    entry = Object::share(function_of(f));
   } else {
-    entry = Object::steal(make_entry(f, function_of(f), Sort::suspended, generator->gi_frame_state,
-                                     height_of(f), wrap));
+    entry = Object::steal(
+        make_entry(f, function_of(f), Sort::suspended, generator->gi_frame_state, height_of(f)));
   }
   PyObject* value = generator->gi_exc_state.exc_value;
-  Object exception =
-      Object::steal(entry != nullptr ? wrap(value != nullptr ? value : Py_None) : nullptr);
-  Object wrapped =
-      Object::steal(exception != nullptr ? wrap(origin_or_finalizer(generator)) : nullptr);
-  return wrapped != nullptr ? Py_BuildValue("OiOOi", entry.get(), generator->gi_frame_state,
-                                            exception.get(), wrapped.get(), async_flags(generator))
-                            : nullptr;
+  return entry != nullptr ? Py_BuildValue("OiOOi", entry.get(), generator->gi_frame_state,
+                                          value != nullptr ? value : Py_None,
+                                          origin_or_finalizer(generator), async_flags(generator))
+                          : nullptr;
 }
 
 int fill_generator(PyObject* object, PyObject* state) {

@@ -3,6 +3,7 @@
 #include "runtime/scheduler/deadlock.hpp"
 
 #include "object/arguments.hpp"
+#include "object/no_collection.hpp"
 #include "runtime/pickling/tasklet_state.hpp"
 
 #include <cstddef>
@@ -54,17 +55,18 @@ PyObject* open(PyObject* self, PyObject*) {
 
 PyObject* reduce(PyObject* self, PyObject*) {
   Channel* c = as_channel(self);
-  Object queue = Object::steal(PyList_New(0));
+  Object attributes = attributes_of(self, &ChannelType);  // calls Python: before the queue is read
+  NoCollection undisturbed;
+  Object queue = attributes ? Object::steal(PyList_New(0)) : Object();
   for (Tasklet* t = c->queue.first; t != nullptr && queue; t = t->next) {
     if (PyList_Append(queue.get(), as_object(t)) < 0) {
       return nullptr;
     }
   }
-  int flags = (c->closing ? 1 : 0) | (c->preference & 3) << 1 | (c->schedule_all ? 8 : 0);
-  Object attributes = queue ? attributes_of(self, &ChannelType) : Object();
-  if (!attributes) {
+  if (!queue) {
     return nullptr;
   }
+  int flags = (c->closing ? 1 : 0) | (c->preference & 3) << 1 | (c->schedule_all ? 8 : 0);
   return attributes.get() == Py_None
              ? Py_BuildValue("O()(niO)", Py_TYPE(self), c->queue.balance, flags, queue.get())
              : Py_BuildValue("O()(niOO)", Py_TYPE(self), c->queue.balance, flags, queue.get(),

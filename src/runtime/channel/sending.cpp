@@ -65,9 +65,7 @@ struct Sequence final : Operation {
   std::size_t memory() const noexcept override { return sizeof *this; }
   const char* place() const noexcept override { return "in send_sequence()"; }
   Object state(Py_ssize_t operands) const override {
-    Object items = wrapped(iterator.get());
-    return items ? Object::steal(Py_BuildValue("(OOnn)", self, items.get(), count, operands))
-                 : Object();
+    return Object::steal(Py_BuildValue("(OOnn)", self, iterator.get(), count, operands));
   }
 
   Object iterator;

@@ -1,4 +1,6 @@
 #include "runtime/freezing/freezing.hpp"
+
+#include "object/no_collection.hpp"
 #include "runtime/scheduler/alarms.hpp"
 #include "runtime/scheduler/mounting.hpp"
 
@@ -29,7 +31,12 @@ bool freeze_tasklet(Tasklet* t) {
     return false;
   }
   KeepException pending;
-  switch (freeze(t, parked)) {
+  Success success;
+  {
+    NoCollection undisturbed;
+    success = freeze(t, parked);
+  }
+  switch (success) {
     case Success::pinned:
       return false;
     case Success::frozen:

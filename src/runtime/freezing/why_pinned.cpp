@@ -116,16 +116,25 @@ Object why_pinned(Tasklet* t) {
     return Object::steal(PyUnicode_FromString("a profiler waits for the end of a call"));
   }
   interp::PinPlace place = interp::find_pin(home->ts, t->parked);
+  Object function = t->function;
   if (!is_known && place.code != nullptr) {
+    if (place.callable != nullptr && Py_REFCNT(place.callable) == 0) {
+      place.callable = nullptr;  // what has been called is being destroyed, and that waits
+    }
+    // Who is asked for a name may run the tasklet.
+    Object code = Object::share(reinterpret_cast<PyObject*>(place.code)),
+           callable = Object::share(place.callable),
+           type = Object::share(reinterpret_cast<PyObject*>(place.iterates));
     return because("C code is in the way: %U", describe(place));
   }
   if (is_known && is_own(t, halt.outermost)) {
     return halt.merges && !can_merge(t) ? why_not_merged(t) : none();
   }
-  if (!t->function) {  // an unpickled one, where no Python frame has called what it waits in
-    return Object::steal(PyUnicode_FromString("it waits in C code"));
+  if (t->has_returned || !function || PyFunction_Check(function.get())) {
+    return Object::steal(
+        PyUnicode_FromString("its function has ended, and C code drops what that has left"));
   }
-  return because("it was started through C code: %U", name_of_callable(t->function.get()));
+  return because("it was started through C code: %U", name_of_callable(function.get()));
 }
 
 }  // namespace stackless

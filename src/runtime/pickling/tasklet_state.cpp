@@ -68,6 +68,25 @@ Object wrapped(PyObject* object) { return Object::steal(wrap(object)); }
 
 namespace {
 
+// Puts what stands for each item of a tuple in its place, which nobody else has seen yet. False with
+// an exception set.
+bool wrap_items(PyObject* tuple) {
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); ++i) {
+    Object item = wrapped(PyTuple_GET_ITEM(tuple, i));
+    if (!item) {
+      return false;
+    }
+    Object replaced = Object::steal(PyTuple_GET_ITEM(tuple, i));
+    PyTuple_SET_ITEM(tuple, i, item.release());
+  }
+  return true;
+}
+
+// The same for an object that may be such a tuple, or be without one (null, None).
+bool wrap_deep(const Object& object) {
+  return !object || !PyTuple_CheckExact(object.get()) || wrap_items(object.get());
+}
+
 // ---- the flag word: the original's bits, and ours above them -------------------------------------------
 
 constexpr int flag_atomic = 4;
@@ -97,30 +116,19 @@ int flags_of(const Tasklet* t) {
 
 enum PickleFlags { preserve_tracing_state = 1, pickle_context = 8 };
 
-// What few have, or what is pickled only if the flags say so: a dictionary or None.
-Object options_of(Tasklet* t, const Object& operation) {
-  Scheduler* s = scheduler();
-  Object options = s != nullptr ? Object::steal(PyDict_New()) : Object();
-  if (!options) {
-    return nullptr;
-  }
-  bool failed = false;
-  auto add = [&](const char* name, PyObject* value) {
-    failed = failed || (value != nullptr && PyDict_SetItemString(options.get(), name, value) < 0);
-  };
-  if ((s->pickle_flags & pickle_context) != 0) {
-    add("context", context_of(t));
-  }
-  if ((s->pickle_flags & preserve_tracing_state) != 0 && t->frozen != nullptr) {
-    add("trace", interp::trace_function(t->scheduler->ts, t->suspended()).object);
-    add("profile", interp::profile_function(t->scheduler->ts, t->suspended()).object);
-  }
-  add("operation", operation.get());
-  if (failed) {
-    return nullptr;
-  }
-  return PyDict_GET_SIZE(options.get()) > 0 ? options : none();
-}
+// What a tasklet is at one moment: all of this is read before anything of Python is called, which
+// may run the tasklet, end it or collect it.
+struct Reading {
+  int flags = 0;
+  Object mail;        // or null
+  Object frames;      // a list of tuples, or null if it has frames that can't be taken
+  Object exceptions;  // a tuple or None
+  Object context;     // or null, as the rest
+  Object trace;
+  Object profile;
+  Object operation;         // of a call that will be made again
+  bool is_refused = false;  // it waits in such a call, which can't be
+};
 
 // The frames of a tasklet that can't go on elsewhere, as text.
 Object frames_as_text(Tasklet* t) {
@@ -134,13 +142,6 @@ Object frames_as_text(Tasklet* t) {
              : Object();
 }
 
-struct Frames {
-  Object list;
-  Object exceptions;
-  Object reason;     // None if the frames are of use
-  Object operation;  // of a call that will be made again, or null
-};
-
 Object list_of(Object item) {
   Object list = item ? Object::steal(PyList_New(1)) : Object();
   if (list) {
@@ -152,7 +153,7 @@ Object list_of(Object item) {
 // Whether all that is left for a suspended tasklet to do is to end: its function is one of ours in C, which
 // returns as soon as it goes on. There is no frame that could be pickled, but one that is about to call
 // something that does nothing does the same.
-bool is_about_to_end(Tasklet* t) {
+bool is_about_to_end(const Tasklet* t) {
   PyObject* function = t->function.get();
   if (!t->started || function == nullptr || !PyCFunction_Check(function) ||
       PyCFunction_GET_SELF(function) != runtime->module.get() ||
@@ -163,99 +164,164 @@ bool is_about_to_end(Tasklet* t) {
   return name == "schedule" || name == "schedule_remove" || name == "sleep";
 }
 
-Object call_of(const Object& function, PyObject* arguments, PyObject* keywords) {
-  return function
-             ? list_of(Object::steal(Py_BuildValue("(OOO)", function.get(), arguments, keywords)))
-             : Object();
+Object start_of(const Tasklet* t) {
+  PyObject* arguments = t->arguments ? t->arguments.get() : Py_None;
+  PyObject* keywords = t->keywords ? t->keywords.get() : Py_None;
+  return Object::steal(PyTuple_Pack(3, t->function.get(), arguments, keywords));
 }
 
-Frames frames_of(Tasklet* t) {
-  Frames frames{nullptr, none(), none(), nullptr};
-  if (PyObject* reason = refusal(t)) {
-    frames.reason = Object::share(reason);
-    frames.list = Object::steal(PyList_New(0));
-    return frames;
+// False with an exception set.
+bool read_frozen(Tasklet* t, Reading* reading) {
+  if (t->completion == Completion::again) {
+    reading->operation = t->operation->state(interp::count_operands(t->frozen));
+    reading->is_refused = !reading->operation && PyErr_Occurred() == nullptr;
+    if (!reading->operation) {
+      return reading->is_refused;
+    }
+  }
+  reading->exceptions = Object::steal(interp::handled_exceptions(t->frozen));
+  reading->frames = reading->exceptions ? Object::steal(interp::take_apart(t->frozen)) : Object();
+  return static_cast<bool>(reading->frames);
+}
+
+// False with an exception set.
+bool read(Tasklet* t, int pickle_flags, Reading* reading) {
+  NoCollection undisturbed;
+  reading->flags = flags_of(t);
+  reading->mail = Object::share(t->tempval.get());
+  reading->exceptions = none();
+  if ((pickle_flags & pickle_context) != 0) {
+    reading->context = Object::share(context_of(t));
+  }
+  if ((pickle_flags & preserve_tracing_state) != 0 && t->frozen != nullptr) {
+    PyThreadState* ts = t->scheduler->ts;
+    reading->trace = Object::share(interp::trace_function(ts, t->suspended()).object);
+    reading->profile = Object::share(interp::profile_function(ts, t->suspended()).object);
+  }
+  if (t->frozen != nullptr && runtime->softswitch) {
+    return read_frozen(t, reading);
+  }
+  if (runtime->softswitch && is_about_to_end(t)) {
+    reading->frames = list_of(
+        Object::steal(Py_BuildValue("(O()O)", reinterpret_cast<PyObject*>(&PyBool_Type), Py_None)));
+    return static_cast<bool>(reading->frames);
   }
   if (!t->started) {
-    if (!t->function) {
-      frames.list = Object::steal(PyList_New(0));
-      return frames;
-    }
-    frames.list = call_of(wrapped(t->function.get()), t->arguments ? t->arguments.get() : Py_None,
-                          t->keywords ? t->keywords.get() : Py_None);
-    return frames;
+    bool starts = t->function && refusal(t) == nullptr;
+    reading->frames = starts ? list_of(start_of(t)) : Object::steal(PyList_New(0));
+    return static_cast<bool>(reading->frames);
   }
+  return true;
+}
+
+// What few have, or what is pickled only if the flags say so: a dictionary or None.
+Object options_of(const Reading& reading) {
+  Object options = Object::steal(PyDict_New());
+  bool failed = !options;
+  auto add = [&](const char* name, const Object& value) {
+    failed = failed || (value && PyDict_SetItemString(options.get(), name, value.get()) < 0);
+  };
+  add("context", reading.context);
+  add("trace", reading.trace);
+  add("profile", reading.profile);
+  add("operation", reading.operation);
+  if (failed) {
+    return nullptr;
+  }
+  return PyDict_GET_SIZE(options.get()) > 0 ? options : none();
+}
+
+// Has the reading be such that pickle can write it. False with an exception set.
+bool wrap_all(Reading* reading) {
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(reading->frames.get()); ++i) {
+    if (!wrap_items(PyList_GET_ITEM(reading->frames.get(), i))) {
+      return false;
+    }
+  }
+  return wrap_deep(reading->exceptions) && wrap_deep(reading->operation);
+}
+
+// Why a tasklet that has frames can't be frozen, so that it is pickled to be looked at only; null
+// with an exception set, MemoryError if there is no reason.
+Object why_not_taken(Tasklet* t) {
   if (!runtime->softswitch) {
-    frames.reason = Object::steal(PyUnicode_FromString("enable_softswitch() is off"));
-    frames.list = frames_as_text(t);
-    return frames;
+    return Object::steal(PyUnicode_FromString("enable_softswitch() is off"));
   }
-  if (is_about_to_end(t)) {
-    Object arguments = Object::steal(PyTuple_New(0));
-    frames.reason = none();
-    frames.list = arguments ? call_of(wrapped(reinterpret_cast<PyObject*>(&PyBool_Type)),
-                                      arguments.get(), Py_None)
-                            : Object();
-    return frames;
-  }
-  if (t->frozen == nullptr) {
-    frames.reason = why_pinned(t);
-  }
-  if (frames.reason && frames.reason.get() == Py_None && !freeze_tasklet(t)) {
+  Object reason = why_pinned(t);
+  if (reason && reason.get() == Py_None) {
     PyErr_NoMemory();
-    return frames;
+    return nullptr;
   }
-  if (t->frozen == nullptr) {
-    frames.list = frames.reason ? frames_as_text(t) : Object();
-    return frames;
-  }
-  if (t->completion == Completion::again) {
-    frames.operation = t->operation->state(interp::count_operands(t->frozen));
-    if (!frames.operation && PyErr_Occurred() == nullptr) {
-      Object place = place_of(t);
-      raise(PyExc_TypeError, "cannot pickle a tasklet that waits %s%U", t->operation->place(),
-            place.get());
-    }
-    if (!frames.operation) {
-      return frames;
-    }
-  }
-  frames.exceptions = Object::steal(interp::handled_exceptions(t->frozen, wrap));
-  if (frames.exceptions) {
-    frames.list = Object::steal(interp::take_apart(t->frozen, wrap));
-  }
-  return frames;
+  return reason;
 }
 
 }  // namespace
 
 Object attributes_of(PyObject* object, PyTypeObject* base) {
-  return Py_IS_TYPE(object, base)
-             ? none()
-             : Object::steal(PyObject_CallMethod(object, "__getstate__", nullptr));
+  Object attributes = Py_IS_TYPE(object, base)
+                          ? none()
+                          : Object::steal(PyObject_CallMethod(object, "__getstate__", nullptr));
+  // Not its own dictionary, which may change while the rest is pickled.
+  return attributes && PyDict_CheckExact(attributes.get())
+             ? Object::steal(PyDict_Copy(attributes.get()))
+             : attributes;
 }
 
+namespace {
+
+// Freezes the tasklet if it can be frozen and is to be, with nothing left to do that calls Python
+// before its frames are read. False with an exception set.
+bool freeze_to_read(Tasklet* t) {
+  while (t->started && runtime->softswitch && freeze_tasklet(t) && !interp::hash_codes(t->frozen)) {
+    if (PyErr_Occurred() != nullptr) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
 Object reduce_tasklet(Tasklet* t) {
+  Scheduler* s = scheduler();
+  Object attributes = s != nullptr ? attributes_of(as_object(t), &TaskletType) : Object();
+  if (!attributes) {
+    return nullptr;
+  }
+  if (!freeze_to_read(t)) {
+    return nullptr;
+  }
   if (t->scheduler->ts != nullptr && t->scheduler->current == t) {
     return raise(PyExc_RuntimeError, "You cannot __reduce__ the tasklet which is current.");
   }
   if (t->is_main) {
     return raise(PyExc_RuntimeError, "a main tasklet can't be pickled: it is its thread");
   }
-  Frames frames = frames_of(t);
-  if (!frames.list) {
+  Reading reading;
+  Object reason = refusal(t) != nullptr ? Object::share(refusal(t)) : none();
+  if (!read(t, s->pickle_flags, &reading)) {
     return nullptr;
   }
-  Object options = options_of(t, frames.operation),
-         attributes = options ? attributes_of(as_object(t), &TaskletType) : Object();
-  Object mail = attributes ? wrapped(t->tempval ? t->tempval.get() : Py_None) : Object();
+  if (reading.is_refused) {
+    const char* where = t->operation->place();
+    Object place = place_of(t);
+    return raise(PyExc_TypeError, "cannot pickle a tasklet that waits %s%U", where, place.get());
+  }
+  if (!reading.frames) {
+    reason = why_not_taken(t);
+    reading.frames = reason ? frames_as_text(t) : Object();
+  } else if (!wrap_all(&reading)) {
+    return nullptr;
+  }
+  Object options = reading.frames ? options_of(reading) : Object();
+  Object mail = options ? wrapped(reading.mail ? reading.mail.get() : Py_None) : Object();
   if (!mail) {
     return nullptr;
   }
-  return Object::steal(Py_BuildValue("O()(iOiOOOOO)", Py_TYPE(as_object(t)), flags_of(t),
-                                     mail.get(), frames.reason.get() == Py_None ? 0 : 1,
-                                     frames.list.get(), frames.exceptions.get(), options.get(),
-                                     attributes.get(), frames.reason.get()));
+  return Object::steal(Py_BuildValue("O()(iOiOOOOO)", Py_TYPE(as_object(t)), reading.flags,
+                                     mail.get(), reason.get() == Py_None ? 0 : 1,
+                                     reading.frames.get(), reading.exceptions.get(), options.get(),
+                                     attributes.get(), reason.get()));
 }
 
 bool set_attributes(PyObject* object, PyObject* attributes) {
@@ -366,12 +432,23 @@ bool set_frames(Tasklet* t, int flags, PyObject* frames, PyObject* exceptions, P
   if (again && !operands) {
     return false;
   }
-  t->frozen = interp::put_together(frames, exceptions, operands.get());
+  // What has been started as a tasklet is a function, and no generator; put_together() sees to all
+  // the rest.
+  PyObject* outermost = PyList_GET_SIZE(frames) > 0 ? PyList_GET_ITEM(frames, 0) : Py_None;
+  PyObject* function = PyTuple_CheckExact(outermost) && PyTuple_GET_SIZE(outermost) > 0
+                           ? interp::look_through(PyTuple_GET_ITEM(outermost, 0))
+                           : Py_None;
+  if (interp::is_generator(function)) {
+    raise(PyExc_ValueError, "the snapshot is damaged: a tasklet's first frame is a generator's");
+  } else {
+    t->frozen = interp::put_together(frames, exceptions, operands.get());
+  }
   if (t->frozen == nullptr) {
     drop_operation(t);
     return false;
   }
   t->completion = static_cast<Completion>(completion);
+  t->function = Object::share(function);
   t->start = {};
   t->started = true;
   add_started(t);
@@ -428,7 +505,13 @@ PyObject* generator_state(PyObject*, PyObject* generator) {
   if (!interp::is_generator(generator)) {
     return raise(PyExc_TypeError, "a generator is needed");
   }
-  return interp::generator_state(generator, wrap);
+  Object state = Object::steal(interp::generator_state(generator));
+  if (!state) {
+    return nullptr;
+  }
+  PyObject* entry = PyTuple_GET_ITEM(state.get(), 0);
+  bool complete = (!PyTuple_CheckExact(entry) || wrap_items(entry)) && wrap_items(state.get());
+  return complete ? state.release() : nullptr;
 }
 
 PyObject* restore_hooks(PyObject* generator, PyObject* hooks) {

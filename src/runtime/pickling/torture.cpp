@@ -9,35 +9,26 @@ namespace stackless {
 
 namespace {
 
-PyObject* keep(PyObject* object) { return Py_NewRef(object); }
-
 // Nothing of the program runs while it lives, for what runs then may not switch: no tool, no finalizer.
 class Hush {
  public:
-  explicit Hush(Scheduler* s) : locked_(s), ts_(s->ts), collects_(PyGC_Disable() != 0) {
-    PyThreadState_EnterTracing(ts_);
-  }
-  ~Hush() {
-    PyThreadState_LeaveTracing(ts_);
-    if (collects_) {
-      PyGC_Enable();
-    }
-  }
+  explicit Hush(Scheduler* s) : locked_(s), ts_(s->ts) { PyThreadState_EnterTracing(ts_); }
+  ~Hush() { PyThreadState_LeaveTracing(ts_); }
   Hush(const Hush&) = delete;
   Hush& operator=(const Hush&) = delete;
 
  private:
   Locked locked_;
+  NoCollection undisturbed_;
   PyThreadState* ts_;
-  bool collects_;
 };
 
 }  // namespace
 
 interp::Frozen* pickle_and_unpickle(Scheduler* s, Tasklet* self, interp::Frozen* frozen) {
   Hush hush(s);
-  Object entries = Object::steal(interp::take_apart(frozen, keep));
-  Object handled = entries ? Object::steal(interp::handled_exceptions(frozen, keep)) : Object();
+  Object entries = Object::steal(interp::take_apart(frozen));
+  Object handled = entries ? Object::steal(interp::handled_exceptions(frozen)) : Object();
   Object operands = handled ? Object::steal(interp::operands_of(frozen)) : Object();
   if (!operands) {
     PyErr_Clear();
@@ -74,7 +65,7 @@ PyObject* generator_as_it_is(PyObject*, PyObject* generator) {
   if (!interp::is_generator(generator)) {
     return raise(PyExc_TypeError, "a generator is needed");
   }
-  return interp::generator_state(generator, keep);
+  return interp::generator_state(generator);
 }
 
 PyObject* rebuild_generator(PyObject*, PyObject* args) {

@@ -125,11 +125,11 @@ void bomb_dealloc(PyObject* self) {
 // The original's state says of which of its items there are none, a bit each. The traceback goes with the
 // exception.
 PyObject* bomb_reduce(PyObject* self, PyObject*) {
-  PyObject* exception = exception_of(self);
-  Object value = exception != nullptr ? wrapped(exception) : none();
   Object type = Object::steal(get_type(self, nullptr));
-  return value ? Py_BuildValue("O()(iOOO)", &BombType, exception != nullptr ? 4 : 7, type.get(),
-                               value.get(), Py_None)
+  Object exception = Object::share(exception_of(self));
+  Object value = exception ? wrapped(exception.get()) : none();
+  return value ? Py_BuildValue("O()(iOOO)", &BombType, exception ? 4 : 7, type.get(), value.get(),
+                               Py_None)
                : nullptr;
 }
 

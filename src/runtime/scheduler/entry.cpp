@@ -54,7 +54,7 @@ Tasklet* finish(Scheduler* s, Tasklet* self, Object exception) {
   remove_started(self);
   s->stacks.seats.leave(self);
   self->stack = nullptr;
-  self->started = false;
+  self->started = self->has_returned = false;
   if (!goes_unnoticed(self)) {
     s->left.drop_later(Object::steal(keep.release_object()));
   }
@@ -137,10 +137,11 @@ Tasklet* run_function(Scheduler* s, interp::Frozen* frozen) {
   Object exception;
   Object result = frozen != nullptr ? run_thawed(s, s->current, frozen) : call_function(s->current);
   Tasklet* self = s->current;
+  if (!result && is_unwound(s)) {
+    return finish_freezing(s, self);
+  }
+  self->has_returned = true;
   if (!result) {
-    if (is_unwound(s)) {
-      return finish_freezing(s, self);
-    }
     exception = uncaught(s);
   }
   result.reset();

@@ -2,26 +2,10 @@
 // was left to do.
 #pragma once
 
+#include "object/no_collection.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 
 namespace stackless {
-
-// While it lives, no collection begins: on 3.11 any allocation may begin one (Modules/gcmodule.c, gc_alloc()), and so run
-// destructors where no Python code may run.
-class NoCollection {
- public:
-  NoCollection() noexcept : collects_(PyGC_Disable() != 0) {}
-  ~NoCollection() {
-    if (collects_) {
-      PyGC_Enable();
-    }
-  }
-  NoCollection(const NoCollection&) = delete;
-  NoCollection& operator=(const NoCollection&) = delete;
-
- private:
-  bool collects_;
-};
 
 // is_run_caller() tells whether the tasklet waits for a run() of its own to return.
 bool is_run_caller(const Scheduler* s, const Tasklet* tasklet);

@@ -22,14 +22,15 @@ PyObject* unwinding_bomb;
 
 }  // namespace
 
-// Whether the outermost frame is that of the function which the tasklet has been started with, so that
-// nothing but we has called it. An unpickled one has none; its outermost frame is always ours to run.
+// Whether the outermost frame is that of the function which the tasklet has been started with, so
+// that nothing but we has called it. Once that has returned, nothing is: what it leaves is dropped
+// by C code, and may run the same function once more.
 bool is_own(const Tasklet* t, PyObject* outermost) {
   PyObject* function = t->function.get();
   if (function != nullptr && PyMethod_Check(function)) {
     function = PyMethod_GET_FUNCTION(function);
   }
-  return function == nullptr || function == outermost;
+  return !t->has_returned && function != nullptr && function == outermost;
 }
 
 // Where the tasklet stands, and how its call is completed then; none if it is pinned. `parked` null for the

@@ -75,8 +75,8 @@ struct Tasklet {
   bool zombie : 1;  // survived its finalizer
   bool spared : 1;  // outlives its thread, as far as is known
   bool used_channel : 1;
-  bool
-      left_over : 1;  // is being ended since nobody needs it: its sys.exit() doesn't end the process
+  bool has_returned : 1;  // its function has: what still runs cleans up
+  bool left_over : 1;     // is being ended: its sys.exit() doesn't end the process
   bool atomic : 1;
   bool ignore_nesting : 1;
   unsigned char seat;  // the number of that which it has, from 1 on, or 0 (scheduler/seats.hpp)

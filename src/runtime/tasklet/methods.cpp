@@ -325,6 +325,11 @@ PyObject* copy(PyObject* self, PyObject*) {
   return restored ? made.release() : nullptr;
 }
 
+PyObject* deep_copy(PyObject* self, PyObject* memo) {
+  Object module = Object::steal(PyImport_ImportModule("stackless._wrap"));
+  return module ? PyObject_CallMethod(module.get(), "deepcopy", "OO", self, memo) : nullptr;
+}
+
 #define THROW_RETURNS                                                                          \
   "Returns what the caller's mailbox holds when it runs again, normally None, if the target\n" \
   "ran at once; None if not.\n"
@@ -408,6 +413,9 @@ PyMethodDef tasklet_methods[] = {
      "context_run($self, callable, /, *args, **kwargs)\n--\n\n"
      "Call `callable(*args, **kwargs)` now, in the calling tasklet but in this tasklet's context.\n\n"
      "Returns or raises what the call does. From 3.7.6 of the original.\n"},
+    {"__deepcopy__", deep_copy, METH_O,
+     "__deepcopy__($self, memo, /)\n--\n\n"
+     "Return a copy of it and of all that it holds, its own functions included.\n"},
     {"__reduce__", reduce, METH_NOARGS,
      "__reduce__($self, /)\n--\n\n"
      "Return (type, (), state), for pickle and copy: the state has eight items, of which the first four\n"

@@ -149,10 +149,12 @@ PyObject* timeout_reduce(PyObject* object, PyObject*) {
   if (!self->tasklet) {
     return Py_BuildValue("O(O)", &TimeoutType, self->seconds.get());
   }
-  Object left = seconds_left(self);
-  Object thrown = left ? self->interruption ? wrapped(self->interruption.get()) : none() : Object();
+  // wrapped() calls Python, which may leave the block.
+  Object left = seconds_left(self), tasklet = Object::share(self->tasklet.object()),
+         interruption = Object::share(self->interruption.get());
+  Object thrown = left ? interruption ? wrapped(interruption.get()) : none() : Object();
   return thrown ? Py_BuildValue("O(O)(OOO)", &TimeoutType, self->seconds.get(), left.get(),
-                                self->tasklet.object(), thrown.get())
+                                tasklet.get(), thrown.get())
                 : nullptr;
 }
 
