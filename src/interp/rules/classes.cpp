@@ -60,8 +60,7 @@ ClassStatement::ClassStatement(_PyInterpreterFrame* frame, const Instruction* at
   keywords_ =
       names_ != nullptr && PyTuple_Check(names_) ? static_cast<int>(PyTuple_GET_SIZE(names_)) : 0;
   constexpr int others = 4;
-  bases_ =
-      operands - others - keywords_ - (keyword_names_are_operands && names_ != nullptr ? 1 : 0);
+  bases_ = operands - others - keywords_ - (keyword_names_are_operand && names_ != nullptr ? 1 : 0);
 }
 
 bool ClassStatement::is_complete() const {
@@ -585,12 +584,12 @@ const Rule rules[] = {
     {CALL, a_calls, initialises_class, class_initialised},
     {CALL, a_calls, initialises_subclass_of_statement, subclass_initialised},
     {CALL, a_calls, initialises_subclass, subclass_initialised},
-    {CALL_KW, a_calls, prepares_class, class_prepared},
-    {CALL_KW, a_calls, builds_class, class_body_run},
-    {CALL_KW, a_calls, creates_class, class_created},
-    {CALL_KW, a_calls, initialises_class, class_initialised},
-    {CALL_KW, a_calls, initialises_subclass_of_statement, subclass_initialised},
-    {CALL_KW, a_calls, initialises_subclass, subclass_initialised},
+    {op::call_kw, a_calls, prepares_class, class_prepared},
+    {op::call_kw, a_calls, builds_class, class_body_run},
+    {op::call_kw, a_calls, creates_class, class_created},
+    {op::call_kw, a_calls, initialises_class, class_initialised},
+    {op::call_kw, a_calls, initialises_subclass_of_statement, subclass_initialised},
+    {op::call_kw, a_calls, initialises_subclass, subclass_initialised},
     {CALL_FUNCTION_EX, a_calls, initialises_subclass, subclass_initialised},
 };
 

@@ -10,7 +10,7 @@
 #include "interp/rules/known_objects.hpp"
 #include "interp/rules/rules.hpp"
 #include "interp/versions/facts.hpp"
-#include "interp/versions/instructions.hpp"
+#include "interp/versions/opcodes.hpp"
 
 namespace stackless::interp {
 

@@ -430,9 +430,9 @@ bool deletes_item(const Crossing& crossing, Joint*) {
   return has_rest(crossing) && calls_method(crossing, 0, names.delitem);
 }
 
-constexpr int subscript = subscripts_are_operators ? BINARY_OP : BINARY_SUBSCR;
+constexpr int subscript = subscripts_are_operators ? BINARY_OP : op::binary_subscr;
 bool is_subscript(const Crossing& crossing) {
-  return !subscripts_are_operators || crossing.stop.at->argument == NB_SUBSCR;
+  return !subscripts_are_operators || crossing.stop.at->argument == op::nb_subscr;
 }
 
 bool subscribes(const Crossing& crossing, Joint* joint) {
@@ -504,7 +504,7 @@ bool inverts_bits(const Crossing& crossing, Joint*) {
 }
 bool makes_positive(const Crossing& crossing, Joint*) {
   constexpr int unary_positive = 5;  // Include/internal/pycore_intrinsics.h
-  if (crossing.stop.at->opcode == CALL_INTRINSIC_1 &&
+  if (crossing.stop.at->opcode == op::call_intrinsic_1 &&
       crossing.stop.at->argument != unary_positive) {
     return false;
   }
@@ -596,10 +596,10 @@ const Rule rules[] = {
     {BINARY_OP, 2, operates, binary_operator},
     {UNARY_NEGATIVE, 1, negates, push_value},
     {UNARY_INVERT, 1, inverts_bits, push_value},
-    {UNARY_POSITIVE, 1, makes_positive, push_value},
-    {CALL_INTRINSIC_1, 1, makes_positive, push_value},
-    {BINARY_SLICE, 3, gets_item, push_value},
-    {STORE_SLICE, 4, sets_item, push_nothing},
+    {op::unary_positive, 1, makes_positive, push_value},
+    {op::call_intrinsic_1, 1, makes_positive, push_value},
+    {op::binary_slice, 3, gets_item, push_value},
+    {op::store_slice, 4, sets_item, push_nothing},
     {subscript, 2, subscribes, push_value},
     {subscript, 2, gets_class_item, push_value},
     {subscript, 2, gets_missing_item, push_value},
