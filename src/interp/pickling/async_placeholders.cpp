@@ -11,15 +11,15 @@ namespace {
 
 // The arguments of athrow(), as a tuple; a new reference.
 PyObject* thrown_by(PyObject* object) {
-#if PY_VERSION_HEX >= 0x030F0000
-  auto [type, traceback, value] = as_athrow(object)->values;
+  PyObject** values = as_athrow(object)->values;
+  if (!athrow_keeps_arguments_apart) {
+    return Py_NewRef(values[0]);
+  }
+  PyObject *type = values[0], *traceback = values[1], *value = values[2];
   if (traceback != nullptr) {
     return PyTuple_Pack(3, type, value, traceback);
   }
   return value != nullptr ? PyTuple_Pack(2, type, value) : PyTuple_Pack(1, type);
-#else
-  return Py_NewRef(as_athrow(object)->values[0]);
-#endif
 }
 
 PyObject* reduce(PyObject*, PyObject* object) {
@@ -67,17 +67,17 @@ bool set_thrown(PyObject* self, PyObject* arguments) {
   auto item = [=](Py_ssize_t i) {
     return i < size ? Py_NewRef(look_through(PyTuple_GET_ITEM(arguments, i))) : nullptr;
   };
-  auto& values = as_athrow(self)->values;
-#if PY_VERSION_HEX >= 0x030F0000
-  values[0] = item(0);
-  values[1] = item(2);
-  values[2] = item(1);
-#else
+  PyObject** values = as_athrow(self)->values;
+  if (athrow_keeps_arguments_apart) {
+    values[0] = item(0);
+    values[1] = item(2);
+    values[2] = item(1);
+    return true;
+  }
   values[0] = PyTuple_New(size);
   for (Py_ssize_t i = 0; values[0] != nullptr && i < size; ++i) {
     PyTuple_SET_ITEM(values[0], i, item(i));
   }
-#endif
   return values[0] != nullptr;
 }
 

@@ -251,7 +251,7 @@ bool place_frames(Frozen* frozen, const Plan* plans, Py_ssize_t count) {
     } else if (plan.generator != nullptr) {
       f = frame_in(plan.generator);
       plan.generator->gi_frame_state = FRAME_EXECUTING;
-      enter_loop_at(f);
+      set_entry(f, true);
     } else {
       f = reinterpret_cast<_PyInterpreterFrame*>(words);
       words += plan.used();

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "interp/frames/call_position.hpp"
-#include "interp/versions/instructions.hpp"
 #include "interp/versions/internals.h"
 #include "interp/versions/monitoring.hpp"
+#include "interp/versions/opcodes.hpp"
 
 namespace stackless::interp {
 
@@ -114,7 +114,7 @@ _PyInterpreterFrame* make_continuation_frame(Slot* place, const Joint& joint) {
 
 bool read_continuation_frame(_PyInterpreterFrame* f, Joint* joint) noexcept {
   *joint = {};
-  if (opcode_at(_PyCode_CODE(code_of(f))) == EXIT_INIT_CHECK) {
+  if (opcode_at(_PyCode_CODE(code_of(f))) == op::exit_init_check) {
     joint->continuation = &new_instance;
     joint->argument = is_level_of_recursion;
     joint->kept = object_in(f->localsplus[0]);
@@ -152,9 +152,9 @@ namespace {
 // What takes the generator off the value stack: after SEND it lies beneath what it has yielded, and from 3.12 on
 // beneath what it has returned, too.
 constexpr OwnInstruction drop_yielding[] = {
-    waiting_has_an_end ? OwnInstruction{END_SEND} : OwnInstruction{SWAP, 2},
+    waiting_has_an_end ? OwnInstruction{op::end_send} : OwnInstruction{SWAP, 2},
     waiting_has_an_end ? OwnInstruction{NOP} : OwnInstruction{POP_TOP}};
-constexpr OwnInstruction drop_returned = {waiting_has_an_end ? END_SEND : NOP};
+constexpr OwnInstruction drop_returned = {waiting_has_an_end ? op::end_send : NOP};
 
 PyObject* assemble_waiting() {
   constexpr int returns = 7;  // the index of `drop_returned`, after those that have no caches

@@ -292,11 +292,11 @@ bool converts_only(const Crossing& crossing, Joint* joint) {
 
 const Rule rules[] = {
     {CALL, a_calls, calls_conversion, convert},
-    {FORMAT_SIMPLE, 1, formats_simply, convert},
-    {FORMAT_WITH_SPEC, 2, formats_with_specification, convert},
-    {CONVERT_VALUE, 1, converts_only, convert},
-    {FORMAT_VALUE, 1, formats_simply, convert},
-    {FORMAT_VALUE, 2, formats_with_specification, convert},
+    {op::format_simple, 1, formats_simply, convert},
+    {op::format_with_spec, 2, formats_with_specification, convert},
+    {op::convert_value, 1, converts_only, convert},
+    {op::format_value, 1, formats_simply, convert},
+    {op::format_value, 2, formats_with_specification, convert},
 };
 
 }  // namespace

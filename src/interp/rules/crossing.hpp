@@ -10,7 +10,7 @@
 #include "interp/rules/known_objects.hpp"
 #include "interp/rules/rules.hpp"
 #include "interp/versions/facts.hpp"
-#include "interp/versions/instructions.hpp"
+#include "interp/versions/opcodes.hpp"
 
 namespace stackless::interp {
 
@@ -56,6 +56,7 @@ std::span<const Rule> call_rules() noexcept;
 std::span<const Rule> class_rules() noexcept;
 std::span<const Rule> import_rules() noexcept;
 std::span<const Rule> attribute_rules() noexcept;
+std::span<const Rule> item_rules() noexcept;
 std::span<const Rule> operator_rules() noexcept;
 std::span<const Rule> truth_rules() noexcept;
 std::span<const Rule> conversion_rules() noexcept;

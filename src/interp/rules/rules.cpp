@@ -13,9 +13,9 @@ namespace stackless::interp {
 
 namespace {
 
-std::array<std::span<const Rule>, 9> tables() {
-  return {call_rules(),  class_rules(),      import_rules(),   attribute_rules(), operator_rules(),
-          truth_rules(), conversion_rules(), iterator_rules(), wrapper_rules()};
+std::array<std::span<const Rule>, 10> tables() {
+  return {call_rules(),     class_rules(), import_rules(),     attribute_rules(), item_rules(),
+          operator_rules(), truth_rules(), conversion_rules(), iterator_rules(),  wrapper_rules()};
 }
 
 // Whether one of the rules of the instruction is like that.

@@ -118,6 +118,8 @@ inline void set_function(_PyInterpreterFrame* frame, PyObject* function) {
 inline void set_code(_PyInterpreterFrame* frame, PyObject* code) {
   frame->f_executable = PyStackRef_FromPyObjectSteal(code);
 }
+// drop_function() leaves a generator's frame as it is when it has finished.
+inline void drop_function(_PyInterpreterFrame* frame) { PyStackRef_CLEAR(frame->f_funcobj); }
 inline void drop_function_and_code(_PyInterpreterFrame* frame) {
   PyStackRef_CLOSE(frame->f_funcobj);
   PyStackRef_CLOSE(frame->f_executable);

@@ -82,6 +82,8 @@ inline PyObject* function_of(_PyInterpreterFrame* frame) {
 inline void set_function(_PyInterpreterFrame* frame, PyObject* function) {
   frame->f_func = reinterpret_cast<PyFunctionObject*>(function);
 }
+// drop_function() leaves a generator's frame as it is when it has finished.
+inline void drop_function(_PyInterpreterFrame* frame) { clear_reference(frame->f_func); }
 inline void drop_function_and_code(_PyInterpreterFrame* frame) {
   drop_reference(frame->f_func);
   drop_reference(frame->f_code);

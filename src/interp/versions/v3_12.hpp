@@ -73,6 +73,8 @@ inline PyObject* function_of(_PyInterpreterFrame* frame) { return frame->f_funco
 inline void set_function(_PyInterpreterFrame* frame, PyObject* function) {
   frame->f_funcobj = function;
 }
+// drop_function() leaves a generator's frame as it is when it has finished.
+inline void drop_function(_PyInterpreterFrame* frame) { clear_reference(frame->f_funcobj); }
 inline void drop_function_and_code(_PyInterpreterFrame* frame) {
   drop_reference(frame->f_funcobj);
   drop_reference(frame->f_code);
