@@ -13,8 +13,8 @@ import socket as _standard
 import threading as _threading
 import types as _types
 
-import stackless as _stackless
 from stackless._stackless import Socket as _Socket
+from stackless._stackless import _Reply
 
 # ssl derives its socket from the one that it finds as it is imported, and its C part reads the
 # timeout that the standard class keeps, which ours leaves at 0: each wait would end in
@@ -82,8 +82,34 @@ class socket(_Socket):
 
     def sendfile(self, file, offset=0, count=None):
         """Send a file opened in binary mode; return the number of bytes sent."""
-        # os.sendfile() would wait for the descriptor in a selector, and the whole thread with it.
-        return self._sendfile_use_send(file, offset, count)
+        # Neither standard way will do: os.sendfile() would have the whole thread wait for the descriptor, and the one that
+        # reads and sends leaves the file where it has read to if nothing could be sent.
+        self._check_sendfile_params(file, offset, count)
+        if self.gettimeout() == 0:
+            raise ValueError("non-blocking sockets are not supported")
+        if offset:
+            file.seek(offset)
+        seekable = hasattr(file, "seek") and hasattr(file, "tell")
+        start = file.tell() if seekable else 0
+        sent = 0
+        try:
+            while count is None or sent < count:
+                data = file.read(_BLOCK if count is None else min(_BLOCK, count - sent))
+                if not data:
+                    break
+                rest = memoryview(data)
+                while rest:
+                    done = self.send(rest)
+                    sent += done
+                    rest = rest[done:]
+        finally:
+            if seekable:
+                file.seek(start + sent)
+        return sent
+
+
+# Of a file, read and sent at once.
+_BLOCK = 8192
 
 
 def _is_numeric(family, host):
@@ -110,24 +136,18 @@ def _resolved(sock, address):
 
 def _in_thread(function, *args, **kwargs):
     """Call a blocking function in a thread of its own and block the calling tasklet meanwhile."""
-    done = _stackless.channel()
-    done.preference = 0
+    reply = _Reply()
 
     def work():
-        # A channel closed already: the caller was killed, or its time was up.
-        with _contextlib.suppress(ValueError):
-            try:
-                result = function(*args, **kwargs)
-            except BaseException as error:
-                done.send_throw(error)
-            else:
-                done.send(result)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            reply.fail(error)
+        else:
+            reply.give(result)
 
     _threading.Thread(target=work, name=f"stackless {function.__name__}", daemon=True).start()
-    try:
-        return done.receive()
-    finally:
-        done.close()
+    return reply.wait()
 
 
 def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
 #include <iterator>
 
 #include "io/call.hpp"
@@ -43,7 +44,7 @@ bool surely_empty(const Extra* extra) {
 // Receives what is still missing, or some of it.
 Py_ssize_t receive_some(Call* call, char* buffer) {
   Py_ssize_t size = call->size - call->done;
-  if (size == 0) {
+  if (size <= 0) {  // less: of a datagram that didn't fit
     return 0;
   }
   Extra* extra = extra_of(call->self);
@@ -126,8 +127,13 @@ bool begin_recv(Call* call, PyObject* const* args, Py_ssize_t nargs) {
     return false;
   }
   // It may wait with the scratch half full.
-  if (size > scratch_bytes || call->takes_all) {
+  bool truncates = (flags & MSG_TRUNC) != 0;
+  if (size > scratch_bytes || call->takes_all || truncates) {
     call->bytes = Object::steal(PyBytes_FromStringAndSize(nullptr, size));
+    if (call->bytes && truncates) {
+      // The kernel tells how much there was, and may write less, or nothing.
+      std::memset(PyBytes_AS_STRING(call->bytes.get()), 0, static_cast<std::size_t>(size));
+    }
     return static_cast<bool>(call->bytes);
   }
   return true;
@@ -149,6 +155,10 @@ PyObject* recv_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   }
   PyObject* result = call->bytes.release();
   _PyBytes_Resize(&result, received);
+  if (result != nullptr && received > call->size) {  // MSG_TRUNC: what didn't fit is zeroes
+    std::memset(PyBytes_AS_STRING(result) + call->size, 0,
+                static_cast<std::size_t>(received - call->size));
+  }
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include "interp/freezing/freeze.hpp"
 #include "object/arguments.hpp"
 #include "runtime/freezing/freezing.hpp"
+#include "runtime/scheduler/blocking_calls.hpp"
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 #include "runtime/scheduler/switching.hpp"
@@ -530,5 +531,11 @@ PyMethodDef functions[] = {
     {"_after_fork_in_child", after_fork_in_child, METH_NOARGS, nullptr},
     {},
 };
+
+void init_functions() {
+  register_blocking_call(functions, "schedule", Completion::mail_or_self, Waits::and_trades);
+  register_blocking_call(functions, "sleep", Completion::nothing);
+  register_blocking_call(functions, "schedule_remove", Completion::removed);
+}
 
 }  // namespace stackless

@@ -7,4 +7,7 @@ namespace stackless {
 
 extern PyMethodDef functions[];
 
+// init_functions() says how tasklets go on that were frozen in these.
+void init_functions();
+
 }  // namespace stackless

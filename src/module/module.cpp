@@ -19,6 +19,7 @@
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/mounting.hpp"
 #include "runtime/scheduler/scheduler.hpp"
+#include "runtime/waiting/reply.hpp"
 #include "runtime/waiting/signals.hpp"
 #include "runtime/waiting/timeout.hpp"
 
@@ -132,7 +133,7 @@ int register_hooks(PyObject* module) {
 }
 
 int add_types(PyObject* module) {
-  for (PyTypeObject* type : {&BombType, &TaskletType, &ChannelType, &TimeoutType}) {
+  for (PyTypeObject* type : {&BombType, &TaskletType, &ChannelType, &TimeoutType, &ReplyType}) {
     if (PyModule_AddType(module, type) < 0) {
       return -1;
     }
@@ -185,6 +186,10 @@ int execute(PyObject* module) {
   runtime->module = Object::share(module);
   read_torture();
   init_pickling();
+  init_channel();
+  init_tasklet();
+  init_functions();
+  init_reply();
   if (read_stack_size() < 0 || interp::init_freezing() < 0 || interp::init_shells() < 0 ||
       find_main_thread() < 0 || add_types(module) < 0 || init_unwinding() < 0 ||
       init_timeout(module) < 0 || add_tasklet_exit(module) < 0 || add_socket_type(module) < 0 ||

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "runtime/channel/sending.hpp"
+#include "runtime/scheduler/blocking_calls.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"
 #include "runtime/scheduler/scheduler.hpp"
@@ -269,6 +270,15 @@ PyGetSetDef channel_attributes[] = {
 };
 
 }  // namespace
+
+void init_channel() {
+  register_blocking_call(channel_methods, "receive", Completion::mail, Waits::and_trades);
+  register_blocking_call(channel_methods, "send", Completion::mail, Waits::and_trades);
+  register_blocking_call(channel_methods, "send_exception", Completion::mail, Waits::with_bomb);
+  register_blocking_call(channel_methods, "send_throw", Completion::mail, Waits::with_bomb);
+  register_blocking_call(channel_methods, "send_sequence", Completion::again);
+  register_blocking_iterator(ChannelType.tp_iternext);
+}
 
 PyTypeObject ChannelType = {
     .ob_base = PyVarObject_HEAD_INIT(nullptr, 0)

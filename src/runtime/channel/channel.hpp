@@ -32,6 +32,9 @@ struct Channel {
 extern PyTypeObject ChannelType;
 extern PyMethodDef channel_methods[];
 
+// init_channel() says how tasklets go on that were frozen in these.
+void init_channel();
+
 inline bool is_channel(PyObject* object) { return PyObject_TypeCheck(object, &ChannelType); }
 inline Channel* as_channel(PyObject* object) { return reinterpret_cast<Channel*>(object); }
 

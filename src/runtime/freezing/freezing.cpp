@@ -11,7 +11,6 @@
 #include "interp/freezing/swap_places.hpp"
 #include "interp/freezing/thaw.hpp"
 #include "interp/switching/switch.hpp"
-#include "module/functions.hpp"
 #include "runtime/channel/channel.hpp"
 #include "runtime/pickling/tasklet_state.hpp"
 #include "runtime/pickling/torture.hpp"

@@ -1,41 +1,36 @@
 #include "runtime/scheduler/blocking_calls.hpp"
-#include "interp/freezing/thaw.hpp"
 
+#include <array>
 #include <cstring>
+#include <span>
 
-#include "module/functions.hpp"
-#include "runtime/channel/channel.hpp"
+#include "interp/freezing/thaw.hpp"
 #include "runtime/scheduler/blocker.hpp"
 
 namespace stackless {
 
 namespace {
 
-const PyMethodDef* find(const PyMethodDef* table, const char* name) {
-  while (std::strcmp(table->ml_name, name) != 0) {
-    ++table;
-  }
-  return table;
-}
-
-// In these functions a tasklet waits without holding anything on its C stack, except for what the call has sent.
-const Rule rules[] = {
-    {find(channel_methods, "receive"), Completion::mail, true},
-    {find(functions, "schedule"), Completion::mail_or_self, true},
-    {find(channel_methods, "send"), Completion::mail, true},
-    {find(functions, "sleep"), Completion::nothing},
-    {find(functions, "schedule_remove"), Completion::removed},
-    {find(tasklet_methods, "run"), Completion::mail},
-    {find(tasklet_methods, "switch"), Completion::mail},
-    {find(channel_methods, "send_exception"), Completion::mail, false, true},
-    {find(channel_methods, "send_throw"), Completion::mail, false, true},
-    {find(channel_methods, "send_sequence"), Completion::again},
-};
+// Few, and asked only where a tasklet is frozen.
+std::array<Rule, 16> rules;
+std::size_t rule_count = 0;
+iternextfunc blocking_step = nullptr;
 
 }  // namespace
 
+void register_blocking_call(const PyMethodDef* table, const char* name, Completion completion,
+                            Waits waits) {
+  while (std::strcmp(table->ml_name, name) != 0) {
+    ++table;
+  }
+  assert(rule_count < rules.size());
+  rules[rule_count++] = {table, completion, waits == Waits::and_trades, waits == Waits::with_bomb};
+}
+
+void register_blocking_iterator(iternextfunc step) { blocking_step = step; }
+
 const Rule* rule_of(const PyMethodDef* function) {
-  for (const Rule& rule : rules) {
+  for (const Rule& rule : std::span(rules).first(rule_count)) {
     if (rule.function == function) {
       return &rule;
     }
@@ -77,8 +72,8 @@ Completion completion_by(const Rule& rule, const interp::Halt& halt) {
 
 Completion completion_of(const Tasklet* t, interp::Halt* halt) {
   if (halt->iterator != nullptr) {
-    bool receives = Py_TYPE(halt->iterator)->tp_iternext == ChannelType.tp_iternext;
-    return receives ? Completion::mail : Completion::none;
+    bool waits = Py_TYPE(halt->iterator)->tp_iternext == blocking_step;
+    return waits ? Completion::mail : Completion::none;
   }
   const Rule* rule = rule_of(halt->function);
   if (rule == nullptr) {

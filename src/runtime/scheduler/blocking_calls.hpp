@@ -13,6 +13,19 @@ struct Rule {
   bool keeps_bomb = false;
 };
 
+// What else is to be known of a call in which a tasklet waits without holding anything on its C stack.
+enum class Waits : unsigned char {
+  only,
+  and_trades,  // nothing is left to do there when the tasklet has been woken
+  with_bomb,   // the C stack holds the exception that the call sends
+};
+
+// register_blocking_call() says how a call of a method ends in which a tasklet was frozen; whoever defines the method
+// calls this at import. register_blocking_iterator() does so for an iterator whose turn is such a call.
+void register_blocking_call(const PyMethodDef* table, const char* name, Completion completion,
+                            Waits waits = Waits::only);
+void register_blocking_iterator(iternextfunc step);
+
 // rule_of() is the function's rule; null if it has none.
 const Rule* rule_of(const PyMethodDef* function);
 // completion_of() is how the call is completed in which the tasklet has halted.

@@ -67,11 +67,11 @@ bool is_exit(PyObject* exception) {
     return false;
   }
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(members.get()); ++i) {
-    if (!is_exit(PyTuple_GET_ITEM(members.get(), i))) {
-      return false;
+    if (is_exit(PyTuple_GET_ITEM(members.get(), i))) {
+      return true;
     }
   }
-  return true;
+  return false;
 }
 
 namespace {

@@ -38,7 +38,8 @@ int notify_channel(Scheduler* s, PyObject* channel, Tasklet* tasklet, bool sendi
 // update_attention() tells every scheduler whether callbacks are set.
 void update_attention();
 
-// is_exit() tells whether an exception is TaskletExit, or a group of nothing else, as `except*` makes one of it.
+// is_exit() tells whether an exception is TaskletExit, or a group with one among its members: that is what `except*`
+// makes of it, together with what was being handled, which a plain `except` would leave behind in the context.
 bool is_exit(PyObject* exception);
 
 // uncaught() decides about the exception that is set as the current tasklet's function ends: it

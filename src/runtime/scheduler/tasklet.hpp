@@ -118,6 +118,7 @@ void cancel_start(Tasklet* tasklet);
 
 // tasklet_methods.cpp and tasklet_attributes.cpp
 extern PyMethodDef tasklet_methods[];
+void init_tasklet();
 extern PyGetSetDef tasklet_attributes[];
 int bind_tasklet(Tasklet* self, PyObject* function, PyObject* arguments, PyObject* keywords);
 // setup_tasklet() gives the bound tasklet its arguments (stolen) and makes it runnable.

@@ -2,6 +2,7 @@
 #include "object/arguments.hpp"
 #include "runtime/freezing/freezing.hpp"
 #include "runtime/pickling/tasklet_state.hpp"
+#include "runtime/scheduler/blocking_calls.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/giving_way.hpp"
 #include "runtime/scheduler/who_runs_next.hpp"
@@ -432,5 +433,10 @@ PyMethodDef tasklet_methods[] = {
      "RuntimeError if the tasklet is bound.\n"},
     {},
 };
+
+void init_tasklet() {
+  register_blocking_call(tasklet_methods, "run", Completion::mail);
+  register_blocking_call(tasklet_methods, "switch", Completion::mail);
+}
 
 }  // namespace stackless
