@@ -16,6 +16,24 @@ PyObject* raise_errno(int error) {
   return PyErr_SetFromErrno(PyExc_OSError);
 }
 
+bool parse_int(PyObject* object, Py_ssize_t* value) {
+  *value = PyNumber_AsSsize_t(object, PyExc_OverflowError);
+  return *value != -1 || !PyErr_Occurred();
+}
+
+bool parse_flags(PyObject* object, int* flags) {
+  long value = PyLong_AsLong(object);
+  if (value == -1 && PyErr_Occurred()) {
+    return false;
+  }
+  *flags = static_cast<int>(value);
+  if (*flags != value) {
+    PyErr_SetString(PyExc_OverflowError, "flags do not fit into a C int");
+    return false;
+  }
+  return true;
+}
+
 namespace {
 
 // Waits for the descriptor. Returns 0, EBADF, EAGAIN if there is no time, or -1 with an exception set.

@@ -150,6 +150,10 @@ inline Nanoseconds deadline_of(const Extra* extra, int flags = 0) {
   return extra->timeout > 0 ? core::monotonic_now() + extra->timeout : extra->timeout;
 }
 
+// parse_int() and parse_flags() read a number; false with an exception set.
+bool parse_int(PyObject* object, Py_ssize_t* value);
+bool parse_flags(PyObject* object, int* flags);
+
 // option() is a socket option's value, or -1 with errno set.
 int option(int fd, int name);
 PyObject* raise_errno(int error);

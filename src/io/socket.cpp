@@ -83,24 +83,6 @@ Py_ssize_t receive(Call* call, char* buffer) {
   return call->done;
 }
 
-bool parse_int(PyObject* object, Py_ssize_t* value) {
-  *value = PyNumber_AsSsize_t(object, PyExc_OverflowError);
-  return *value != -1 || !PyErr_Occurred();
-}
-
-bool parse_flags(PyObject* object, int* flags) {
-  long value = PyLong_AsLong(object);
-  if (value == -1 && PyErr_Occurred()) {
-    return false;
-  }
-  *flags = static_cast<int>(value);
-  if (*flags != value) {
-    PyErr_SetString(PyExc_OverflowError, "flags do not fit into a C int");
-    return false;
-  }
-  return true;
-}
-
 // Begins to receive that much; false with an exception set.
 bool begin_receiving(Call* call, const char* name, Py_ssize_t size, int flags) {
   if (size < 0) {

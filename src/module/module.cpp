@@ -13,6 +13,7 @@
 #include "io/socket.hpp"
 #include "module/functions.hpp"
 #include "runtime/channel/channel.hpp"
+#include "runtime/ending.hpp"
 #include "runtime/freezing/freezing.hpp"
 #include "runtime/pickling/tasklet_state.hpp"
 #include "runtime/pickling/torture.hpp"
@@ -185,6 +186,7 @@ int execute(PyObject* module) {
   // Tasklets and thread states outlive the module at the interpreter's end: it is never freed.
   runtime->module = Object::share(module);
   read_torture();
+  runtime->thread_ends = thread_ends;
   init_pickling();
   init_channel();
   init_tasklet();

@@ -2,9 +2,9 @@
 #include "runtime/channel/transfer.hpp"
 #include "runtime/scheduler/deadlock.hpp"
 
+#include "interp/pickling/wrap.hpp"
 #include "object/arguments.hpp"
 #include "object/no_collection.hpp"
-#include "runtime/pickling/tasklet_state.hpp"
 
 #include <cstddef>
 #include <new>

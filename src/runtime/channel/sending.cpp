@@ -8,10 +8,9 @@
 
 #include "interp/pickling/frames.hpp"
 #include "interp/pickling/placeholders.hpp"
+#include "interp/pickling/wrap.hpp"
 #include "object/arguments.hpp"
 #include "runtime/channel/channel.hpp"
-#include "runtime/freezing/freezing.hpp"
-#include "runtime/pickling/tasklet_state.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 #include "runtime/waiting/wait.hpp"

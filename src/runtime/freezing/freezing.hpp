@@ -27,4 +27,9 @@ bool move_to(Tasklet* tasklet, Scheduler* target);
 // drop_frames() ends a started tasklet without running anything of its own; false if it is pinned.
 bool drop_frames(Tasklet* tasklet);
 
+// refusal() returns the reason (borrowed) why an unpickled tasklet can't go on; null if it can.
+PyObject* refusal(const Tasklet* tasklet);
+// The function of such a tasklet, which raises for the reason that it is bound to.
+extern PyMethodDef refuse_function;
+
 }  // namespace stackless

@@ -1,7 +1,6 @@
 // Why a tasklet can't be frozen, in words.
 #include "runtime/freezing/freezing.hpp"
 
-#include "runtime/pickling/tasklet_state.hpp"
 #include "runtime/scheduler/blocking_calls.hpp"
 #include "runtime/scheduler/mounting.hpp"
 
@@ -137,4 +136,22 @@ Object why_pinned(Tasklet* t) {
   return because("it was started through C code: %U", name_of_callable(function.get()));
 }
 
+namespace {
+
+// A tasklet that can't go on runs this, and so raises.
+PyObject* refuse(PyObject* reason, PyObject*) {
+  return raise(PyExc_RuntimeError, "cannot execute invalid frame with C code in between: %U",
+               reason);
+}
+
+}  // namespace
+
+PyMethodDef refuse_function = {"cannot_go_on", refuse, METH_NOARGS, nullptr};
+
+PyObject* refusal(const Tasklet* t) {
+  PyObject* function = t->function.get();
+  bool refuses = function != nullptr && PyCFunction_CheckExact(function) &&
+                 reinterpret_cast<PyCFunctionObject*>(function)->m_ml == &refuse_function;
+  return refuses ? PyCFunction_GET_SELF(function) : nullptr;
+}
 }  // namespace stackless

@@ -58,6 +58,7 @@ namespace {
 
 PyObject* set_pickle_and_unpickle(PyObject*, PyObject* function) {
   runtime->pickle_and_unpickle = function != Py_None ? Object::share(function) : Object();
+  runtime->torture = function != Py_None ? pickle_and_unpickle : nullptr;
   Py_RETURN_NONE;
 }
 

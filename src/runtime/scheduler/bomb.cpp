@@ -1,7 +1,7 @@
 #include "runtime/scheduler/bomb.hpp"
 
 #include "interp/pickling/placeholders.hpp"
-#include "runtime/pickling/tasklet_state.hpp"
+#include "interp/pickling/wrap.hpp"
 #include "runtime/scheduler/runtime.hpp"
 
 namespace stackless {

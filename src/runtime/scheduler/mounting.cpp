@@ -5,7 +5,6 @@
 #include "interp/freezing/merge_loops.hpp"
 #include "interp/freezing/swap_places.hpp"
 #include "interp/switching/switch.hpp"
-#include "runtime/pickling/torture.hpp"
 #include "runtime/scheduler/blocker.hpp"
 #include "runtime/scheduler/blocking_calls.hpp"
 #include "runtime/scheduler/bomb.hpp"
@@ -289,8 +288,8 @@ Object run_thawed(Scheduler* s, Tasklet* self, interp::Frozen* frozen) {
   ++s->counts.thaws;
   self->arguments.reset();
   // A call that is made once more needs its operands, which no pickle has.
-  if (runtime->pickle_and_unpickle && self->completion != Completion::again) [[unlikely]] {
-    frozen = pickle_and_unpickle(s, self, frozen);
+  if (runtime->torture != nullptr && self->completion != Completion::again) [[unlikely]] {
+    frozen = runtime->torture(s, self, frozen);
     if (frozen == nullptr) {
       return nullptr;
     }

@@ -10,6 +10,9 @@
 
 namespace stackless {
 
+namespace interp {
+struct Frozen;
+}
 struct Alarm;
 struct Scheduler;
 struct Tasklet;
@@ -37,6 +40,10 @@ struct Runtime {
   Object schedule_callback;
   Object channel_callback;
   Object error_handler;
+  // What rooms above the scheduler's see to.
+  void (*thread_ends)(PyObject* capsule) = nullptr;  // runtime/ending.hpp
+  interp::Frozen* (*torture)(Scheduler*, Tasklet*,
+                             interp::Frozen*) = nullptr;  // runtime/pickling/torture.hpp, or null
   Scheduler* schedulers = nullptr;
   Profile profile = Profile::ours;
   bool softswitch = true;

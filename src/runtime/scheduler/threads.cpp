@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <new>
 
-#include "runtime/ending.hpp"
-#include "runtime/freezing/freezing.hpp"
 #include "runtime/scheduler/blocker.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"
@@ -74,7 +72,8 @@ Scheduler* make_scheduler() {
   s->pickle_flags = runtime->default_pickle_flags;
   s->runs.callers = Object::steal(Py_BuildValue("[O]", Py_None));
   s->main = s->runs.callers ? new_tasklet(&TaskletType, s) : nullptr;
-  Object capsule = s->main ? Object::steal(PyCapsule_New(s, capsule_name, thread_ends)) : Object();
+  Object capsule =
+      s->main ? Object::steal(PyCapsule_New(s, capsule_name, runtime->thread_ends)) : Object();
   if (!capsule) {
     s->main.reset();
     remove_reference(s);

@@ -35,67 +35,75 @@ int adopt_context(Tasklet* self) {
   return variables == 0 || self->start.context ? 0 : -1;
 }
 
-int bind_tasklet(Tasklet* self, PyObject* function, PyObject* arguments, PyObject* keywords) {
-  if (function == Py_None) {
-    function = nullptr;
+namespace {
+
+PyObject* none_to_null(PyObject* object) { return object != Py_None ? object : nullptr; }
+
+int refuse_binding(PyObject* type, const char* message) {
+  raise(type, message);
+  return -1;
+}
+
+// Makes sure that the tasklet can be bound anew: frames that it has are dropped.
+int release_for_binding(Tasklet* self) {
+  if (!self->started && !self->function && !self->scheduled()) [[likely]] {
+    return 0;
   }
-  if (arguments == Py_None) {
-    arguments = nullptr;
+  if (self->scheduler->current == self) {
+    return refuse_binding(PyExc_RuntimeError, "can't (re)bind the current tasklet");
   }
-  if (keywords == Py_None) {
-    keywords = nullptr;
+  if (self->scheduled()) {
+    return refuse_binding(PyExc_RuntimeError, "tasklet is scheduled");
   }
-  auto fail = [](PyObject* type, const char* message) {
-    raise(type, message);
+  if (self->started && !drop_frames(self)) {
+    raise_pinned(self);
     return -1;
-  };
+  }
+  return 0;
+}
+
+}  // namespace
+
+int bind_tasklet(Tasklet* self, PyObject* function, PyObject* arguments, PyObject* keywords) {
+  function = none_to_null(function);
+  arguments = none_to_null(arguments);
+  keywords = none_to_null(keywords);
   if (function != nullptr && !PyCallable_Check(function)) {
-    return fail(PyExc_TypeError, "tasklet function must be a callable or None");
+    return refuse_binding(PyExc_TypeError, "tasklet function must be a callable or None");
   }
   if (arguments != nullptr && !PyTuple_Check(arguments)) {
-    return fail(PyExc_TypeError, "tasklet args must be a tuple or None");
+    return refuse_binding(PyExc_TypeError, "tasklet args must be a tuple or None");
   }
   if (keywords != nullptr && !PyDict_Check(keywords)) {
-    return fail(PyExc_TypeError, "tasklet kwargs must be a dict or None");
+    return refuse_binding(PyExc_TypeError, "tasklet kwargs must be a dict or None");
   }
-  if (self->started || self->function || self->scheduled()) [[unlikely]] {
-    if (self->scheduler->current == self) {
-      return fail(PyExc_RuntimeError, "can't (re)bind the current tasklet");
-    }
-    if (self->scheduled()) {
-      return fail(PyExc_RuntimeError, "tasklet is scheduled");
-    }
-    if (self->started && !drop_frames(self)) {
-      raise_pinned(self);
-      return -1;
-    }
+  if (release_for_binding(self) < 0) {
+    return -1;
   }
   bool with_arguments = arguments != nullptr || keywords != nullptr;
-  if (with_arguments) {
-    if (function == nullptr) {
-      function = self->function ? self->function.get() : self->tempval.get();
-      if (function == nullptr || !PyCallable_Check(function)) {
-        return fail(PyExc_RuntimeError, "the tasklet was not bound to a function");
-      }
+  if (with_arguments && function == nullptr) {
+    function = self->function ? self->function.get() : self->tempval.get();
+    if (function == nullptr || !PyCallable_Check(function)) {
+      return refuse_binding(PyExc_RuntimeError, "the tasklet was not bound to a function");
     }
-    if (self->scheduler->ts == nullptr) {
-      return fail(PyExc_RuntimeError, "tasklet has no thread");
-    }
+  }
+  if (with_arguments && self->scheduler->ts == nullptr) {
+    return refuse_binding(PyExc_RuntimeError, "tasklet has no thread");
   }
   if (function != nullptr && adopt_context(self) < 0) {
     return -1;
   }
-  Object old_function = std::exchange(self->function, Object());
-  Object old_arguments = std::exchange(self->arguments, Object());
-  Object old_keywords = std::exchange(self->keywords, Object());
+  // What the tasklet had is dropped at the end, when all is in place: destructors may look.
+  Object old_function =
+      std::exchange(self->function, Object::share(with_arguments ? function : nullptr));
+  Object old_arguments = std::move(self->arguments);
+  Object old_keywords = std::exchange(self->keywords, Object::share(keywords));
+  Object old_mail =
+      std::exchange(self->tempval, Object::share(with_arguments ? nullptr : function));
   if (!with_arguments) {
-    Object old_mail = std::exchange(self->tempval, Object::share(function));
     return 0;
   }
-  self->function = Object::share(function);
   self->arguments = arguments != nullptr ? Object::share(arguments) : Object::steal(PyTuple_New(0));
-  self->keywords = Object::share(keywords);
-  Object old_mail = std::exchange(self->tempval, Object());
   return self->arguments ? 0 : -1;
 }
 

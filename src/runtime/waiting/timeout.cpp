@@ -5,8 +5,8 @@
 #include <new>
 
 #include "interp/pickling/placeholders.hpp"
+#include "interp/pickling/wrap.hpp"
 #include "object/arguments.hpp"
-#include "runtime/pickling/tasklet_state.hpp"
 #include "runtime/scheduler/alarms.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/giving_way.hpp"
