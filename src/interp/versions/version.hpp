@@ -27,23 +27,3 @@
 #else
 #include "interp/versions/v3_11.hpp"
 #endif
-
-namespace stackless::interp {
-
-// drop_function() leaves a generator's frame as it is when it has finished.
-#if PY_VERSION_HEX >= 0x030E0000
-inline void drop_function(_PyInterpreterFrame* f) { PyStackRef_CLEAR(f->f_funcobj); }
-#elif PY_VERSION_HEX >= 0x030C0000
-inline void drop_function(_PyInterpreterFrame* f) { clear_reference(f->f_funcobj); }
-#else
-inline void drop_function(_PyInterpreterFrame* f) { clear_reference(f->f_func); }
-#endif
-
-// enter_loop_at() marks a generator's frame as one that an evaluation loop has begun with (3.11: each has its own).
-#if PY_VERSION_HEX < 0x030C0000
-inline void enter_loop_at(_PyInterpreterFrame* f) { f->is_entry = true; }
-#else
-inline void enter_loop_at(_PyInterpreterFrame*) {}
-#endif
-
-}  // namespace stackless::interp
