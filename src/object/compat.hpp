@@ -39,6 +39,17 @@ inline void restore_exception(Object exception) {
 }
 #endif
 
+// full_name_of() is a type's name with its module, as messages of 3.15 have it.
+#if PY_VERSION_HEX >= 0x030D0000
+inline Object full_name_of(PyTypeObject* type) {
+  return Object::steal(PyType_GetFullyQualifiedName(type));
+}
+#else
+inline Object full_name_of(PyTypeObject* type) {
+  return Object::steal(PyUnicode_FromString(type->tp_name));
+}
+#endif
+
 // dictionary_of() is that of a type; or null.
 #if PY_VERSION_HEX >= 0x030C0000
 inline Object dictionary_of(PyTypeObject* type) { return Object::steal(PyType_GetDict(type)); }

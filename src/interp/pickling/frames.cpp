@@ -297,7 +297,7 @@ PyObject* method_operands(Py_ssize_t count, PyObject* method, PyObject* object,
     case 3:
       return PyTuple_Pack(3, method, object, argument);
     case 4:
-      return callables_come_first ? PyTuple_Pack(4, method, Py_None, object, argument)
+      return callable_comes_first ? PyTuple_Pack(4, method, Py_None, object, argument)
                                   : PyTuple_Pack(4, Py_None, method, object, argument);
     default:
       altered("a call has another number of arguments");

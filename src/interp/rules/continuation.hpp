@@ -115,7 +115,7 @@ bool has_operands(const Place& place) noexcept;
 
 // may_end_loop() tells whether the end of a loop finds something beneath the iterator, as it has to up to 3.11
 // (end_loop()).
-inline bool may_end_loop(int height) { return loops_end_anywhere || height >= 2; }
+inline bool may_end_loop(int height) { return !loops_clean_up || height >= 2; }
 
 // initialised() tells whether V is what an __init__() may return; else TypeError is set.
 bool initialised(PyObject* value);

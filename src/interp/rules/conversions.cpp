@@ -167,7 +167,7 @@ Object finish_hash(PyObject* value) {
 bool borrow_name(PyTypeObject* type, bool with_module) {
   static std::string name;
   if (messages_name_types_fully && with_module) {
-    Object full = name_in_messages(type);
+    Object full = full_name_of(type);
     const char* text = full ? PyUnicode_AsUTF8(full.get()) : nullptr;
     name = text != nullptr ? text : "";
     ConvertedType.tp_name = name.c_str();

@@ -35,7 +35,7 @@ struct Crossing {
   PyObject* argument(int i) const { return operand(2 + i); }
   // self, if a method descriptor is called; else null.
   PyObject* self() const {
-    PyObject* tells = operand(callables_come_first ? 1 : 0);
+    PyObject* tells = operand(callable_comes_first ? 1 : 0);
     return tells != nullptr ? operand(1) : nullptr;
   }
 };
