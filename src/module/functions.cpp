@@ -3,6 +3,7 @@
 #include "runtime/scheduler/giving_way.hpp"
 #include "runtime/scheduler/idle.hpp"
 #include "runtime/scheduler/mounting.hpp"
+#include "runtime/scheduler/operation.hpp"
 #include "runtime/scheduler/who_runs_next.hpp"
 
 #include "interp/freezing/freeze.hpp"

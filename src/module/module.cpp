@@ -12,6 +12,7 @@
 #include "interp/pickling/placeholders.hpp"
 #include "io/socket.hpp"
 #include "module/functions.hpp"
+#include "object/compat.hpp"
 #include "runtime/channel/channel.hpp"
 #include "runtime/ending.hpp"
 #include "runtime/freezing/freezing.hpp"
@@ -203,9 +204,7 @@ int execute(PyObject* module) {
 
 PyModuleDef_Slot slots[] = {
     {Py_mod_exec, reinterpret_cast<void*>(execute)},
-#if PY_VERSION_HEX >= 0x030C0000
-    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
-#endif
+    STACKLESS_NO_OTHER_INTERPRETER,
     {0, nullptr},
 };
 

@@ -10,6 +10,14 @@ namespace stackless {
 constexpr int this_version = PY_VERSION_HEX >> 16;
 constexpr int this_minor_version = this_version & 255;
 
+// The last slot of a module that is for the main interpreter only (3.11 has no word for that: it ends the list).
+#if PY_VERSION_HEX >= 0x030C0000
+#define STACKLESS_NO_OTHER_INTERPRETER \
+  {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED}
+#else
+#define STACKLESS_NO_OTHER_INTERPRETER {0, nullptr}
+#endif
+
 // take_exception() clears the current exception and returns it, its traceback attached (null if
 // there is none); restore_exception() makes one the current exception.
 #if PY_VERSION_HEX >= 0x030C0000

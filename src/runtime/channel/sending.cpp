@@ -12,8 +12,8 @@
 #include "object/arguments.hpp"
 #include "runtime/channel/channel.hpp"
 #include "runtime/scheduler/bomb.hpp"
+#include "runtime/scheduler/operation.hpp"
 #include "runtime/scheduler/scheduler.hpp"
-#include "runtime/waiting/wait.hpp"
 
 namespace stackless {
 

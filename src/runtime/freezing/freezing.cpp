@@ -12,12 +12,10 @@
 #include "interp/freezing/thaw.hpp"
 #include "interp/switching/switch.hpp"
 #include "runtime/channel/channel.hpp"
-#include "runtime/pickling/tasklet_state.hpp"
-#include "runtime/pickling/torture.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/callbacks.hpp"
+#include "runtime/scheduler/operation.hpp"
 #include "runtime/scheduler/switching.hpp"
-#include "runtime/waiting/wait.hpp"
 
 namespace stackless {
 

@@ -14,6 +14,7 @@
 #include "runtime/freezing/freezing.hpp"
 #include "runtime/scheduler/bomb.hpp"
 #include "runtime/scheduler/deadlock.hpp"
+#include "runtime/scheduler/operation.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 #include "runtime/waiting/wait.hpp"
 

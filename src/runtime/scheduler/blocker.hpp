@@ -59,27 +59,6 @@ struct Wait : core::PollWaiter, Alarm, Blocker {
   ~Wait() = default;
 };
 
-// An Operation is all that a call keeps which waits, for a descriptor, say, since its tasklet may be frozen
-// meanwhile: then the call ends nowhere, and is made once more when the tasklet is thawed. The second call
-// takes the operation over and goes on behind its wait.
-struct Operation : Wait {
-  Operation() = default;
-  virtual ~Operation() = default;
-  Operation(const Operation&) = delete;
-  Operation& operator=(const Operation&) = delete;
-  virtual std::size_t memory() const noexcept = 0;  // in bytes
-  virtual const char* place() const noexcept = 0;   // where it waits: "a tasklet that waits ..."
-  // What a pickle keeps of a call with so many operands; null, without an exception, if it can't.
-  virtual Object state(Py_ssize_t) const { return nullptr; }
-
-  PyObject* self = nullptr;    // whose method it is, which the caller holds, and
-  const void* call = nullptr;  // which one
-  bool is_over = false;        // the wait is, and the call not yet made again
-};
-
-// drop_operation() drops the one of a tasklet which won't make its call again, if it has one.
-void drop_operation(Tasklet* tasklet);
-
 constexpr core::Nanoseconds forever = -1;
 
 }  // namespace stackless

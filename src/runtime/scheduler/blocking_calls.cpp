@@ -1,4 +1,5 @@
 #include "runtime/scheduler/blocking_calls.hpp"
+#include "runtime/scheduler/operation.hpp"
 
 #include <array>
 #include <cstring>

@@ -1,3 +1,4 @@
+#include "runtime/scheduler/operation.hpp"
 #include "runtime/scheduler/tasklet.hpp"
 
 #include <cstddef>

@@ -42,7 +42,7 @@ int handler_traverse(PyObject* self, visitproc visit, void* arg) {
   return 0;
 }
 int handler_clear(PyObject* self) {
-  Py_CLEAR(handler_in(self));
+  clear_reference(handler_in(self));
   return 0;
 }
 void handler_dealloc(PyObject* self) {

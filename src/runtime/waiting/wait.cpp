@@ -94,13 +94,6 @@ int suspend_in(Scheduler* s, Operation* operation, core::Nanoseconds deadline, i
 
 }  // namespace
 
-void drop_operation(Tasklet* tasklet) {
-  if (Operation* operation = std::exchange(tasklet->operation, nullptr)) {
-    KeepException pending;
-    delete operation;
-  }
-}
-
 int wait_for_io(Scheduler* s, Operation* operation, int fd, core::Direction direction,
                 core::Nanoseconds deadline, bool fresh) {
   if (trapped(s->current) || open_poller(s) < 0) {

@@ -1,7 +1,7 @@
 // Blocking on something outside: a descriptor, a time, or both.
 #pragma once
 
-#include "runtime/scheduler/blocker.hpp"
+#include "runtime/scheduler/operation.hpp"
 #include "runtime/scheduler/scheduler.hpp"
 
 namespace stackless {
@@ -25,19 +25,5 @@ void forget_descriptor(int fd);
 // parse_timeout() turns seconds (a number, None for no limit) into a deadline; -2 with an
 // exception set if it is neither, negative or not finite.
 core::Nanoseconds parse_timeout(PyObject* seconds, const char* what);
-
-// taken_over() is the operation which a call goes on with that is made once more; the caller's from now on.
-inline Operation* taken_over(Scheduler* s, PyObject* self, const void* call) {
-  Operation* operation = s->current->operation;
-  if (operation == nullptr || !operation->is_over || operation->self != self ||
-      operation->call != call) [[likely]] {
-    return nullptr;
-  }
-  return std::exchange(s->current->operation, nullptr);
-}
-// is_left() tells whether the call in which the current tasklet waited has to leave the operation to it.
-inline bool is_left(const Scheduler* s, const Operation* operation) {
-  return s->current->operation == operation;
-}
 
 }  // namespace stackless
