@@ -3045,7 +3045,9 @@ def test_tools_are_told_the_same(name):
         for event in all_events:
 
             def told(code, *values, event=event):
-                if is_told_of(code) and not (VERSION == (3, 12) and code.co_name == "<continuation>"):
+                if is_told_of(code) and not (
+                    VERSION == (3, 12) and code.co_name == "<continuation>"
+                ):
                     # An exception's place is another one for functions called without C in between.
                     values = values[1:] if isinstance(values[-1], BaseException) else values
                     kinds = (each if type(each) is int else type(each) for each in values)

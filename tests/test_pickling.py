@@ -1606,6 +1606,8 @@ def test_one_whose_function_only_waits_ends_when_it_goes_on(function, arguments)
     restored.run()
     assert not restored.alive
     waiting.kill()
+
+
 # ---- what runs while it is being pickled ---------------------------------------------------------
 
 RUNS_MEANWHILE = """

@@ -137,6 +137,14 @@ def _test_outside():
     run()
 
 
+# Not a method of the class below, which would make every look-up in the module slow.
+def __getattr__(name):
+    if name not in _IMPORTED_WHEN_ASKED_FOR:
+        text = f"module 'stackless' has no attribute {name!r}"
+        raise AttributeError(text, name=name, obj=stackless)
+    return _importlib.import_module(f"stackless.{name}")
+
+
 class _Module(_types.ModuleType):
     """The module itself, with attributes that are computed, or imported, when asked for."""
 
@@ -158,12 +166,6 @@ class _Module(_types.ModuleType):
         pickle_flags(
             PICKLEFLAGS_PRESERVE_TRACING_STATE if value else 0, PICKLEFLAGS_PRESERVE_TRACING_STATE
         )
-
-    def __getattr__(self, name):
-        if name not in _IMPORTED_WHEN_ASKED_FOR:
-            text = f"module 'stackless' has no attribute {name!r}"
-            raise AttributeError(text, name=name, obj=self)
-        return _importlib.import_module(f"stackless.{name}")
 
     def __dir__(self):
         computed = (name for name, value in vars(_Module).items() if isinstance(value, property))

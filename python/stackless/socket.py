@@ -82,8 +82,9 @@ class socket(_Socket):
 
     def sendfile(self, file, offset=0, count=None):
         """Send a file opened in binary mode; return the number of bytes sent."""
-        # Neither standard way will do: os.sendfile() would have the whole thread wait for the descriptor, and the one that
-        # reads and sends leaves the file where it has read to if nothing could be sent.
+        # Neither standard way will do: os.sendfile() would have the whole thread wait for the
+        # descriptor, and the one that reads and sends leaves the file where it has read to if
+        # nothing could be sent.
         self._check_sendfile_params(file, offset, count)
         if self.gettimeout() == 0:
             raise ValueError("non-blocking sockets are not supported")
