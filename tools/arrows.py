@@ -66,7 +66,7 @@ MOST_FUNCTION_LINES = 60
 # Why something may be longer: by path, or by path:function.
 REASONS: dict[str, str] = {
     "python/stackless/_wrap.py": "pickles name it: what they call has one home for good",
-    "src/interp/pickling/frames.cpp:put_together": "lays frames out in one pass over what it has checked",
+    "src/interp/pickling/frames.cpp:put_together": "one pass over what it has checked",
 }
 
 SOURCES = {".c", ".h", ".cpp", ".hpp"}
