@@ -189,9 +189,9 @@ int execute(PyObject* module) {
   read_torture();
   runtime->thread_ends = thread_ends;
   init_pickling();
+  init_functions();  // first, for schedule() is asked for most
   init_channel();
   init_tasklet();
-  init_functions();
   init_reply();
   if (read_stack_size() < 0 || interp::init_freezing() < 0 || interp::init_shells() < 0 ||
       find_main_thread() < 0 || add_types(module) < 0 || init_unwinding() < 0 ||

@@ -76,14 +76,13 @@ namespace {
 
 // Drops what was left to be dropped.
 void drop_left(Scheduler* s, Tasklet* self) {
-  std::vector<Object> objects = s->left.take_objects();
   // What destructors run may switch, and so must not find this tasklet's mail.
   Object mail = std::move(self->tempval);
   if (s->left.sleep) {
     Locked locked(s);  // the tasklet isn't in the ring
-    objects.clear();
+    s->left.drop();
   } else {
-    objects.clear();
+    s->left.drop();
   }
   if (self->tempval) {
     s->left.drop_later(std::move(mail));  // something was thrown at it meanwhile

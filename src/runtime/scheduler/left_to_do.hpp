@@ -28,18 +28,31 @@ struct LeftToDo {
       return;
     }
     any = true;
+    if (!first_) {
+      first_ = std::move(object);
+      return;
+    }
     try {
-      objects_.push_back(std::move(object));
+      more_.push_back(std::move(object));
     } catch (const std::bad_alloc&) {
       // Rather lose its memory than run its destructor here.
       [[maybe_unused]] PyObject* lost = object.release();
     }
   }
   void sleep_later() noexcept { any = sleep = true; }
-  std::vector<Object> take_objects() noexcept { return std::exchange(objects_, {}); }
+  // drop() drops what there is, in order. Something more may be left meanwhile.
+  void drop() {
+    std::vector<Object> more;
+    more.swap(more_);
+    first_.reset();
+    for (Object& object : more) {
+      object.reset();
+    }
+  }
 
  private:
-  std::vector<Object> objects_;
+  Object first_;  // there is rarely more than one
+  std::vector<Object> more_;
 };
 
 }  // namespace stackless

@@ -12,10 +12,9 @@
 
 namespace stackless {
 
-Decision decide(const Scheduler* s, Tasklet* head, bool ending) {
-  if (head != nullptr) {
-    return {Turn::run, head};
-  }
+namespace {
+
+Decision decide_without_ring(const Scheduler* s, bool ending) {
   Tasklet* caller = innermost_run(s);
   bool stuck = caller->blocked();  // a main tasklet, outside of run()
   if (s->runs.mode != RunMode::pump) {
@@ -28,6 +27,12 @@ Decision decide(const Scheduler* s, Tasklet* head, bool ending) {
     }
   }
   return {stuck ? Turn::deadlock : Turn::caller, caller};
+}
+
+}  // namespace
+
+Decision decide(const Scheduler* s, Tasklet* head, bool ending) {
+  return head != nullptr ? Decision{Turn::run, head} : decide_without_ring(s, ending);
 }
 
 namespace {
@@ -47,7 +52,9 @@ bool is_to_be_told(const Scheduler* s, const Decision& decision) {
 
 }  // namespace
 
-Decision settle(Scheduler* s, Tasklet* wanted, bool ending) {
+namespace {
+
+Decision settle_with_attention(Scheduler* s, Tasklet* wanted, bool ending) {
   if ((s->attention & Scheduler::waiters) != 0) {
     poll_now_and_then(s);
   }
@@ -68,6 +75,20 @@ Decision settle(Scheduler* s, Tasklet* wanted, bool ending) {
   }
   note_decision(s);
   return decision;
+}
+
+}  // namespace
+
+Decision settle(Scheduler* s, Tasklet* wanted, bool ending) {
+  if (s->attention == 0) [[likely]] {
+    Decision decision = as_it_stands(s, wanted, ending);
+    if (decision.turn != Turn::run || decision.who->parked != nullptr ||
+        decision.who->stack != nullptr || ending) {
+      note_decision(s);
+      return decision;
+    }
+  }
+  return settle_with_attention(s, wanted, ending);
 }
 
 Decision sleep(Scheduler* s, Tasklet* self) {
