@@ -141,7 +141,7 @@ def _test_outside():
 def __getattr__(name):
     if name not in _IMPORTED_WHEN_ASKED_FOR:
         text = f"module 'stackless' has no attribute {name!r}"
-        raise AttributeError(text, name=name, obj=stackless)
+        raise AttributeError(text, name=name, obj=_sys.modules[__name__])
     return _importlib.import_module(f"stackless.{name}")
 
 

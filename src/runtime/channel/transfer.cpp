@@ -23,16 +23,16 @@ void enqueue(Channel* c, Ref<Tasklet> tasklet, Way way) {
   t->sending = way == Way::send;
 }
 
-Ref<Tasklet> ChannelQueue::cancel(Tasklet* t) noexcept {
+Ref<Tasklet> ChannelQueue::cancel(Tasklet* tasklet) noexcept {
   Guard guard;
-  assert(t->blocked() && t->blocked_on == this);
-  (t->prev != nullptr ? t->prev->next : first) = t->next;
-  (t->next != nullptr ? t->next->prev : last) = t->prev;
-  t->next = t->prev = nullptr;
-  balance += t->sending ? -1 : 1;
-  t->place = Place::nowhere;
-  t->blocked_on = nullptr;
-  return Ref<Tasklet>::steal(t);
+  assert(tasklet->blocked() && tasklet->blocked_on == this);
+  (tasklet->prev != nullptr ? tasklet->prev->next : first) = tasklet->next;
+  (tasklet->next != nullptr ? tasklet->next->prev : last) = tasklet->prev;
+  tasklet->next = tasklet->prev = nullptr;
+  balance += tasklet->sending ? -1 : 1;
+  tasklet->place = Place::nowhere;
+  tasklet->blocked_on = nullptr;
+  return Ref<Tasklet>::steal(tasklet);
 }
 
 namespace {

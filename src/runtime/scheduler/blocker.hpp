@@ -43,8 +43,8 @@ enum class Outcome { ready, timed_out };
 // A Wait stands for one tasklet that waits for a time or a descriptor, and holds the reference to the tasklet
 // that the ring held before.
 struct Wait : core::PollWaiter, Alarm, Blocker {
-  Ref<Tasklet> cancel(Tasklet* tasklet) noexcept override;
-  Object describe(Tasklet* tasklet) override;
+  Ref<Tasklet> cancel(Tasklet* waiter) noexcept override;
+  Object describe(Tasklet* waiter) override;
   Moved move(Scheduler* from, Scheduler* to) override;
   bool ends_with_thread() const noexcept override { return true; }
 

@@ -17,11 +17,11 @@ constinit thread_local std::uint64_t ended_thread_state = 0;
 void unlist(Scheduler* s) {
   Guard guard;
   Scheduler** place = &runtime->schedulers;
-  while (*place != nullptr && *place != s) {
-    place = &(*place)->next;
-  }
-  if (*place == s) {
-    *place = s->next;
+  for (; *place != nullptr; place = &(*place)->next) {
+    if (*place == s) {
+      *place = s->next;
+      return;
+    }
   }
 }
 
