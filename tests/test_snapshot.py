@@ -325,11 +325,11 @@ def travels(tmp_path, module, code):
 
 
 TAKES_MUCH_ALONG = """
-import functools, stackless
+import functools, threading, stackless
 FACTOR, CALLS = 3, []
 def unused():
     return CONNECTION
-CONNECTION = open(__file__)
+CONNECTION = threading.Lock()
 def numbers():
     for number in range(4):
         yield helper(number)
