@@ -4,7 +4,7 @@
 
 #include <array>
 #include <cstdint>
-#include <unordered_map>
+#include <map>
 
 #include "object/errors.hpp"
 
@@ -53,7 +53,8 @@ struct Runtime {
   std::size_t stack_budget = 1024;  // C stacks of a thread beyond which tasklets are frozen
   std::size_t stack_bytes = std::size_t{8} << 20;  // address space of a tasklet's C stack
 
-  std::unordered_map<const Tasklet*, Alarm*> alarms;  // that tasklets carry along
+  // That tasklets carry along. Not a hash map, which needs a newer libstdc++ than wheels may ask for.
+  std::map<const Tasklet*, Alarm*> alarms;
 
   // Names of tasklets that used a channel and have finished, for deadlock reports.
   struct Departed {
